@@ -1,0 +1,196 @@
+"""The input contract: one small file that travels with the weights and says what the network expects.
+
+Training, evaluation, export, replay and the node all read this file, and an engine refuses inputs that differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.labels import LabelSet, load_label_set
+from ssma_ros.labels.label_set import parse_label_set
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = "ssma-input-contract"
+VERSION = 1
+FILE_NAME = "contract.json"
+
+#: What an encoding is made from: sensors that must be present for it.
+ENCODINGS: Mapping[str, tuple[str, ...]] = {
+    "bgr": ("color",),
+    "rgb": ("color",),
+    "hha": ("depth",),
+    "depth_jet": ("depth",),
+    "nir": ("nir",),
+    "ndvi": ("color", "nir"),
+    "evi": ("color", "nir"),
+    "evi2": ("color", "nir"),
+    "nrg": ("color", "nir"),
+}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One input of the network.
+
+    Attributes:
+        name: name of the modality, of the graph's input and of the gate image (for example ``hha``).
+        encoding: key of :data:`ENCODINGS`, how the H×W×3 uint8 input is made from the sensors.
+        mean: subtracted from each channel (0..255 units), inside the graph.
+        scale: each channel is multiplied by this after the mean, inside the graph.
+        parameters: of the encoding (for example ``{"completion": "fast"}``), see docs/contract.md.
+    """
+
+    name: str
+    encoding: str
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors this stream is made from."""
+        return ENCODINGS[self.encoding]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a trained network expects and what it answers.
+
+    Attributes:
+        width, height: of every network input and output, pixels.
+        streams: in the order of the network's modalities.
+        labels: classes of the output.
+        network: name and constructor arguments of the PyTorch network (``{"name": "SSMA", ...}``).
+        temperature: logits are divided by this before the softmax (1 = as trained).
+        description: one sentence for people, for example what it was trained on.
+    """
+
+    width: int
+    height: int
+    streams: tuple[Stream, ...]
+    labels: LabelSet
+    network: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    description: str = ""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Stream names in network order."""
+        return tuple(s.name for s in self.streams)
+
+    def to_document(self) -> dict[str, Any]:
+        """The contract as JSON-ready data (labels written out, so that the file stands alone)."""
+        labels = asdict(self.labels)
+        labels["raw_ids"] = {str(k): v for k, v in self.labels.raw_ids.items()}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "description": self.description,
+            "width": self.width,
+            "height": self.height,
+            "streams": [asdict(s) for s in self.streams],
+            "labels": labels,
+            "network": dict(self.network),
+            "temperature": self.temperature,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of everything that changes inputs or outputs (the description does not)."""
+        document = self.to_document()
+        del document["description"]
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_contract(contract: Contract, path: str | Path) -> None:
+    """Write ``contract`` to ``path`` (JSON), whole or not at all."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(contract.to_document(), indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def load_contract(path: str | Path) -> Contract:
+    """Read a contract file.
+
+    Raises:
+        SsmaError: the file is missing, is not a contract, or states something impossible.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SsmaError(f"input contract {path}: no such file, expected {FILE_NAME} beside the weights") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SsmaError(f"input contract {path}: cannot be read as JSON ({error})") from None
+    return parse_contract(document, str(path))
+
+
+def parse_contract(document: Any, where: str) -> Contract:
+    """Build a contract from its JSON document; ``where`` names the source in messages.
+
+    Raises:
+        SsmaError: wrong format or version, a missing field, or an impossible value.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise SsmaError(f"input contract {where}: not a contract, expected \"format\": \"{FORMAT}\"")
+    if document.get("version") != VERSION:
+        raise SsmaError(
+            f"input contract {where}: version is {document.get('version')}, expected {VERSION}"
+        )
+    try:
+        labels = document["labels"]
+        contract = Contract(
+            width=int(document["width"]),
+            height=int(document["height"]),
+            streams=tuple(_parse_stream(s) for s in document["streams"]),
+            labels=load_label_set(labels) if isinstance(labels, str) else parse_label_set(labels, where),
+            network=dict(document.get("network", {})),
+            temperature=float(document.get("temperature", 1.0)),
+            description=str(document.get("description", "")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SsmaError(f"input contract {where}: {type(error).__name__} at {error}, see docs/contract.md") from None
+    _check(contract, where)
+    return contract
+
+
+def _parse_stream(entry: Mapping[str, Any]) -> Stream:
+    mean = tuple(float(v) for v in entry.get("mean", (0, 0, 0)))
+    scale = tuple(float(v) for v in entry.get("scale", (1, 1, 1)))
+    if len(mean) != 3 or len(scale) != 3:
+        raise ValueError(f"mean or scale of stream {entry.get('name')}: expected three numbers each")
+    return Stream(
+        name=str(entry["name"]),
+        encoding=str(entry["encoding"]),
+        mean=(mean[0], mean[1], mean[2]),
+        scale=(scale[0], scale[1], scale[2]),
+        parameters=dict(entry.get("parameters", {})),
+    )
+
+
+def _check(contract: Contract, where: str) -> None:
+    if contract.width <= 0 or contract.height <= 0 or contract.width % 16 or contract.height % 16:
+        raise SsmaError(
+            f"input contract {where}: size is {contract.width}x{contract.height}, expected positive multiples of 16"
+        )
+    if not contract.streams:
+        raise SsmaError(f"input contract {where}: no streams, expected at least one")
+    if len(set(contract.modalities)) != len(contract.streams):
+        raise SsmaError(f"input contract {where}: stream names are {contract.modalities}, expected distinct names")
+    for stream in contract.streams:
+        if stream.encoding not in ENCODINGS:
+            raise SsmaError(
+                f"input contract {where}: stream '{stream.name}' has encoding '{stream.encoding}', "
+                f"expected one of {', '.join(ENCODINGS)}"
+            )
+    if not contract.temperature > 0:
+        raise SsmaError(f"input contract {where}: temperature is {contract.temperature}, expected a positive number")
