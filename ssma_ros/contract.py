@@ -194,3 +194,14 @@ def _check(contract: Contract, where: str) -> None:
             )
     if not contract.temperature > 0:
         raise SsmaError(f"input contract {where}: temperature is {contract.temperature}, expected a positive number")
+
+
+def contract_path_for(model_file: str | Path) -> Path:
+    """The contract that belongs to a weights, ONNX or engine file.
+
+    ``X.contract.json`` beside ``X.safetensors`` / ``X.onnx`` / ``X.engine`` where it exists, else
+    ``contract.json`` in the same folder. The path is returned whether or not the file exists.
+    """
+    model_file = Path(model_file)
+    own = model_file.with_name(model_file.stem + ".contract.json")
+    return own if own.is_file() else model_file.with_name(FILE_NAME)

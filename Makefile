@@ -1,0 +1,49 @@
+# Everything a newcomer needs; each target sets itself up in .venv and is quick the second time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The CPU build of PyTorch where its index can be reached, else whatever the default index offers.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test test-all lint clean help
+
+help:
+	@echo "make demo      segment the shipped recording in a live ROS 2 graph; results in demo_output/"
+	@echo "make test      run the tests"
+	@echo "make test-all  run the tests, slow ones too"
+	@echo "make lint      ruff and mypy"
+	@echo "make clean     remove .venv and caches"
+
+demo: $(VENV)/.ready-demo
+	$(BIN)/ssma demo $(ARGS)
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"make: {sys.executable} is Python {v[0]}.{v[1]}, expected 3.10 to 3.12 (the ROS 2 wheels need it); try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "make: venv is missing; on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.ready-demo: setup.py | $(BIN)/python
+	@echo "Installing the package with ROS 2 and CPU inference (a few hundred MB, once) ..."
+	$(PIP) install --quiet --editable ".[ros,cpu]"
+	@touch $@
+
+$(VENV)/.ready-dev: setup.py | $(BIN)/python
+	@echo "Installing the package with everything for tests (PyTorch too, once) ..."
+	$(PIP) install --quiet --retries 0 --extra-index-url $(TORCH_INDEX) "$(TORCH)"
+	$(PIP) install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.ready-demo

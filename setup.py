@@ -1,0 +1,72 @@
+"""Build description for colcon (ament_python) and for pip alike."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "ssma_ros"
+HERE = Path(__file__).parent
+
+
+def installed(folder: str, *patterns: str) -> tuple[str, list[str]]:
+    """The files of ``folder`` for the package's share directory, as ``data_files`` wants them."""
+    files = sorted(str(p.relative_to(HERE)) for pattern in patterns for p in (HERE / folder).glob(pattern))
+    return f"share/{PACKAGE}/{folder}", files
+
+
+# Jazzy's client library and messages as wheels, for machines without a ROS 2 installation. A robot uses the
+# distribution's own packages (see package.xml). Exact, because the wheels of one distribution fit only each other.
+ROS = [
+    "ros-rclpy[fastrtps]==7.1.6",
+    "ros-sensor-msgs==5.3.6",
+    "ros-stereo-msgs==5.3.6",
+    "ros-diagnostic-msgs==5.3.6",
+    "ros-std-srvs==5.3.6",
+    "ros-lifecycle-msgs==2.0.3",
+]
+CPU = ["openvino>=2025.0; platform_machine == 'x86_64'", "onnxruntime>=1.20"]
+EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5"]
+SYNTHETIC = ["mujoco>=3.3"]
+TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
+# The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.
+GPU = ["tensorrt>=10.3", "pycuda>=2024.1"]
+DEV = [*CPU, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6", "mypy==2.4.1",
+       "types-PyYAML", "types-tqdm"]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Multimodal semantic segmentation with SSMA fusion networks for ROS 2",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="ssma_ros maintainers",
+    maintainer_email="maintainers@ssma-ros.example.org",
+    python_requires=">=3.10",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={
+        PACKAGE: ["py.typed"],
+        f"{PACKAGE}.labels": ["data/*.json"],
+        f"{PACKAGE}.preprocessing": ["cuda/*.cu", "cuda/*.cuh"],
+        PACKAGE + ".weights": ["*/*.json", "*/*.safetensors", "*/*.onnx", "*/README.md"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        installed("launch", "*.launch.py"),
+        installed("config", "*.yaml", "*.xml"),
+        installed("rviz", "*.rviz"),
+    ],
+    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8", "numba>=0.59", "rosbags>=0.10.4", "tqdm>=4.60"],
+    extras_require={
+        "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "dev": DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "ssma = ssma_ros.cli.main:main",
+            "fusion_node = ssma_ros.ros.fusion_node:main",
+        ],
+    },
+    zip_safe=False,
+    tests_require=["pytest"],
+)

@@ -1,0 +1,1 @@
+"""The ``ssma`` command line: one module a user task."""

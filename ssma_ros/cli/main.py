@@ -1,0 +1,74 @@
+"""Entry point of ``ssma``: finds the command's module, runs it, turns user errors into one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from typing import TYPE_CHECKING
+
+import ssma_ros
+from ssma_ros import cli
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Modules of this package that are no command.
+_PLUMBING = ("main",)
+_BENCHMARK = "benchmark_"
+
+
+def _command_modules() -> list[str]:
+    """Names of the command modules in this folder.
+
+    Each exposes NAME, HELP, ``add_arguments(parser)`` and ``run(args) -> int`` and imports nothing heavy
+    before ``run``. A module ``benchmark_<part>`` is ``ssma benchmark <part>``.
+    """
+    names = (module.name for module in pkgutil.iter_modules(cli.__path__))
+    return sorted(name for name in names if name not in _PLUMBING and not name.startswith("_"))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="ssma", description="Multimodal semantic segmentation with SSMA fusion networks."
+    )
+    parser.add_argument("--version", action="version", version=f"ssma_ros {ssma_ros.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    names = _command_modules()
+    for name in names:
+        if not name.startswith(_BENCHMARK):
+            _add(commands, name)
+    benchmark = commands.add_parser("benchmark", help="measure a part of the system on this machine")
+    parts = benchmark.add_subparsers(title="what to measure", metavar="PART", required=True)
+    for name in names:
+        if name.startswith(_BENCHMARK):
+            _add(parts, name)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+    module = importlib.import_module(f"ssma_ros.cli.{name}")
+    parser = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``ssma``; the exit status is 0, 1 (an error the user can mend), 2 (usage) or 130 (interrupted)."""
+    args = build_parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+    except SsmaError as error:
+        print(f"ssma: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("ssma: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Frame in, segmentation out, with the time each stage took: the piece every door uses."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+
+from ssma_ros.frame import Frame, Intrinsics, Segmentation
+from ssma_ros.labels import UNLABELLED
+from ssma_ros.preprocessing.encoder import InputEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.inference.protocol import Backend, RawOutputs
+    from ssma_ros.preprocessing.encoder import EncodedInputs
+
+#: What :meth:`Pipeline.process` can be asked for; ``mask`` and ``confidence`` always come.
+OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How results are delivered.
+
+    Attributes:
+        output_resolution: ``network`` delivers images at the network's size, ``camera`` at the camera's
+            (mask and depth by nearest pixel, confidences bilinearly).
+        min_confidence: pixels whose winning class is less probable than this (0..1) become 255, unlabelled.
+    """
+
+    output_resolution: Literal["network", "camera"] = "network"
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.output_resolution not in ("network", "camera"):
+            raise ValueError(f"output_resolution is '{self.output_resolution}', expected network or camera")
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise ValueError(f"min_confidence is {self.min_confidence}, expected 0 to 1")
+
+
+class Pipeline:
+    """Preprocessing and inference for one network. Not re-entrant: one frame at a time.
+
+    Args:
+        backend: a loaded network; the pipeline closes it with itself.
+        options: how results are delivered; may be replaced between frames.
+    """
+
+    def __init__(self, backend: Backend, options: PipelineOptions | None = None) -> None:
+        self._backend = backend
+        self._encoder = InputEncoder(backend.contract)
+        self.options = options or PipelineOptions()
+
+    @property
+    def contract(self) -> Contract:
+        """What the network expects and answers."""
+        return self._backend.contract
+
+    @property
+    def backend(self) -> Backend:
+        """The network itself, for its identity."""
+        return self._backend
+
+    def process(self, frame: Frame, outputs: Collection[str] = ("mask", "confidence")) -> Segmentation:
+        """Segment one frame.
+
+        Args:
+            frame: at any size; images are resampled to the network's.
+            outputs: which of :data:`OUTPUTS` to fill in.
+
+        Raises:
+            ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, or holds none of the
+                sensors that the network's streams are made from.
+        """
+        start = time.perf_counter()
+        encoded = self._encoder.encode(frame)
+        if not any(encoded.present.values()):
+            reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
+            raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
+        before = time.perf_counter()
+        wanted = [name for name in ("mask", "confidence", "probabilities", "gates") if name in outputs]
+        raw = self._backend.infer(encoded.inputs, encoded.present, wanted)
+        after = time.perf_counter()
+        segmentation = self._deliver(frame, encoded, raw, outputs)
+        timings = dict(encoded.timings_ms)
+        timings["preprocessing"] = (before - start) * 1e3
+        timings["inference"] = (after - before) * 1e3
+        timings["delivery"] = (time.perf_counter() - after) * 1e3
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        segmentation.timings_ms = timings
+        return segmentation
+
+    def warm_up(self) -> None:
+        """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
+        self._backend.warm_up()
+        self.process(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything remembered from earlier frames (a stamp jump, another recording)."""
+        self._encoder.reset()
+
+    def close(self) -> None:
+        """Release the network. Idempotent."""
+        self._backend.close()
+
+    def _deliver(
+        self, frame: Frame, encoded: EncodedInputs, raw: RawOutputs, outputs: Collection[str]
+    ) -> Segmentation:
+        mask = raw.mask
+        if self.options.min_confidence > 0.0:
+            mask = np.where(raw.confidence < self.options.min_confidence * 255.0, UNLABELLED, mask).astype(np.uint8)
+        gates: dict[str, NDArray[np.float32]] = {}
+        if raw.gates is not None and "gates" in outputs:
+            gates = dict(zip(self.contract.modalities, raw.gates, strict=True))
+        segmentation = Segmentation(
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+            mask=mask,
+            confidence=raw.confidence,
+            probabilities=raw.probabilities if "probabilities" in outputs else None,
+            gates=gates,
+            intrinsics=encoded.intrinsics,
+            depth=encoded.depth if "depth" in outputs else None,
+            inputs=encoded.inputs if "inputs" in outputs else {},
+            present=encoded.present,
+            missing=encoded.missing,
+        )
+        if self.options.output_resolution == "camera":
+            _to_camera_size(segmentation, *frame.size, frame.intrinsics)
+        return segmentation
+
+
+def _to_camera_size(result: Segmentation, width: int, height: int, intrinsics: Intrinsics | None) -> None:
+    if result.mask.shape == (height, width):
+        return
+    size = (width, height)
+    result.mask = _nearest(result.mask, size)
+    result.confidence = _bilinear(result.confidence, size)
+    if result.probabilities is not None:
+        result.probabilities = np.stack([_bilinear(plane, size) for plane in result.probabilities])
+    if result.depth is not None:
+        result.depth = _nearest(result.depth, size)
+    result.intrinsics = intrinsics
+
+
+def _nearest(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _bilinear(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+def blank_frame(width: int, height: int) -> Frame:
+    """A mid-grey frame with every sensor and a plausible depth ramp, for warming up and benchmarks."""
+    ramp = np.linspace(20.0, 2.0, height, dtype=np.float32)
+    return Frame(
+        stamp_ns=0,
+        frame_id="",
+        color=np.full((height, width, 3), 127, np.uint8),
+        depth=np.repeat(ramp[:, None], width, axis=1),
+        nir=np.full((height, width), 127, np.uint8),
+        intrinsics=Intrinsics(
+            fx=0.6 * width, fy=0.6 * width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
+        ),
+    )

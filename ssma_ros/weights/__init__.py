@@ -1,0 +1,1 @@
+"""Shipped networks: one folder each with contract.json, weights.safetensors, model.onnx and a card."""
