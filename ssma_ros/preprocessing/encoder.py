@@ -243,17 +243,17 @@ def _encode_nrg(_stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
     color = _present(sensors.color)
     nir = _to_uint8(_present(sensors.nir), sensors.nir_full_scale)
     # In OpenCV's order: green in the blue place, red in the green place, near infrared in the red place.
-    return cv2.merge([color[..., 1], color[..., 2], nir])
+    return np.asarray(cv2.merge([color[..., 1], color[..., 2], nir]), np.uint8)
 
 
 def _to_uint8(nir: NDArray[Any], full_scale: float) -> NDArray[np.uint8]:
     if nir.dtype == np.uint8 and full_scale == 255.0:
         return nir
-    return cv2.convertScaleAbs(nir, alpha=255.0 / full_scale)
+    return np.asarray(cv2.convertScaleAbs(nir, alpha=255.0 / full_scale), np.uint8)
 
 
 def _three_channels(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def _present(value: Any) -> Any:

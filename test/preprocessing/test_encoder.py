@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ssma_ros.contract import Contract, Stream
+from ssma_ros.errors import SsmaError
+from ssma_ros.labels import load_label_set
+from ssma_ros.pipeline import blank_frame
+from ssma_ros.preprocessing import vegetation
+from ssma_ros.preprocessing.encoder import InputEncoder
+
+LABELS = load_label_set("synthetic_forest")
+
+
+def encoder(*streams: Stream, width=64, height=32) -> InputEncoder:
+    return InputEncoder(Contract(width, height, streams, LABELS))
+
+
+def test_color_order():
+    frame = blank_frame(64, 32)
+    frame.color[...] = (1, 2, 3)
+    inputs = encoder(Stream("a", "bgr"), Stream("b", "rgb")).encode(frame).inputs
+    assert inputs["a"][0, 0].tolist() == [1, 2, 3]
+    assert inputs["b"][0, 0].tolist() == [3, 2, 1]
+
+
+def test_the_table_equals_the_formula():
+    """8-bit images take a table, 16-bit ones the formula; the same reflectance must give the same level."""
+    rng = np.random.default_rng(0)
+    frame = blank_frame(64, 32)
+    frame.color = rng.integers(0, 256, (32, 64, 3), np.uint8)
+    frame.nir = rng.integers(0, 256, (32, 64), np.uint8)
+    enc = encoder(Stream("evi2", "evi2"), Stream("ndvi", "ndvi"))
+    by_table = enc.encode(frame).inputs
+    nir, red = frame.nir / np.float32(255), frame.color[..., 2] / np.float32(255)
+    for name, function in (("evi2", vegetation.evi2), ("ndvi", vegetation.ndvi)):
+        expected = vegetation.to_uint8(function(nir.astype(np.float32), red.astype(np.float32)))
+        assert np.abs(by_table[name][..., 0].astype(int) - expected).max() <= 1
+    frame.nir = frame.nir.astype(np.uint16) * 16
+    frame.nir_full_scale = 255.0 * 16
+    by_formula = enc.encode(frame).inputs
+    for name in ("evi2", "ndvi"):
+        assert np.abs(by_table[name].astype(int) - by_formula[name]).max() <= 1
+
+
+def test_false_colour_puts_near_infrared_in_the_red_place():
+    frame = blank_frame(64, 32)
+    frame.color[...] = (10, 20, 30)
+    frame.nir[...] = 200
+    assert encoder(Stream("nrg", "nrg")).encode(frame).inputs["nrg"][3, 3].tolist() == [20, 30, 200]
+
+
+def test_pixels_without_depth_are_blank_in_hha():
+    frame = blank_frame(64, 64)
+    frame.depth[:40] = 0.0  # too high a hole to be filled without extrapolation
+    encoded = encoder(Stream("hha", "hha"), height=64).encode(frame)
+    hole = encoded.depth == 0
+    assert hole.any()
+    assert not hole.all()
+    assert (encoded.inputs["hha"][hole] == 0).all()
+    assert (encoded.inputs["hha"][~hole].max(axis=-1) > 0).all()
+
+
+def test_depth_is_not_blended_across_edges():
+    frame = blank_frame(128, 64)
+    frame.depth[:, :64], frame.depth[:, 64:] = 2.0, 20.0
+    depth = encoder(Stream("hha", "hha", parameters={"completion": "none"})).encode(frame).depth
+    assert set(np.unique(depth)) == {2.0, 20.0}
+
+
+def test_inputs_never_change_the_frame():
+    frame = blank_frame(64, 32)
+    frame.depth[5:9, 5:9] = 0
+    copies = [image.copy() for image in (frame.color, frame.depth, frame.nir)]
+    encoder(Stream("rgb", "bgr"), Stream("hha", "hha"), Stream("evi", "evi2")).encode(frame)
+    for before, after in zip(copies, (frame.color, frame.depth, frame.nir), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"completoin": "fast"}, "parameter 'completoin'"), ({"completion": "magic"}, "completion 'magic'")],
+)
+def test_unknown_parameters_are_refused(parameters, message):
+    with pytest.raises(SsmaError, match=message):
+        encoder(Stream("hha", "hha", parameters=parameters))
+
+
+def test_depth_streams_must_agree():
+    with pytest.raises(SsmaError, match="different completions"):
+        encoder(Stream("hha", "hha"), Stream("jet", "depth_jet", parameters={"completion": "multiscale"}))

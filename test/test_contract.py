@@ -1,0 +1,70 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from ssma_ros.contract import Contract, Stream, contract_path_for, load_contract, save_contract
+from ssma_ros.errors import SsmaError
+from ssma_ros.labels import load_label_set
+
+
+@pytest.fixture
+def contract() -> Contract:
+    streams = (
+        Stream("rgb", "bgr", (1.0, 2.0, 3.0), (0.1, 0.1, 0.1)),
+        Stream("hha", "hha", parameters={"max_depth": 50.0}),
+    )
+    return Contract(768, 384, streams, load_label_set("synthetic_forest"), {"name": "SSMA"}, 1.5, "a test")
+
+
+def test_round_trip(tmp_path, contract):
+    path = tmp_path / "contract.json"
+    save_contract(contract, path)
+    again = load_contract(path)
+    assert again == contract
+    assert again.digest() == contract.digest()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_digest_changes_with_meaning_only(contract):
+    assert replace(contract, description="other words").digest() == contract.digest()
+    assert replace(contract, temperature=2.0).digest() != contract.digest()
+    assert replace(contract, width=512).digest() != contract.digest()
+
+
+def test_own_contract_wins_over_the_folders(tmp_path):
+    model = tmp_path / "net.onnx"
+    assert contract_path_for(model) == tmp_path / "contract.json"
+    (tmp_path / "net.contract.json").write_text("{}")
+    assert contract_path_for(model) == tmp_path / "net.contract.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not a contract"),
+        ({"version": 9}, "version is 9, expected 1"),
+        ({"width": 770}, "770x384, expected positive multiples of 16"),
+        ({"streams": []}, "no streams"),
+        ({"streams": [{"name": "a", "encoding": "sonar"}]}, "encoding 'sonar', expected one of bgr"),
+        ({"streams": [{"name": "a", "encoding": "bgr"}, {"name": "a", "encoding": "nir"}]}, "distinct names"),
+        ({"streams": [{"name": "a", "encoding": "bgr", "mean": [1]}]}, "three numbers"),
+        ({"temperature": 0}, "temperature is 0"),
+        ({"labels": "moon"}, "no such set"),
+        ({"width": None}, "TypeError"),
+    ],
+)
+def test_bad_contracts_end_in_one_sentence(tmp_path, contract, change, message):
+    path = tmp_path / "contract.json"
+    path.write_text(json.dumps({**contract.to_document(), **change}))
+    with pytest.raises(SsmaError, match=message) as caught:
+        load_contract(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_or_broken_file(tmp_path):
+    with pytest.raises(SsmaError, match="no such file"):
+        load_contract(tmp_path / "contract.json")
+    (tmp_path / "contract.json").write_bytes(b"\xff\xfe garbage")
+    with pytest.raises(SsmaError, match="cannot be read as JSON"):
+        load_contract(tmp_path / "contract.json")
