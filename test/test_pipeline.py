@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ class ThresholdBackend:
     """Bright pixels are class 1; remembers what it was asked."""
 
     contract = CONTRACT
-    identity = {"backend": "threshold"}
+    identity = MappingProxyType({"backend": "threshold"})
 
     def __init__(self) -> None:
         self.calls: list[tuple[set[str], dict[str, bool], tuple[str, ...]]] = []
