@@ -1,0 +1,126 @@
+"""From the name or path of a model to a backend that runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssma_ros.inference.protocol import Backend
+
+#: Values of the ``backend`` argument.
+BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
+
+#: File of a model folder that each kind of backend reads.
+ONNX_NAME = "model.onnx"
+INT8_NAME = "model.int8.onnx"
+ENGINE_NAME = "model.engine"
+WEIGHTS_NAME = "model.safetensors"
+
+_SHIPPED = Path(__file__).parents[1] / "weights"
+_SUFFIXES = {".onnx": "graph", ".engine": "engine", ".safetensors": "weights"}
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(p.parent.name for p in _SHIPPED.glob(f"*/{ONNX_NAME}")))
+
+
+def load_backend(
+    model: str | Path,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    cache_dir: str | Path | None = None,
+) -> Backend:
+    """Load a frozen network, checked against its input contract, on the device of choice.
+
+    Args:
+        model: name of a shipped model (:func:`shipped_models`), a model folder, or a ``.onnx``, ``.engine`` or
+            ``.safetensors`` file with its contract beside it.
+        backend: one of :data:`BACKENDS`. ``auto``: TensorRT for an engine, PyTorch for bare weights; for an ONNX
+            graph OpenVINO on x86 where it is installed, else ONNX Runtime.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``, as far as the backend has it. In a model
+            folder ``int8`` picks the quantised graph.
+        threads: of a CPU backend; 0 uses all cores.
+        providers: ONNX Runtime's execution providers in order of preference.
+        cache_dir: where OpenVINO keeps compiled graphs between runs; None keeps none.
+
+    Raises:
+        SsmaError: no such model; the file is not what its name says; contract and graph do not fit; a package or
+            device is missing. Never an import error.
+    """
+    if backend not in BACKENDS:
+        raise SsmaError(f"backend: got '{backend}', expected one of {', '.join(BACKENDS)}")
+    path = find_model(model, backend=backend, precision=precision)
+    kind = _SUFFIXES[path.suffix]
+    if backend == "auto":
+        backend = {"engine": "tensorrt", "weights": "torch", "graph": _default_graph_backend()}[kind]
+    if backend == "openvino":
+        from ssma_ros.inference.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(path, precision=precision, threads=threads, cache_dir=cache_dir)
+    if backend == "onnxruntime":
+        from ssma_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+
+        return OnnxRuntimeBackend(path, precision=precision, providers=providers, threads=threads)
+    if backend == "tensorrt":
+        from ssma_ros.inference.tensorrt_backend import TensorRtBackend
+
+        return TensorRtBackend(path)
+    from ssma_ros.inference.torch_backend import TorchBackend
+
+    return TorchBackend(path, precision=precision, threads=threads)
+
+
+def find_model(model: str | Path, *, backend: str = "auto", precision: str = "auto") -> Path:
+    """The file that ``backend`` would load for ``model``; see :func:`load_backend`.
+
+    Raises:
+        SsmaError: there is no such file, or it is of a kind the backend does not read.
+    """
+    path = Path(model)
+    if not path.exists() and path.suffix not in _SUFFIXES:
+        if path.name != str(model) or not (_SHIPPED / path.name).is_dir():
+            raise SsmaError(
+                f"model '{model}': no such file, folder or shipped model, expected one of "
+                f"{', '.join(shipped_models()) or 'none shipped'} or the path of a .onnx, .engine or .safetensors file"
+            )
+        path = _SHIPPED / path.name
+    if path.is_dir():
+        path = _in_folder(path, backend, precision)
+    if path.suffix not in _SUFFIXES:
+        raise SsmaError(f"model {path}: suffix is '{path.suffix}', expected one of {', '.join(_SUFFIXES)}")
+    if not path.is_file():
+        raise SsmaError(f"model {path}: no such file")
+    readers = {"graph": ("openvino", "onnxruntime"), "engine": ("tensorrt",), "weights": ("torch",)}
+    kind = _SUFFIXES[path.suffix]
+    if backend != "auto" and backend not in readers[kind]:
+        raise SsmaError(f"model {path}: backend {backend} does not read it, expected {' or '.join(readers[kind])}")
+    return path
+
+
+def _in_folder(folder: Path, backend: str, precision: str) -> Path:
+    if backend == "tensorrt":
+        name = ENGINE_NAME
+    elif backend == "torch":
+        name = WEIGHTS_NAME
+    else:
+        name = INT8_NAME if precision == "int8" else ONNX_NAME
+    path = folder / name
+    if not path.is_file():
+        raise SsmaError(f"model folder {folder}: no {name} in it, expected one for backend {backend}")
+    return path
+
+
+def _default_graph_backend() -> str:
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return "openvino" if on_x86 and importlib.util.find_spec("openvino") is not None else "onnxruntime"
