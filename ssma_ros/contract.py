@@ -54,6 +54,11 @@ class Stream:
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Whole numbers and lists would change the digest against the same contract read from a file.
+        for name in ("mean", "scale"):
+            object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
+
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensors this stream is made from."""
@@ -80,6 +85,10 @@ class Contract:
     network: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     description: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", tuple(self.streams))
+        object.__setattr__(self, "temperature", float(self.temperature))
 
     @property
     def modalities(self) -> tuple[str, ...]:
