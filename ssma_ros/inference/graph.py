@@ -20,7 +20,7 @@ class SegmentationGraph(nn.Module):
 
     Args:
         network: ``forward(*images, present=..., return_gates=True)`` → (logits N×C×H×W, gates N×M×h×w), one
-            N×3×H×W float image per stream and ``present`` float32 of shape M.
+            N×3×H×W float image per stream and ``present`` N×M float.
         contract: gives the streams' order, mean and scale, and the temperature.
 
     Attributes:
@@ -70,5 +70,5 @@ class SegmentationGraph(nn.Module):
             # Conversion first: TensorRT takes uint8 only at the very edge of a graph.
             plane = image.to(dtype).permute(2, 0, 1).unsqueeze(0)
             planes.append((plane - self.mean[index]) * self.scale[index])
-        logits, gates = self.network(*planes, present=present.to(dtype), return_gates=True)
+        logits, gates = self.network(*planes, present=present.to(dtype).unsqueeze(0), return_gates=True)
         return logits, gates

@@ -34,7 +34,7 @@ class ToyFusion(nn.Module):
         """Logits N×C×H×W, with ``return_gates`` also N×M×h×w."""
         features = [stem(image) for stem, image in zip(self.stems, images, strict=True)]
         if present is not None:
-            features = [f * present[i] for i, f in enumerate(features)]
+            features = [f * present[:, i].reshape(-1, 1, 1, 1) for i, f in enumerate(features)]
         x = torch.cat(features, dim=1)
         s = torch.sigmoid(self.gate(x))
         f = self.fuse(x * s)
