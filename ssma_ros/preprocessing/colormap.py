@@ -1,0 +1,40 @@
+"""Metric depth as colours, with bounds that never change from frame to frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ssma_ros.preprocessing.checks import check_depth, check_positive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def jet_depth(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.uint8]:
+    """Colour depth with OpenCV's JET map, blue = near, red = far.
+
+    Args:
+        depth: H×W float32 metres; what is no reading (0, negative, NaN, ±inf) becomes black.
+        near, far: metres at and beyond which the colours end, near < far. Fixed per model: normalising each frame
+            by its own range would give one surface another colour in every frame.
+
+    Returns:
+        H×W×3 uint8 in OpenCV's order (B, G, R).
+
+    Raises:
+        ValueError: ``depth`` is not an H×W floating array, or the bounds are not 0 < near < far.
+    """
+    image = check_depth(depth)
+    near, far = check_positive(near, "near"), check_positive(far, "far")
+    if near >= far:
+        raise ValueError(f"near, far: got {near} and {far}, expected near < far")
+    with np.errstate(invalid="ignore"):
+        reading = (image > 0) & (image < np.inf)
+    level = np.where(reading, image, np.float32(near))
+    level = np.clip((level - np.float32(near)) * np.float32(255.0 / (far - near)), 0, 255)
+    colors = np.asarray(cv2.applyColorMap(np.rint(level).astype(np.uint8), cv2.COLORMAP_JET), np.uint8)
+    colors[~reading] = 0
+    return colors
