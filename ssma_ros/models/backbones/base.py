@@ -1,0 +1,62 @@
+"""What a backbone is: a chain of stages with taps for the skips."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+
+class Taps(NamedTuple):
+    """Features of one backbone pass.
+
+    Attributes:
+        deep: the last stage's output, at 1/``Backbone.stride`` of the input.
+        skips: taps in the order the decoder uses them: 1/8 then 1/4; empty for a backbone whose decoder takes none.
+    """
+
+    deep: Tensor
+    skips: tuple[Tensor, ...]
+
+
+class Backbone(nn.Module, ABC):
+    """Chain of stages from an N×in_channels×H×W image to deep features.
+
+    The chain is open so that a fusion may step in between two stages (FuseNet). Stage ``i`` takes what stage
+    ``i − 1`` gave.
+
+    Attributes:
+        name: key in the registry.
+        out_channels: channels of the deep features.
+        stride: of the deep features.
+        skip_stages: indices of the stages whose outputs are the 1/8 and 1/4 taps; may be empty.
+        skip_channels: channels of those taps.
+    """
+
+    name: ClassVar[str]
+    out_channels: int
+    stride: ClassVar[int] = 16
+    skip_stages: ClassVar[tuple[int, ...]]
+    skip_channels: tuple[int, ...]
+
+    @abstractmethod
+    def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:
+        """The stages in order."""
+
+    def taps(self, outputs: Sequence[Tensor]) -> Taps:
+        """Pick deep features and skips from the outputs of all stages."""
+        return Taps(outputs[-1], tuple(outputs[i] for i in self.skip_stages))
+
+    def forward(self, x: Tensor) -> Taps:
+        """Deep features and skips of an N×in_channels×H×W image."""
+        outputs = []
+        for stage in self.stages():
+            x = stage(x)
+            outputs.append(x)
+        return self.taps(outputs)
