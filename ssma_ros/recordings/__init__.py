@@ -1,0 +1,1 @@
+"""rosbag2 recordings in and out: MCAP and sqlite3, without a ROS installation (``rosbags`` library)."""

@@ -1,0 +1,117 @@
+"""Writing rosbag2 recordings, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.folders import WholeFolder
+from ssma_ros.recordings.typestore import typestore
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rosbags.interfaces import Connection
+
+Storage = Literal["mcap", "sqlite3"]
+STORAGES: tuple[Storage, ...] = ("mcap", "sqlite3")
+#: Version of the rosbag2 metadata; Humble and everything after it reads 8.
+_METADATA_VERSION: Literal[8] = 8
+
+
+class RecordingWriter:
+    """A rosbag2 folder being written; a context manager that leaves it whole or not at all.
+
+    Args:
+        path: folder to make.
+        storage: ``mcap`` (chunks compressed with zstd) or ``sqlite3``.
+        overwrite: replace an earlier recording of that name; any other folder is never replaced.
+
+    Raises:
+        SsmaError: ``path`` exists and may not be replaced, or the disk refuses.
+    """
+
+    def __init__(self, path: str | Path, *, storage: Storage = "mcap", overwrite: bool = False) -> None:
+        if storage not in STORAGES:
+            raise ValueError(f"storage is '{storage}', expected one of {', '.join(STORAGES)}")
+        self.path = Path(path)
+        self._storage = storage
+        self._folder = WholeFolder(path, what="recording", replace_if="metadata.yaml" if overwrite else None)
+        self._writer: Writer | None = None
+        self._connections: dict[str, Connection] = {}
+
+    def __enter__(self) -> RecordingWriter:
+        folder = self._folder.__enter__()
+        try:
+            folder.rmdir()  # the library insists on making it itself
+            self._writer = _open_writer(folder, self._storage)
+        except BaseException as error:
+            self._folder.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        writer, self._writer = self._open_writer, None
+        if kind is None:
+            try:
+                self._finish(writer)
+            except BaseException as problem:
+                writer.abort()
+                self._folder.__exit__(type(problem), problem, None)
+                raise
+        else:
+            writer.abort()
+        self._folder.__exit__(kind, error, trace)
+
+    def write(self, topic: str, kind: str, message: Any, stamp_ns: int) -> None:
+        """Write a message object of ROS type ``kind``; ``stamp_ns`` is the time of recording."""
+        self.write_serialized(topic, kind, typestore().serialize_cdr(message, kind), stamp_ns)
+
+    def write_serialized(self, topic: str, kind: str, data: bytes | memoryview, stamp_ns: int) -> None:
+        """Write a message that is serialized already (CDR with its encapsulation header).
+
+        Raises:
+            ValueError: the topic was written with another type before.
+            SsmaError: the disk refuses.
+        """
+        connection = self._connections.get(topic)
+        if connection is None:
+            connection = self._open_writer.add_connection(topic, kind, typestore=typestore())
+            self._connections[topic] = connection
+        if connection.msgtype != kind:
+            raise ValueError(f"topic {topic}: got a message of type {kind}, expected {connection.msgtype} as before")
+        try:
+            self._open_writer.write(connection, stamp_ns, data)
+        except OSError as problem:
+            raise self._refused(problem) from problem
+
+    @property
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise RuntimeError("the recording is not open for writing, expected to be used in a with block")
+        return self._writer
+
+    def _finish(self, writer: Writer) -> None:
+        if not self._connections:
+            raise SsmaError(f"recording {self.path}: no message to write, so it is not made")
+        try:
+            writer.close()
+        except OSError as problem:
+            raise self._refused(problem) from problem
+
+    def _refused(self, problem: OSError) -> SsmaError:
+        return SsmaError(f"recording {self.path}: cannot be written ({problem.strerror or problem})")
+
+
+def _open_writer(folder: Path, storage: Storage) -> Writer:
+    plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
+    writer = Writer(folder, version=_METADATA_VERSION, storage_plugin=plugin)
+    if storage == "mcap":
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    writer.open()
+    return writer
