@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -57,7 +58,7 @@ def export_onnx(
     ``contract.json`` says the same already.
 
     Args:
-        network: see :class:`ssma_ros.inference.graph.SegmentationGraph`; exported in eval mode, left as it was.
+        network: see :class:`ssma_ros.inference.graph.SegmentationGraph`; a copy of it is exported in eval mode.
         contract: input contract, gives sizes, normalisation and class names.
         path: of the ``.onnx`` file; written whole or not at all.
         precision: ``fp32`` – every other precision is derived from this graph.
@@ -88,8 +89,7 @@ def trace(network: nn.Module, contract: Contract) -> onnx_ir.Model:
     Raises:
         SsmaError: the network does not run on the contract's streams.
     """
-    was_training = network.training
-    graph = SegmentationGraph(network, contract).float().cpu().eval()
+    graph = SegmentationGraph(copy.deepcopy(network).cpu(), contract).eval()
     blank = torch.zeros(contract.height, contract.width, 3, dtype=torch.uint8)
     arguments = (*(blank.clone() for _ in contract.streams), torch.ones(len(contract.streams)))
     try:
@@ -100,19 +100,16 @@ def trace(network: nn.Module, contract: Contract) -> onnx_ir.Model:
             f"export: the network does not run on {len(contract.streams)} streams of "
             f"{contract.width}x{contract.height} as the contract says ({error})"
         ) from error
-    try:
-        with _quiet_exporter():
-            program = torch.onnx.export(
-                graph,
-                arguments,
-                input_names=[*contract.modalities, PRESENT],
-                output_names=list(OUTPUTS),
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-    finally:
-        network.train(was_training)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            graph,
+            arguments,
+            input_names=[*contract.modalities, PRESENT],
+            output_names=list(OUTPUTS),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None  # torch returns None only when asked for a file by the legacy exporter
     _strip_traces(program.model)
     return program.model

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ssma_ros.labels.label_set import UNLABELLED
+
 if TYPE_CHECKING:
     from ssma_ros.contract import Contract
 
@@ -22,18 +24,16 @@ class SegmentationGraph(nn.Module):
         network: ``forward(*images, present=..., return_gates=True)`` → (logits N×C×H×W, gates N×M×h×w), one
             N×3×H×W float image per stream and ``present`` N×M float.
         contract: gives the streams' order, mean and scale, and the temperature.
-
-    Attributes:
-        softmax_dtype: the logits are cast to this before temperature, softmax and argmax.
+        dtype: of the network's computation. Normalisation, softmax and argmax are float32 whatever it is.
     """
 
-    softmax_dtype = torch.float32
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, network: nn.Module, contract: Contract) -> None:
+    def __init__(self, network: nn.Module, contract: Contract, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.to(dtype)
+        self.dtype = dtype
         self.temperature = contract.temperature
         self.register_buffer("mean", torch.tensor([s.mean for s in contract.streams]).reshape(-1, 1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor([s.scale for s in contract.streams]).reshape(-1, 1, 3, 1, 1))
@@ -49,26 +49,36 @@ class SegmentationGraph(nn.Module):
         """
         *images, present = tensors
         logits, gates = self.logits(images, present)
-        probabilities = torch.softmax(logits.to(self.softmax_dtype) / self.temperature, dim=1)
+        probabilities = torch.softmax(logits / self.temperature, dim=1)
         # 0..255 before the maximum, so that confidence is exactly the winner's plane of `probabilities`.
         levels = torch.round(probabilities * 255.0)
         confidence = levels.amax(dim=1)
-        # TensorRT converts to uint8 from floating point only, hence the step from int64 over float.
-        mask = torch.argmax(logits, dim=1).to(torch.float32)
+        mask = self.first_maximum(logits)
         return (
             mask.squeeze(0).to(torch.uint8),
             confidence.squeeze(0).to(torch.uint8),
             levels.squeeze(0).to(torch.uint8),
-            gates.squeeze(0).to(torch.float32),
+            gates.squeeze(0),
         )
 
+    def first_maximum(self, logits: Tensor) -> Tensor:
+        """Index of the first largest channel as float32, N×H×W; 255 (unlabelled) where a logit is NaN.
+
+        The same as ``argmax`` for numbers. Written as comparison and minimum because runtimes fuse these, while
+        their ArgMax sorts (a tenth of the whole frame in OpenVINO), and because TensorRT converts to uint8 from
+        floating point only.
+        """
+        ids = torch.arange(logits.shape[1], dtype=torch.float32, device=logits.device).reshape(1, -1, 1, 1)
+        winners = logits >= logits.amax(dim=1, keepdim=True)
+        return torch.where(winners, ids, torch.full_like(ids, UNLABELLED)).amin(dim=1)
+
     def logits(self, images: list[Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
-        """(logits 1×C×H×W, gates 1×M×h×w) of H×W×3 uint8 images."""
-        dtype = self.mean.dtype
+        """(logits 1×C×H×W, gates 1×M×h×w), both float32, of H×W×3 uint8 images."""
         planes = []
         for index, image in enumerate(images):
-            # Conversion first: TensorRT takes uint8 only at the very edge of a graph.
-            plane = image.to(dtype).permute(2, 0, 1).unsqueeze(0)
-            planes.append((plane - self.mean[index]) * self.scale[index])
-        logits, gates = self.network(*planes, present=present.to(dtype).unsqueeze(0), return_gates=True)
-        return logits, gates
+            # Conversion first: TensorRT takes uint8 only at the very edge of a graph. Four dimensions before the
+            # transposition: OpenVINO then reads it as a layout of the same memory and copies nothing.
+            plane = image.to(torch.float32).unsqueeze(0).permute(0, 3, 1, 2)
+            planes.append(((plane - self.mean[index]) * self.scale[index]).to(self.dtype))
+        logits, gates = self.network(*planes, present=present.to(self.dtype).unsqueeze(0), return_gates=True)
+        return logits.to(torch.float32), gates.to(torch.float32)

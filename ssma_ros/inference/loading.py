@@ -21,7 +21,7 @@ BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
 ONNX_NAME = "model.onnx"
 INT8_NAME = "model.int8.onnx"
 ENGINE_NAME = "model.engine"
-WEIGHTS_NAME = "model.safetensors"
+WEIGHTS_NAME = "weights.safetensors"
 
 _SHIPPED = Path(__file__).parents[1] / "weights"
 _SUFFIXES = {".onnx": "graph", ".engine": "engine", ".safetensors": "weights"}
