@@ -14,6 +14,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.inference.onnx_graph import (
+    CONVOLUTIONS,
+    add_initializer,
+    constant_of,
+    describe_output,
+    drop_unused_initializers,
+    is_pixel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -51,11 +59,13 @@ def quantize_int8(
     pairs: dict[str, ir.Value] = {}
     for node in convolutions:
         data = node.inputs[0]
-        assert data is not None and data.name is not None  # a convolution has data, and the exporter names it
-        if data.name not in pairs:
-            pairs[data.name] = _insert_pair(model.graph, node, data, scales[data.name])
-        node.replace_input_with(0, pairs[data.name])
+        assert data is not None  # a convolution has data
+        name = str(data.name)
+        if name not in pairs:
+            pairs[name] = _insert_pair(model.graph, node, data, scales[name])
+        node.replace_input_with(0, pairs[name])
         _store_int8_weights(model.graph, node)
+    drop_unused_initializers(model.graph)
     return scales
 
 
@@ -112,30 +122,27 @@ def _best_scale(histogram: NDArray[np.float64], largest: float) -> float:
 
 def _is_quantisable(node: ir.Node) -> bool:
     """A convolution with constant weights over a map of more than one pixel."""
-    if node.op_type not in ("Conv", "ConvTranspose") or node.inputs[1] is None:
+    if node.op_type not in CONVOLUTIONS or is_pixel(node.outputs[0]):
         return False
-    shape = node.outputs[0].shape
-    tiny = shape is not None and all(d == 1 for d in shape.dims[2:])
-    return node.inputs[1].const_value is not None and not tiny
+    return constant_of(node.inputs[1]) is not None
 
 
 def _insert_pair(graph: ir.Graph, before: ir.Node, value: ir.Value, scale: float) -> ir.Value:
     name = str(value.name)
-    scale_value = _initializer(graph, f"{name}.scale", np.float32(scale))
-    zero = _initializer(graph, f"{name}.zero", np.int8(0))
+    scale_value = add_initializer(graph, f"{name}.scale", np.float32(scale))
+    zero = add_initializer(graph, f"{name}.zero", np.int8(0))
     quantize = ir.node("QuantizeLinear", [value, scale_value, zero], name=f"{name}.quantize")
     dequantize = ir.node("DequantizeLinear", [quantize.outputs[0], scale_value, zero], name=f"{name}.dequantize")
-    for node, suffix, dtype in ((quantize, "int8", ir.DataType.INT8), (dequantize, "dequantized", ir.DataType.FLOAT)):
-        node.outputs[0].name = f"{name}.{suffix}"
-        node.outputs[0].shape, node.outputs[0].type = value.shape, ir.TensorType(dtype)
+    describe_output(quantize, f"{name}.int8", value, ir.DataType.INT8)
     graph.insert_before(before, [quantize, dequantize])
-    return dequantize.outputs[0]
+    return describe_output(dequantize, f"{name}.dequantized", value)
 
 
 def _store_int8_weights(graph: ir.Graph, node: ir.Node) -> None:
-    weight = node.inputs[1]
-    assert weight is not None and weight.const_value is not None and weight.name is not None
-    array = weight.const_value.numpy().astype(np.float32)
+    weight, array = node.inputs[1], constant_of(node.inputs[1])
+    assert weight is not None  # _is_quantisable has seen it
+    assert array is not None
+    array = array.astype(np.float32)
     groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
     # Output channels are the first axis of a convolution, the second of a transposed one; with groups the latter's
     # second axis holds several groups' channels at once, so their common scale covers them all.
@@ -149,24 +156,10 @@ def _store_int8_weights(graph: ir.Graph, node: ir.Node) -> None:
     shape[axis] = -1
     values = np.clip(np.round(array / scales.reshape(shape)), -_LEVELS, _LEVELS).astype(np.int8)
     inputs = [
-        _initializer(graph, f"{weight.name}.int8", values),
-        _initializer(graph, f"{weight.name}.scale", scales),
-        _initializer(graph, f"{weight.name}.zero", np.zeros(len(scales), np.int8)),
+        add_initializer(graph, f"{weight.name}.int8", values),
+        add_initializer(graph, f"{weight.name}.scale", scales),
+        add_initializer(graph, f"{weight.name}.zero", np.zeros(len(scales), np.int8)),
     ]
     dequantize = ir.node("DequantizeLinear", inputs, attributes={"axis": axis}, name=f"{weight.name}.dequantize")
-    result = dequantize.outputs[0]
-    result.name = f"{weight.name}.dequantized"
-    result.shape, result.type = weight.shape, ir.TensorType(ir.DataType.FLOAT)
     graph.insert_before(node, dequantize)
-    node.replace_input_with(1, result)
-    if not weight.uses():
-        del graph.initializers[weight.name]
-
-
-def _initializer(graph: ir.Graph, name: str, array: NDArray) -> ir.Value:
-    if name in graph.initializers:
-        return graph.initializers[name]
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+    node.replace_input_with(1, describe_output(dequantize, f"{weight.name}.dequantized", weight))

@@ -5,6 +5,7 @@ The only module of this room that runs a frame with torch.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ssma_ros.inference.backend_base import BackendBase
 from ssma_ros.inference.protocol import OUTPUTS, RawOutputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -62,10 +63,11 @@ class TorchBackend(BackendBase):
         precision, mode = _resolve(precision, mode, target.type)
         if threads > 0:
             torch.set_num_threads(threads)
-        network = load_model(path).to(target, memory_format=torch.channels_last)
+        network: Any = load_model(path)  # the stubs of Module.to know no memory_format beside a device
+        network = network.to(target, memory_format=torch.channels_last)
         graph = SegmentationGraph(network, contract, getattr(torch, _DTYPES[precision])).to(target).eval()
         graph.requires_grad_(False)
-        self._runner = _Runner(torch, graph, contract, target, mode)
+        self._runner = _Runner(torch, graph, contract, target, mode, tf32=precision != "fp32")
         super().__init__(
             contract,
             {
@@ -112,8 +114,8 @@ class TorchBackend(BackendBase):
 class _Runner:
     """The graph with fixed input tensors, launched in one of :data:`MODES`."""
 
-    def __init__(self, torch: Any, graph: Any, contract: Contract, device: Any, mode: str) -> None:
-        self._torch, self._device = torch, device
+    def __init__(self, torch: Any, graph: Any, contract: Contract, device: Any, mode: str, *, tf32: bool) -> None:
+        self._torch, self._device, self._tf32 = torch, device, tf32
         self._on_gpu = device.type == "cuda"
         shape = (contract.height, contract.width, 3)
         self._inputs = [torch.zeros(shape, dtype=torch.uint8, device=device) for _ in contract.streams]
@@ -124,17 +126,26 @@ class _Runner:
         self._outputs: tuple[Any, ...] = ()
         self._recorded: Any = self._record() if mode == "cuda_graph" else None
 
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        """No gradients, cuDNN's fastest algorithms, and TF32 only where float32 was not asked for."""
+        with (
+            self._torch.inference_mode(),
+            self._torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=self._tf32),
+        ):
+            yield
+
     def _record(self) -> Any:
         """Capture one pass into a CUDA graph; its outputs are the static tensors of every replay."""
         torch = self._torch
         side = torch.cuda.Stream(self._device)
         side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(side), torch.inference_mode():
+        with torch.cuda.stream(side), self._settings():
             for _ in range(3):  # lets cuDNN choose its algorithms outside the capture
                 self._launch(*self._inputs)
         torch.cuda.current_stream(self._device).wait_stream(side)
         recorded = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recorded), torch.inference_mode():
+        with torch.cuda.graph(recorded), self._settings():
             self._outputs = self._launch(*self._inputs)
         return recorded
 
@@ -152,7 +163,7 @@ class _Runner:
         if self._recorded is not None:
             self._recorded.replay()
         else:
-            with self._torch.inference_mode():
+            with self._settings():
                 self._outputs = self._launch(*self._inputs)
         if self._on_gpu:
             self._torch.cuda.current_stream(self._device).synchronize()

@@ -1,0 +1,56 @@
+"""Small helpers for rewriting ONNX graphs in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+#: Operators with weights.
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+
+
+def add_initializer(graph: ir.Graph, name: str, array: ArrayLike) -> ir.Value:
+    """The constant ``name`` of ``graph``, created from ``array`` unless it is there already."""
+    if name in graph.initializers:
+        return graph.initializers[name]
+    array = np.asarray(array)
+    tensor = ir.tensor(array, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def constant_of(value: ir.Value | None) -> NDArray[Any] | None:
+    """The array behind a constant, or None for what is computed or fed in."""
+    if value is None or value.const_value is None or value.producer() is not None:
+        return None
+    return value.const_value.numpy()
+
+
+def describe_output(node: ir.Node, name: str, like: ir.Value, dtype: ir.DataType | None = None) -> ir.Value:
+    """Name a new node's only output and give it the shape of ``like`` and its type, or ``dtype``."""
+    value = node.outputs[0]
+    value.name = name
+    value.shape = like.shape
+    value.type = like.type if dtype is None else ir.TensorType(dtype)
+    return value
+
+
+def is_pixel(value: ir.Value) -> bool:
+    """True for N×C×1×1 maps and for what has no image dimensions at all; False where the shape is unknown."""
+    if value.shape is None:
+        return False
+    dims = value.shape.dims
+    return len(dims) < 3 or all(d == 1 for d in dims[2:])
+
+
+def drop_unused_initializers(graph: ir.Graph) -> None:
+    """Remove constants that no node reads any more."""
+    for name, value in list(graph.initializers.items()):
+        if not value.uses() and value not in graph.outputs:
+            del graph.initializers[name]
