@@ -15,6 +15,8 @@ from ssma_ros.models.backbones.erfnet import NonBottleneck1D
 from ssma_ros.models.layers import BatchNorm2d, ConvNorm, Deconv2d, cat, conv_norm, global_mean, separable_conv_norm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from ssma_ros.models.encoder import Encoded, Encoder
@@ -111,14 +113,34 @@ class _Upsampler(nn.Module):
 
 
 class AuxiliaryHeads(nn.ModuleList):
-    """1×1 + BN classifiers on the upsampled features, enlarged bilinearly; the finer head first."""
+    """1×1 + BN classifiers on the upsampled features, enlarged bilinearly; the finer head first.
+
+    Args:
+        heads: the classifiers.
+        grid: ``corner`` or ``center``, see :func:`enlarge`.
+    """
+
+    def __init__(self, heads: Iterable[nn.Module], grid: str) -> None:
+        super().__init__(heads)
+        self.grid = grid
 
     def forward(self, upsampled: tuple[Tensor, Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:
         """Auxiliary logits N×C×H×W for ``size`` (H, W), the finer head first; empty without heads."""
-        return tuple(
-            F.interpolate(head(x), size=size, mode="bilinear", align_corners=False)
-            for head, x in zip(self, upsampled, strict=False)
-        )
+        return tuple(enlarge(head(x), size, self.grid) for head, x in zip(self, upsampled, strict=False))
+
+
+def enlarge(x: Tensor, size: tuple[int, int], grid: str) -> Tensor:
+    """Bilinear enlargement of N×C×h×w to ``size`` (H, W), multiples of h and w.
+
+    ``center`` lays pixel centres over each other (u_small = (u + ½)/f − ½) as transposed convolutions do;
+    ``corner`` takes u_small = u/f and repeats the last row and column, as the released graph does.
+    """
+    if grid == "center":
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    # With one repeated row and column the two end points of the grid are exact multiples of the factor.
+    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
+    y = F.interpolate(padded, size=(size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
+    return y[:, :, : size[0], : size[1]]
 
 
 class Head(nn.Module):
@@ -128,18 +150,24 @@ class Head(nn.Module):
         classifier: logits at the input's size from :attr:`Decoded.last`.
         channels: of the last and of the two upsampled features.
         num_classes: of the auxiliary logits.
+        grid: of their enlargement.
         auxiliary_heads: build the two heads.
     """
 
     def __init__(
-        self, classifier: nn.Module, channels: tuple[int, int, int], num_classes: int, *, auxiliary_heads: bool
+        self,
+        classifier: nn.Module,
+        channels: tuple[int, int, int],
+        num_classes: int,
+        *,
+        grid: str,
+        auxiliary_heads: bool,
     ) -> None:
         super().__init__()
         self.channels = channels[0]
         self.classifier = classifier
-        self.auxiliary = AuxiliaryHeads(
-            conv_norm(c, num_classes, 1, relu=False) for c in (channels[1:] if auxiliary_heads else ())
-        )
+        heads = (conv_norm(c, num_classes, 1, relu=False) for c in (channels[1:] if auxiliary_heads else ()))
+        self.auxiliary = AuxiliaryHeads(heads, grid)
 
     def forward(self, decoded: Decoded) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits N×C×H×W and, in training, auxiliary logits of the same shape."""
@@ -177,14 +205,17 @@ def build_trunk(options: Options, encoder: Encoder, *, attention: bool = False) 
 
 def build_head(options: Options, encoder: Encoder, num_classes: int) -> Head:
     """The head that fits the trunk of ``encoder``."""
-    if not encoder.num_skips:
-        deconv = nn.ConvTranspose2d(16, num_classes, 2, stride=2)
-        return Head(deconv, (16, 16, 64), num_classes, auxiliary_heads=options.auxiliary_heads)
-    channels = options.decoder_channels
-    classifier = nn.Sequential(
-        conv_norm(channels, num_classes, 1), ConvNorm(Deconv2d(num_classes, num_classes, 4), relu=False)
+    if encoder.num_skips:
+        channels = (options.decoder_channels,) * 3
+        classifier: nn.Module = nn.Sequential(
+            conv_norm(channels[0], num_classes, 1), ConvNorm(Deconv2d(num_classes, num_classes, 4), relu=False)
+        )
+    else:
+        channels = (16, 16, 64)
+        classifier = nn.ConvTranspose2d(16, num_classes, 2, stride=2)
+    return Head(
+        classifier, channels, num_classes, grid=options.auxiliary_grid, auxiliary_heads=options.auxiliary_heads
     )
-    return Head(classifier, (channels,) * 3, num_classes, auxiliary_heads=options.auxiliary_heads)
 
 
 def build_decoder(options: Options, encoder: Encoder, num_classes: int, *, attention: bool = False) -> Decoder:

@@ -36,6 +36,7 @@ class Options:
         decoder_channels: of the decoder's convolutions.
         separable_decoder: depthwise separable 3×3 convolutions in the decoder.
         auxiliary_heads: classifiers on the two upsampled features, used in training only.
+        auxiliary_grid: how their logits are enlarged, ``corner`` (released graph) or ``center`` (pixel centres).
         eta: the bottleneck of the latent SSMA block is its input channels / eta.
         eta_skip: the same for the skips' SSMA blocks.
         gating: ``sigmoid`` (independent gates) or ``softmax`` across modalities (dependent).
@@ -56,6 +57,7 @@ class Options:
     decoder_channels: int = 256
     separable_decoder: bool = False
     auxiliary_heads: bool = True
+    auxiliary_grid: str = "corner"
     eta: int = 16
     eta_skip: int = 6
     gating: str = "sigmoid"
@@ -67,6 +69,7 @@ class Options:
         _choice("backbone", self.backbone, BACKBONES)
         _choice("gating", self.gating, ("sigmoid", "softmax"))
         _choice("latent_kernel", self.latent_kernel, (1, 3))
+        _choice("auxiliary_grid", self.auxiliary_grid, ("corner", "center"))
         _choice("fusion", self.fusion, ("encoder", "decoder"))
         for name in ("dropout", "modality_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
@@ -106,6 +109,7 @@ PRESETS: Mapping[str, Options] = {
         skip_channels=16,
         decoder_channels=48,
         separable_decoder=True,
+        auxiliary_grid="center",
         modality_dropout=0.1,
     ),
 }
