@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.models.adapnetpp import AdapNetPP
+from ssma_ros.models.baselines import LFC, Average, CMoDE, FuseNet, LateFusion, Maximum, Stacking
 from ssma_ros.models.ssma import SSMA
 
 if TYPE_CHECKING:
@@ -12,8 +13,19 @@ if TYPE_CHECKING:
 
     from ssma_ros.models.network import SegmentationNetwork
 
+_ALL: tuple[type[SegmentationNetwork], ...] = (
+    AdapNetPP,
+    SSMA,
+    Average,
+    Maximum,
+    Stacking,
+    LateFusion,
+    LFC,
+    CMoDE,
+    FuseNet,
+)
 #: Every network by the name its description has.
-NETWORKS: Mapping[str, type[SegmentationNetwork]] = {n.name: n for n in (AdapNetPP, SSMA)}
+NETWORKS: Mapping[str, type[SegmentationNetwork]] = {network.name: network for network in _ALL}
 
 
 def build_network(description: Mapping[str, Any], num_classes: int) -> SegmentationNetwork:

@@ -2,7 +2,7 @@
 
 A checkpoint ``PREFIX`` is ``PREFIX.index``, a sorted-string table (LevelDB's format: prefix-compressed entries in
 blocks with a checksum each), and raw tensor bytes in ``PREFIX.data-SSSSS-of-NNNNN``. The table maps the empty key
-to a ``BundleHeaderProto`` and each variable's name to a ``BundleEntryProto`` (tensorflow/core/protobuf/tensor_bundle.proto).
+to a ``BundleHeaderProto`` and each variable's name to a ``BundleEntryProto`` (tensor_bundle.proto of TensorFlow).
 Everything is checked: sizes, magic number, checksums of blocks and tensors.
 """
 
