@@ -19,6 +19,7 @@ from ssma_ros.inference.onnx_graph import (
     CONVOLUTIONS,
     add_initializer,
     constant_of,
+    decompress_weights,
     describe_output,
     drop_unused_initializers,
     is_pixel,
@@ -47,6 +48,7 @@ def to_float16(model: ir.Model) -> None:
     Raises:
         ValueError: a weight does not fit into float16's range (65504).
     """
+    decompress_weights(model)
     lower_batch_normalization(model)
     graph = model.graph
     half: set[ir.Value] = set()

@@ -18,6 +18,7 @@ from ssma_ros.inference.onnx_graph import (
     CONVOLUTIONS,
     add_initializer,
     constant_of,
+    decompress_weights,
     describe_output,
     drop_unused_initializers,
     is_pixel,
@@ -53,6 +54,7 @@ def quantize_int8(
     """
     if not frames:
         raise SsmaError("int8: no calibration frames, expected at least one real frame")
+    decompress_weights(model)
     convolutions = [n for n in model.graph if _is_quantisable(n) and n.name not in keep]
     names = sorted({str(n.inputs[0].name) for n in convolutions if n.inputs[0] is not None})
     scales = calibrate(model, frames, names)

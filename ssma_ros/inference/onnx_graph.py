@@ -54,3 +54,18 @@ def drop_unused_initializers(graph: ir.Graph) -> None:
     for name, value in list(graph.initializers.items()):
         if not value.uses() and value not in graph.outputs:
             del graph.initializers[name]
+
+
+def decompress_weights(model: ir.Model) -> None:
+    """Fold Casts of float16 constants into float32 constants, in place: undoes how weights are stored in files."""
+    graph = model.graph
+    for node in list(graph):
+        if node.op_type != "Cast" or node.attributes["to"].as_int() != int(ir.DataType.FLOAT):
+            continue
+        stored = constant_of(node.inputs[0])
+        if stored is None:
+            continue
+        old = node.outputs[0]
+        old.replace_all_uses_with(add_initializer(graph, f"{old.name}.constant", stored.astype(np.float32)))
+        graph.remove(node, safe=True)
+    drop_unused_initializers(graph)
