@@ -56,7 +56,7 @@ class ConfusionMatrix:
             raise ValueError(f"mask: shape is {mask.shape}, expected {label.shape} as the label's")
         counted = label != self.ignore_id
         truth = label[counted].astype(np.intp)
-        if truth.size and not (0 <= truth.min() and truth.max() < self.num_classes):
+        if truth.size and not (truth.min() >= 0 and truth.max() < self.num_classes):
             wrong = truth[(truth < 0) | (truth >= self.num_classes)][0]
             raise ValueError(f"label: holds id {wrong}, expected 0..{self.num_classes - 1} or {self.ignore_id}")
         found = mask[counted].astype(np.intp)
