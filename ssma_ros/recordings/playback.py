@@ -1,0 +1,110 @@
+"""A recording made ready for playing: pictures decoded and serialized before they are due."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssma_ros.recordings import messages
+from ssma_ros.recordings.compressed import decompress
+from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
+    from ssma_ros.recordings.topics import InputTopics
+
+
+@dataclass(frozen=True)
+class PlayableMessage:
+    """A message ready to be published.
+
+    Attributes:
+        role: what it is for, see :data:`~ssma_ros.recordings.topics.ROLES`.
+        type: its type; compressed images have become sensor_msgs/msg/Image.
+        due_ns: when it was recorded.
+        stamp_ns: of its header.
+        data: serialized (CDR with encapsulation header).
+    """
+
+    role: str
+    type: str
+    due_ns: int
+    stamp_ns: int
+    data: bytes
+
+
+def playable_messages(reader: RecordingReader, topics: InputTopics) -> Iterator[PlayableMessage]:
+    """The messages of ``topics`` in the order in which they were recorded.
+
+    Raises:
+        SsmaError: the recording is damaged or a compressed image cannot be decoded.
+    """
+    roles = topics.by_name()
+    for recorded in reader.messages(roles.keys()):
+        yield _playable(reader, recorded, roles[recorded.topic])
+
+
+def _playable(reader: RecordingReader, recorded: RecordedMessage, role: str) -> PlayableMessage:
+    message = reader.deserialize(recorded)
+    kind, data = recorded.type, recorded.data
+    if kind == COMPRESSED_IMAGE:
+        picture = decompress(message, recorded.topic)
+        message = messages.make(IMAGE, **vars(picture))
+        kind, data = IMAGE, bytes(typestore().serialize_cdr(message, IMAGE))
+    return PlayableMessage(role, kind, recorded.stamp_ns, messages.stamp_of(message), data)
+
+
+class ReadAhead:
+    """An iterator whose items are made by a thread before they are asked for.
+
+    Args:
+        source: makes the items; what it raises is raised to the consumer in its turn.
+        budget_bytes: how much may lie ready; a short recording fits whole.
+    """
+
+    def __init__(self, source: Iterator[PlayableMessage], budget_bytes: int = 1 << 30) -> None:
+        self._source = source
+        self._budget = budget_bytes
+        self._ready: deque[PlayableMessage] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._fill, name="read ahead", daemon=True).start()
+
+    def wait_until_filled(self) -> None:
+        """Wait until everything, or as much as the budget allows, lies ready."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._bytes >= self._budget)
+
+    def __iter__(self) -> Iterator[PlayableMessage]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._ready)
+                if not self._ready:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._ready.popleft()
+                self._bytes -= len(item.data)
+                self._changed.notify_all()
+            yield item
+
+    def _fill(self) -> None:
+        try:
+            for item in self._source:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._bytes < self._budget)
+                    self._ready.append(item)
+                    self._bytes += len(item.data)
+                    self._changed.notify_all()
+        except BaseException as error:  # handed over to the consumer, whose problem it is
+            self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()

@@ -1,0 +1,82 @@
+"""The three processes for real, with a stand-in for the fusion node."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recordings.small_recording import color, stamp, write_small_recording
+
+from ssma_ros.demo.live import LivePlan, run_live
+from ssma_ros.errors import SsmaError
+from ssma_ros.recordings.messages import stamp_of
+from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.typestore import IMAGE
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+STAND_IN = Path(__file__).with_name("stand_in_node.py")
+PUBLISH = {
+    "color": "/camera/image_rect",
+    "camera_info": "/camera/camera_info",
+    "depth": "/depth/image_rect",
+    "nir": "/nir/image_rect",
+}
+MASK = "/ssma_fusion/mask"
+
+
+def plan_for(tmp_path: Path, behaviour: str = "", **changes) -> LivePlan:
+    recording = write_small_recording(tmp_path / "drive", frames=5, compressed=True)
+    values = {
+        "recording": recording,
+        "output": tmp_path / "out",
+        "topic_mapping": [],
+        "publish": PUBLISH,
+        "record": [f"{MASK}@{IMAGE}"],
+        "node_command": [sys.executable, str(STAND_IN), behaviour],
+        "node_name": "/ssma_fusion",
+        "mask_topic": MASK,
+    }
+    return LivePlan(**{**values, **changes})
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs"
+
+
+def test_every_image_comes_back_as_a_mask_with_its_stamp(tmp_path, scratch):
+    seen = []
+    result = run_live(plan_for(tmp_path), scratch, on_event=seen.append)
+    stamps = [stamp(i) for i in range(5)]
+    assert result.published == dict.fromkeys(PUBLISH, 5)
+    assert [s for s, _ in result.publish_times] == stamps
+    assert [s for s, _ in result.mask_times] == stamps
+    assert all(got > sent for (_, sent), (_, got) in zip(result.publish_times, result.mask_times, strict=True))
+    assert sorted(seen) == ["frame"] * 5 + ["mask"] * 5
+    with RecordingReader(tmp_path / "out") as reader:
+        masks = [reader.deserialize(m) for m in reader.messages([MASK])]
+        assert any(t.name == "/diagnostics" and t.count > 0 for t in reader.topics)
+    assert [stamp_of(m) for m in masks] == stamps
+    np.testing.assert_array_equal(masks[2].data.reshape(48, 96), color(2)[..., 0] // 32)
+
+
+def test_a_crashing_node_is_one_sentence_with_its_last_words(tmp_path, scratch):
+    with pytest.raises(SsmaError, match=r"the fusion node ended with status 3: .*the model melted"):
+        run_live(plan_for(tmp_path, "crash"), scratch)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["drive", "logs"]
+
+
+def test_a_truncated_recording_is_one_sentence(tmp_path, scratch):
+    plan = plan_for(tmp_path)
+    storage = next(plan.recording.glob("*.mcap"))
+    storage.write_bytes(storage.read_bytes()[:2000])
+    with pytest.raises(SsmaError, match="may be truncated"):
+        run_live(plan, scratch)
+
+
+def test_sparse_topics_are_thinned(tmp_path, scratch):
+    plan = plan_for(tmp_path, record=[f"{MASK}@{IMAGE}@0.2"])
+    assert run_live(plan, scratch).received[MASK] == 5
+    with RecordingReader(plan.output) as reader:
+        assert [t.count for t in reader.topics if t.name == MASK] == [3]
