@@ -1,0 +1,181 @@
+"""Writes a synthetic data set: many scenes, a few frames each, in the generic folder layout."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.synthetic.sampling import Sample, Scene
+from ssma_ros.synthetic.sensor import StereoRig
+
+SPLITS = ("train", "val")
+#: Scene seeds of a split start at ``seed * SEED_STRIDE`` + this, so no scene is in two splits.
+SPLIT_OFFSET = {"train": 0, "val": 500_000}
+SEED_STRIDE = 1_000_000
+LABEL_SET = "synthetic_forest"
+_FOLDERS = ("rgb", "depth", "nir", "label")
+_LARGEST_MM = 65535
+
+
+@dataclass(frozen=True)
+class DatasetRecipe:
+    """What a split is made of; the same recipe gives the same files.
+
+    Attributes:
+        split: ``train`` or ``val``.
+        seed: number of the data set; splits of one seed share no scene.
+        scenes: number of worlds.
+        frames: pictures taken in each.
+    """
+
+    split: str
+    seed: int
+    scenes: int
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise SsmaError(f"synthesize: split is {self.split!r}, expected one of {', '.join(SPLITS)}")
+        for name in ("scenes", "frames"):
+            if getattr(self, name) < 1:
+                raise SsmaError(f"synthesize: {name} is {getattr(self, name)}, expected at least 1")
+        if self.seed < 0 or self.scenes > SPLIT_OFFSET["val"]:
+            raise SsmaError(
+                f"synthesize: seed {self.seed} with {self.scenes} scenes, expected a seed of 0 or more"
+                f" and at most {SPLIT_OFFSET['val']} scenes"
+            )
+
+    def scene_seed(self, index: int) -> int:
+        """Seed of the scene with this index."""
+        return self.seed * SEED_STRIDE + SPLIT_OFFSET[self.split] + index
+
+
+def write_dataset(
+    recipe: DatasetRecipe, folder: Path, workers: int = 1, progress: Callable[[int], None] | None = None
+) -> int:  # fmt: skip
+    """Renders one split into ``folder``; scenes already complete are kept, so a broken run goes on.
+
+    The layout is ``folder/<split>/{rgb,depth,nir,label}/<scene>_<frame>.png``: 8-bit colour, 16-bit depth in
+    millimetres from stereo matching (0 = no reading), 8-bit near infrared, 8-bit train ids; beside them
+    ``camera.json`` (intrinsics and baseline in metres) and ``labels.json`` (the label set).
+
+    Args:
+        workers: processes; each renders whole scenes.
+        progress: called with the number of samples done, scene by scene.
+
+    Returns:
+        Number of samples in the split.
+
+    Raises:
+        SsmaError: the folder holds a data set made by another recipe, or cannot be written, or OpenGL is missing.
+    """
+    rig = StereoRig.default()
+    try:
+        for name in _FOLDERS:
+            (folder / recipe.split / name).mkdir(parents=True, exist_ok=True)
+        _claim(folder / f"{recipe.split}.json", recipe)
+        _write_json(folder / "camera.json", {**asdict(rig.intrinsics), "baseline": rig.baseline})
+        label_set = resources.files("ssma_ros.labels").joinpath(f"data/{LABEL_SET}.json").read_text(encoding="utf-8")
+        _write_json(folder / "labels.json", json.loads(label_set))
+    except OSError as error:
+        raise SsmaError(f"synthesize: cannot write to {folder}: {error.strerror}") from error
+    jobs = []
+    for index in range(recipe.scenes):
+        if _complete(recipe, folder, index):
+            if progress:
+                progress(recipe.frames)
+        else:
+            jobs.append((recipe, folder, index))
+    if workers <= 1:
+        for job in jobs:
+            _render_scene(job)
+            if progress:
+                progress(recipe.frames)
+    elif jobs:
+        # OpenGL contexts do not survive a fork.
+        with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs)), _start_worker) as pool:
+            for _ in pool.imap_unordered(_render_scene, jobs):
+                if progress:
+                    progress(recipe.frames)
+    return recipe.scenes * recipe.frames
+
+
+def _start_worker() -> None:
+    """One core a worker: processes parallelise better than threads inside the rasteriser."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    cv2.setNumThreads(1)
+
+
+_renderer: Any = None
+
+
+def _render_scene(job: tuple[DatasetRecipe, Path, int]) -> None:
+    global _renderer
+    from ssma_ros.synthetic.renderer import Renderer
+
+    recipe, folder, index = job
+    if _renderer is None:
+        _renderer = Renderer()
+    seed = recipe.scene_seed(index)
+    scene = Scene(_renderer, seed, StereoRig.default())
+    for frame in range(recipe.frames):
+        rng = np.random.default_rng([seed, 10 + frame])
+        _write_sample(scene.capture(scene.random_pose(rng), rng), folder / recipe.split, f"{seed:07d}_{frame:02d}.png")
+
+
+def _complete(recipe: DatasetRecipe, folder: Path, index: int) -> bool:
+    seed = recipe.scene_seed(index)
+    names = [f"{seed:07d}_{frame:02d}.png" for frame in range(recipe.frames)]
+    # The label is written last.
+    return all((folder / recipe.split / "label" / name).exists() for name in names)
+
+
+def _write_sample(sample: Sample, folder: Path, name: str) -> None:
+    images = {"rgb": sample.color, "depth": depth_to_millimetres(sample.depth), "nir": sample.nir, "label": sample.label}
+    for kind in _FOLDERS:
+        ok, data = cv2.imencode(".png", images[kind], [cv2.IMWRITE_PNG_COMPRESSION, 4])
+        if not ok:
+            raise RuntimeError(f"png encoder refused a {images[kind].dtype} image of shape {images[kind].shape}")
+        _write_atomically(folder / kind / name, data.tobytes())
+
+
+def depth_to_millimetres(depth: np.ndarray) -> np.ndarray:
+    """float32 metres to uint16 millimetres; beyond 65.535 m there is no reading (0)."""
+    millimetres = np.rint(depth * 1000.0)
+    return np.where(millimetres > _LARGEST_MM, 0, millimetres).astype(np.uint16)
+
+
+def _claim(path: Path, recipe: DatasetRecipe) -> None:
+    wanted = asdict(recipe)
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SsmaError(f"synthesize: {path} is not JSON ({error}), expected a data set's recipe") from error
+        if found != wanted:
+            raise SsmaError(f"synthesize: {path} holds the recipe {found}, expected {wanted}; choose another folder")
+    else:
+        _write_json(path, wanted)
+
+
+def _write_json(path: Path, content: object) -> None:
+    _write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
