@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 #: Mask value of a pixel that carries no class.
 UNLABELLED = 255
 
+_NAME = re.compile("[a-z][a-z0-9_]*")
 _DATA = Path(__file__).parent / "data"
 
 
@@ -117,12 +119,32 @@ def parse_label_set(document: Any, where: str) -> LabelSet:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SsmaError(f"label set {where}: {type(error).__name__} in field {error}, see docs/labels.md") from None
+    _check(labels, where)
+    return labels
+
+
+def _check(labels: LabelSet, where: str) -> None:
+    classes = labels.classes
     ids = [c.id for c in classes]
     if ids != list(range(len(classes))) or not classes:
         raise SsmaError(f"label set {where}: class ids are {ids}, expected 0, 1, 2, … in order")
     if len(set(labels.names)) != len(classes):
         raise SsmaError(f"label set {where}: two classes share a name, expected distinct names")
-    return labels
+    unfit = [n for n in labels.names if not _NAME.fullmatch(n)]
+    if unfit:
+        raise SsmaError(
+            f"label set {where}: class name is '{unfit[0]}', expected lower-case letters, digits and underscores"
+        )
+    if len(classes) > UNLABELLED or not len(classes) <= labels.ignore_id <= UNLABELLED:
+        raise SsmaError(
+            f"label set {where}: ignore_id is {labels.ignore_id} with {len(classes)} classes, "
+            f"expected one from {len(classes)} to {UNLABELLED}"
+        )
+    if labels.void_class is not None and labels.void_class not in ids:
+        raise SsmaError(f"label set {where}: void_class is {labels.void_class!r}, expected a class id or null")
+    wrong = [f"{raw} → {train}" for raw, train in labels.raw_ids.items() if train not in (*ids, labels.ignore_id)]
+    if wrong:
+        raise SsmaError(f"label set {where}: raw_ids map {wrong[0]}, expected a class id or {labels.ignore_id}")
 
 
 def _parse_class(entry: Mapping[str, Any]) -> LabelClass:

@@ -1,0 +1,58 @@
+"""From the ids in a data set's label images to train ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.labels.label_set import LabelSet
+
+_SHOWN = 5
+
+
+def apply_raw_ids(label_image: NDArray[np.integer], labels: LabelSet, where: str | Path) -> NDArray[np.uint8]:
+    """Train ids of a label image.
+
+    Args:
+        label_image: H×W of any integer type, raw ids of the data set.
+        labels: whose ``raw_ids`` are applied.
+        where: the image's file, for the message.
+
+    Returns:
+        H×W uint8: class ids of ``labels`` or its ``ignore_id``.
+
+    Raises:
+        SsmaError: an id that the label set does not know; names each id, its number of pixels, and the file.
+        ValueError: not an H×W integer array.
+    """
+    if label_image.ndim != 2 or label_image.dtype.kind not in "ui":
+        raise ValueError(
+            f"label image {where}: {label_image.dtype} with {label_image.ndim} axes, expected H×W of an integer type"
+        )
+    if label_image.dtype == np.uint8:
+        # A table of all 256 values is several times faster than sorting the pixels.
+        present = np.flatnonzero(np.bincount(label_image.ravel(), minlength=256))
+    else:
+        present, inverse = np.unique(label_image, return_inverse=True)
+    unknown = [int(i) for i in present if int(i) not in labels.raw_ids]
+    if unknown:
+        counts = [f"id {i} in {int((label_image == i).sum())} pixels" for i in unknown[:_SHOWN]]
+        more = f" and {len(unknown) - _SHOWN} more ids" if len(unknown) > _SHOWN else ""
+        raise SsmaError(
+            f"label image {where}: {', '.join(counts)}{more} not in label set '{labels.name}', "
+            f"expected one of {', '.join(map(str, sorted(labels.raw_ids)))}"
+        )
+    train_ids = np.array([labels.raw_ids[int(i)] for i in present], dtype=np.uint8)
+    if label_image.dtype == np.uint8:
+        table = np.full(256, labels.ignore_id, dtype=np.uint8)
+        table[present] = train_ids
+        return table[label_image]
+    return train_ids[inverse].reshape(label_image.shape)
