@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssma_ros.inference.protocol import Backend
+    from ssma_ros.inference.tensorrt_builder import Progress
 
 #: Values of the ``backend`` argument.
 BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
@@ -20,7 +21,6 @@ BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
 #: File of a model folder that each kind of backend reads.
 ONNX_NAME = "model.onnx"
 INT8_NAME = "model.int8.onnx"
-ENGINE_NAME = "model.engine"
 WEIGHTS_NAME = "weights.safetensors"
 
 _SHIPPED = Path(__file__).parents[1] / "weights"
@@ -40,12 +40,15 @@ def load_backend(
     threads: int = 0,
     providers: Sequence[str] = ("CPUExecutionProvider",),
     cache_dir: str | Path | None = None,
+    rebuild_engine: bool = False,
+    progress: Progress | None = None,
 ) -> Backend:
     """Load a frozen network, checked against its input contract, on the device of choice.
 
     Args:
         model: name of a shipped model (:func:`shipped_models`), a model folder, or a ``.onnx``, ``.engine`` or
-            ``.safetensors`` file with its contract beside it.
+            ``.safetensors`` file with its contract beside it. For TensorRT a ``.onnx`` stands for the engine of the
+            same name.
         backend: one of :data:`BACKENDS`. ``auto``: TensorRT for an engine, PyTorch for bare weights; for an ONNX
             graph OpenVINO on x86 where it is installed, else ONNX Runtime.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``, as far as the backend has it. In a model
@@ -53,6 +56,8 @@ def load_backend(
         threads: of a CPU backend; 0 uses all cores.
         providers: ONNX Runtime's execution providers in order of preference.
         cache_dir: where OpenVINO keeps compiled graphs between runs; None keeps none.
+        rebuild_engine: with TensorRT, build a missing or stale engine from the graph beside it (takes minutes).
+        progress: told how far that is.
 
     Raises:
         SsmaError: no such model; the file is not what its name says; contract and graph do not fit; a package or
@@ -75,7 +80,9 @@ def load_backend(
     if backend == "tensorrt":
         from ssma_ros.inference.tensorrt_backend import TensorRtBackend
 
-        return TensorRtBackend(path)
+        # Quantisation is in the graph already; the builder takes it as it is.
+        precision = "stored" if precision == "int8" else precision
+        return TensorRtBackend(path, precision=precision, rebuild_engine=rebuild_engine, progress=progress)
     from ssma_ros.inference.torch_backend import TorchBackend
 
     return TorchBackend(path, precision=precision, threads=threads)
@@ -99,7 +106,9 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
         path = _in_folder(path, backend, precision)
     if path.suffix not in _SUFFIXES:
         raise SsmaError(f"model {path}: suffix is '{path.suffix}', expected one of {', '.join(_SUFFIXES)}")
-    if not path.is_file():
+    if backend == "tensorrt" and path.suffix == ".onnx":
+        return path.with_suffix(".engine")  # may not exist yet: the backend builds it or says why not
+    if not path.is_file() and backend != "tensorrt":
         raise SsmaError(f"model {path}: no such file")
     readers = {"graph": ("openvino", "onnxruntime"), "engine": ("tensorrt",), "weights": ("torch",)}
     kind = _SUFFIXES[path.suffix]
@@ -109,12 +118,7 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
 
 
 def _in_folder(folder: Path, backend: str, precision: str) -> Path:
-    if backend == "tensorrt":
-        name = ENGINE_NAME
-    elif backend == "torch":
-        name = WEIGHTS_NAME
-    else:
-        name = INT8_NAME if precision == "int8" else ONNX_NAME
+    name = WEIGHTS_NAME if backend == "torch" else INT8_NAME if precision == "int8" else ONNX_NAME
     path = folder / name
     if not path.is_file():
         raise SsmaError(f"model folder {folder}: no {name} in it, expected one for backend {backend}")

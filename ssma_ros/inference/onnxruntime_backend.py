@@ -11,6 +11,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inference.backend_base import BackendBase
 from ssma_ros.inference.fit import load_checked_contract
 from ssma_ros.inference.onnx_file import META_CONTRACT, META_PRECISION
+from ssma_ros.inference.onnxruntime_providers import CPU, select_providers
 from ssma_ros.inference.protocol import OUTPUTS, PRESENT, RawOutputs
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OnnxRuntimeBackend(BackendBase):
         path: Path,
         *,
         precision: str = "auto",
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[str] = (CPU,),
         threads: int = 0,
     ) -> None:
         contract, facts = load_checked_contract(path)
@@ -53,16 +54,10 @@ class OnnxRuntimeBackend(BackendBase):
             raise SsmaError(
                 "backend onnxruntime: package onnxruntime is not installed, try 'pip install onnxruntime'"
             ) from None
-        available = onnxruntime.get_available_providers()
-        for name in providers:
-            if name not in available:
-                raise SsmaError(
-                    f"backend onnxruntime: provider '{name}' is not installed, expected one of {', '.join(available)}"
-                )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        chain = [*providers, *(["CPUExecutionProvider"] if "CPUExecutionProvider" not in providers else [])]
+        chain = select_providers(onnxruntime, options, providers)
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=chain)
         except Exception as error:  # its exception types are private to the extension module

@@ -6,6 +6,7 @@ no precision flags. Tests compare every name against lists taken from both versi
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -75,6 +76,8 @@ def build_engine(
     onnx_path, engine_path = Path(onnx_path), Path(engine_path)
     if not engine_path.parent.is_dir():
         raise SsmaError(f"build-engine: folder {engine_path.parent} does not exist, expected an existing folder")
+    if not os.access(engine_path.parent, os.W_OK):
+        raise SsmaError(f"build-engine: folder {engine_path.parent} cannot be written, expected one of your own")
     contract, facts = load_checked_contract(onnx_path)
     gpu = gpu or probe_gpu()
     trt = tensorrt or import_tensorrt()
@@ -112,7 +115,7 @@ def ensure_engine(
 
     Args:
         engine_path: ``X.engine``; ``X.onnx`` beside it is what it is (re)built from.
-        precision: for a rebuild.
+        precision: for a rebuild; ``fp16`` and ``fp32`` are also what an existing engine must be.
         rebuild: build where the engine is missing or stale and the ONNX file is there.
         progress, gpu, tensorrt: as for :func:`build_engine`.
 
@@ -124,14 +127,14 @@ def ensure_engine(
     trt = tensorrt or import_tensorrt()
     onnx_path = engine_path.with_suffix(".onnx")
     try:
-        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, gpu, trt)
+        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, precision, gpu, trt)
     except StaleEngineError as error:
         if not rebuild:
             raise StaleEngineError(f"{error}; build it with 'ssma build-engine' or allow rebuild_engine") from None
         if not onnx_path.is_file():
             raise StaleEngineError(f"{error}; it cannot be rebuilt, {onnx_path.name} is not beside it") from None
         build_engine(onnx_path, engine_path, precision=precision, progress=progress, gpu=gpu, tensorrt=trt)
-        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, gpu, trt)
+        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, precision, gpu, trt)
     return plan, fingerprint, contract
 
 
@@ -150,7 +153,9 @@ def import_tensorrt() -> Any:
     return tensorrt
 
 
-def _read_fitting(engine_path: Path, onnx_path: Path, gpu: Gpu, trt: Any) -> tuple[bytes, Fingerprint, Contract]:
+def _read_fitting(
+    engine_path: Path, onnx_path: Path, precision: str, gpu: Gpu, trt: Any
+) -> tuple[bytes, Fingerprint, Contract]:
     # The contract that counts is the ONNX file's where there is one: a newer export makes the engine stale.
     contract = load_contract(contract_path_for(onnx_path if onnx_path.is_file() else engine_path))
     expected = {
@@ -161,6 +166,8 @@ def _read_fitting(engine_path: Path, onnx_path: Path, gpu: Gpu, trt: Any) -> tup
     }
     if onnx_path.is_file():
         expected["onnx_sha256"] = sha256_of(onnx_path.read_bytes())
+    if precision in ("fp16", "fp32"):
+        expected["precision"] = precision
     plan, fingerprint = read_engine(engine_path, expected)
     return plan, fingerprint, contract
 
