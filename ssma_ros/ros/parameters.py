@@ -1,0 +1,258 @@
+"""Every parameter of the node: one typed, documented, frozen dataclass; no rclpy.
+
+The node declares its parameters from this class, ``config/fusion.yaml`` and the table in ``docs/components.md``
+are written from it (``python -m ssma_ros.ros.parameters``), and a test compares them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a parameter means and may be.
+
+    Attributes:
+        text: description for ``ros2 param describe``, with the unit.
+        live: whether it may be changed while the node runs; others take effect at the next configure.
+        low, high: inclusive range of a number, or None.
+        choices: allowed strings, or None for any.
+    """
+
+    text: str
+    live: bool = False
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] | None = None
+
+
+def _parameter(default: Any, text: str, **constraint: Any) -> Any:
+    return field(default=default, metadata={"constraint": Constraint(text, **constraint)})
+
+
+_RELIABILITY = ("best_effort", "reliable")
+
+
+@dataclass(frozen=True)
+class FusionParameters:
+    """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
+
+    model: str = _parameter(
+        "forest_rgb_hha_evi", "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file."
+    )
+    backend: str = _parameter(
+        "auto", "What runs the network.", choices=("auto", "openvino", "onnxruntime", "tensorrt", "torch")
+    )
+    precision: str = _parameter(
+        "auto", "Arithmetic of the network, as far as the backend has it.",
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
+    )
+    threads: int = _parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
+    autostart: bool = _parameter(
+        True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
+    )
+    driver: str = _parameter(
+        "color", "color: no output without the colour image. any: when it fails, depth or near infrared drives.",
+        choices=("color", "any"),
+    )
+    sync_slop: float = _parameter(
+        0.05, "Largest stamp difference between the driving image and a partner, seconds.", live=True, low=0.0, high=10.0
+    )
+    sync_timeout: float = _parameter(
+        0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
+    )
+    stale_after: float = _parameter(
+        0.5, "A sensor silent for longer is reported and no longer waited for, seconds. More than its period.",
+        live=True, low=0.01, high=3600.0,
+    )
+    size_mismatch: str = _parameter(
+        "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
+        "(only where both show the same field of view).", live=True, choices=("refuse", "resize"),
+    )
+    check_frame_id: bool = _parameter(
+        True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
+    )
+    register_depth: bool = _parameter(
+        False, "Reproject depth of another frame_id into the colour camera with tf and depth/camera_info "
+        "(needs tf2_ros).",
+    )
+    gravity_frame: str = _parameter(
+        "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
+        "Empty: estimated from the depth image. Needs tf2_ros.",
+    )
+    depth_source: str = _parameter(
+        "image", "Where depth comes from: image = depth/image_rect, disparity = depth/disparity, none = not used.",
+        choices=("image", "disparity", "none"),
+    )
+    nir_source: str = _parameter(
+        "image", "Where near infrared comes from: image = nir/image_rect, none = not used.", choices=("image", "none")
+    )
+    nir_full_scale: float = _parameter(
+        65535.0, "Value of a saturated 16-bit near-infrared pixel (4095 for a 12-bit sensor that is not shifted).",
+        live=True, low=1.0, high=65535.0,
+    )
+    color_transport: str = _parameter(
+        "raw", "raw = sensor_msgs/Image; compressed = sensor_msgs/CompressedImage on <topic>/compressed.",
+        choices=("raw", "compressed"),
+    )
+    depth_transport: str = _parameter(
+        "raw", "raw = sensor_msgs/Image; compressedDepth = sensor_msgs/CompressedImage on <topic>/compressedDepth.",
+        choices=("raw", "compressedDepth"),
+    )
+    nir_transport: str = _parameter(
+        "raw", "raw = sensor_msgs/Image; compressed = sensor_msgs/CompressedImage on <topic>/compressed.",
+        choices=("raw", "compressed"),
+    )
+    color_reliability: str = _parameter("best_effort", "QoS reliability of the colour subscription.", choices=_RELIABILITY)
+    camera_info_reliability: str = _parameter(
+        "best_effort", "QoS reliability of the camera_info subscriptions.", choices=_RELIABILITY
+    )
+    depth_reliability: str = _parameter("best_effort", "QoS reliability of the depth subscription.", choices=_RELIABILITY)
+    nir_reliability: str = _parameter(
+        "best_effort", "QoS reliability of the near-infrared subscription.", choices=_RELIABILITY
+    )
+    input_queue: int = _parameter(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
+    output_resolution: str = _parameter(
+        "network", "Size of all output images: the network's own, or the camera's (resampled).",
+        live=True, choices=("network", "camera"),
+    )
+    min_confidence: float = _parameter(
+        0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
+    )
+    class_confidence_topics: tuple[str, ...] = _parameter(
+        ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none."
+    )
+    class_confidence_encoding: str = _parameter(
+        "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).",
+        live=True, choices=("mono8", "32FC1"),
+    )
+    overlay_opacity: float = _parameter(
+        0.5, "Weight of the class colours in ~/overlay; 0..1.", live=True, low=0.0, high=1.0
+    )
+    points_depth: str = _parameter(
+        "measured", "Depth of ~/points: measured = what the sensor saw; completed = with the holes filled.",
+        live=True, choices=("measured", "completed"),
+    )
+    points_semantic_fields: tuple[str, ...] = _parameter(
+        ("",), "Classes that get a float32 field sem_<class> (0..1) in ~/points; '*' = all, '' = none.", live=True
+    )
+    jpeg_quality: int = _parameter(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
+    diagnostics_period: float = _parameter(
+        1.0, "Seconds between two messages on /diagnostics; a change of level is sent at once.", low=0.1, high=60.0
+    )
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            problem = why_invalid(item.name, getattr(self, item.name))
+            if problem is not None:
+                raise SsmaError(problem)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> FusionParameters:
+        """Build from raw values (lists as ROS gives them); unknown names are ignored.
+
+        Raises:
+            SsmaError: a value has the wrong type or is out of range.
+        """
+        known = {item.name for item in dataclasses.fields(cls)}
+        return cls(**{name: _frozen(value) for name, value in values.items() if name in known})
+
+    def replaced(self, changes: Mapping[str, Any]) -> FusionParameters:
+        """A copy with some values changed.
+
+        Raises:
+            SsmaError: a value has the wrong type or is out of range.
+        """
+        return dataclasses.replace(self, **{name: _frozen(value) for name, value in changes.items()})
+
+
+def constraints() -> dict[str, Constraint]:
+    """Constraint of every parameter, in order of declaration."""
+    return {item.name: item.metadata["constraint"] for item in dataclasses.fields(FusionParameters)}
+
+
+def defaults() -> dict[str, Any]:
+    """Default value of every parameter, in order of declaration."""
+    return {item.name: item.default for item in dataclasses.fields(FusionParameters)}
+
+
+def why_invalid(name: str, value: Any) -> str | None:
+    """One sentence saying why ``value`` cannot be parameter ``name``, or None if it can."""
+    constraint, default = constraints()[name], defaults()[name]
+    if isinstance(default, tuple):
+        good = isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
+        return None if good else _sentence(name, value, "a list of strings")
+    if isinstance(default, float):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return _sentence(name, value, "a finite real number (with a decimal point)")
+    elif type(value) is not type(default):
+        return _sentence(name, value, {bool: "true or false", int: "a whole number", str: "a string"}[type(default)])
+    if constraint.choices is not None and value not in constraint.choices:
+        return _sentence(name, value, f"one of {', '.join(constraint.choices)}")
+    if constraint.low is not None and constraint.high is not None and not constraint.low <= value <= constraint.high:
+        return _sentence(name, value, f"{constraint.low:g} to {constraint.high:g}")
+    return None
+
+
+def _sentence(name: str, value: Any, expected: str) -> str:
+    return f"parameter {name} is {value!r}, expected {expected}"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def to_yaml(node_name: str = "/**") -> str:
+    """The text of ``config/fusion.yaml``: every parameter with its default, its text and its range."""
+    lines = [
+        "# Every parameter of the fusion node with its default. Written from ssma_ros/ros/parameters.py:",
+        "# python -m ssma_ros.ros.parameters > config/fusion.yaml",
+        f"{node_name}:",
+        "  ros__parameters:",
+    ]
+    for name, default in defaults().items():
+        constraint = constraints()[name]
+        lines.append(f"    # {constraint.text}{_range_words(constraint)}")
+        lines.append(f"    {name}: {_yaml(default)}")
+    return "\n".join(lines) + "\n"
+
+
+def to_markdown() -> str:
+    """The parameter table of ``docs/components.md``."""
+    lines = ["| parameter | default | live | meaning |", "|---|---|---|---|"]
+    for name, default in defaults().items():
+        constraint = constraints()[name]
+        live = "yes" if constraint.live else "no"
+        lines.append(f"| `{name}` | `{_yaml(default)}` | {live} | {constraint.text}{_range_words(constraint)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range_words(constraint: Constraint) -> str:
+    if constraint.choices is not None:
+        return f" One of {', '.join(constraint.choices)}."
+    if constraint.low is not None and constraint.high is not None:
+        return f" Range {constraint.low:g} to {constraint.high:g}."
+    return ""
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    return repr(value)
+
+
+if __name__ == "__main__":
+    print(to_yaml(), end="")
