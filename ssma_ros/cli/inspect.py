@@ -1,0 +1,82 @@
+"""``ssma inspect``: what a model expects, what it answers, how big it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.models import SegmentationNetwork
+
+NAME = "inspect"
+HELP = "print a model's input contract, parameters and multiply-accumulates"
+#: Files that carry a contract but are no PyTorch network.
+_DEPLOYED = (".onnx", ".engine", ".xml")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "model", type=Path, help="a .safetensors, .onnx or .engine file with its contract beside it, or a model folder"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read and print; weights are read too, so a damaged file is found."""
+    from ssma_ros.contract import contract_path_for, load_contract
+
+    if args.model.suffix in _DEPLOYED:
+        if not args.model.is_file():
+            raise SsmaError(f"model {args.model}: no such file")
+        contract, network = load_contract(contract_path_for(args.model)), None
+    else:
+        from ssma_ros.models import load_model
+
+        network = load_model(args.model)
+        assert network.contract is not None
+        contract = network.contract
+    for line in _contract_lines(contract) + ([] if network is None else _network_lines(network, contract)):
+        print(line)
+    return 0
+
+
+def _contract_lines(contract: Contract) -> list[str]:
+    lines = [contract.description] if contract.description else []
+    lines.append(f"input size   {contract.width}x{contract.height}")
+    for stream in contract.streams:
+        details = f"{stream.encoding} from {' and '.join(stream.sensors)}"
+        if any(stream.mean) or any(s != 1 for s in stream.scale):
+            details += f", minus {_numbers(stream.mean)}, times {_numbers(stream.scale)}"
+        if stream.parameters:
+            details += ", " + ", ".join(f"{key} = {value}" for key, value in stream.parameters.items())
+        lines.append(f"stream       {stream.name}: {details}")
+    lines.append(f"labels       {contract.labels.name}, {contract.labels.num_classes} classes")
+    for label in contract.labels.classes:
+        note = " (void, not evaluated)" if label.id == contract.labels.void_class else ""
+        ground = "" if label.traversability is None else f", traversability {label.traversability:g}"
+        lines.append(f"  {label.id:3d} {label.name}, rgb {' '.join(map(str, label.color))}{ground}{note}")
+    lines.append(f"temperature  {contract.temperature:g}")
+    lines.append(f"digest       {contract.digest()}")
+    return lines
+
+
+def _network_lines(network: SegmentationNetwork, contract: Contract) -> list[str]:
+    from ssma_ros.models import count_macs, count_parameters
+
+    macs = count_macs(network, contract.width, contract.height)
+    lines = [f"network      {network.name}"]
+    for key, value in network.describe().items():
+        if key not in ("name", "modalities"):
+            lines.append(f"  {key} = {value}")
+    lines.append(f"parameters   {count_parameters(network):,}")
+    lines.append(f"compute      {macs / 1e9:.2f} G multiply-accumulates a frame")
+    return lines
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{v:g}" for v in values) + ")"
