@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -70,3 +71,22 @@ def toy_network(seed: int = 0, **arguments: int) -> ToyFusion:
             module.weight.data.uniform_(0.5, 2.0)
             module.bias.data.normal_(0, 0.3)
     return network.eval()
+
+
+def smooth_image(random: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """An H×W×3 uint8 image of blobs: noise would leave no class decided."""
+    coarse = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    return np.repeat(np.repeat(coarse, 8, axis=0), 8, axis=1)
+
+
+def example_frames(count: int, seed: int = 1) -> list[dict[str, np.ndarray]]:
+    """Inputs of the toy graph for some frames, ``present`` included."""
+    contract = toy_contract()
+    random = np.random.default_rng(seed)
+    return [
+        {
+            **{name: smooth_image(random, contract.width, contract.height) for name in contract.modalities},
+            "present": np.ones(len(contract.streams), np.float32),
+        }
+        for _ in range(count)
+    ]
