@@ -107,7 +107,6 @@ class _Message(Generic[T]):
     stamp_ns: int
     arrived_ns: int
     item: T
-    new_beginning: bool = False
 
 
 @dataclass
@@ -194,6 +193,14 @@ class Synchronizer(Generic[T]):
                 del self._waiting[: index + 1]
                 return self._give(driver, message, now_ns)
         return None
+
+    def take_every(self, now_ns: int) -> list[Matched[T]]:
+        """All frames that are ready, oldest first and none dropped: for replay, which is in no hurry."""
+        ready: list[Matched[T]] = []
+        while self._waiting and self._is_ready(*self._waiting[0], now_ns):
+            driver, message = self._waiting.pop(0)
+            ready.append(self._give(driver, message, now_ns))
+        return ready
 
     def next_deadline_ns(self) -> int | None:
         """When the frame that has waited longest will be given out at the latest, or None if none waits."""
