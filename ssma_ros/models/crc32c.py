@@ -27,7 +27,7 @@ def crc32c(data: bytes | memoryview) -> int:
     crc = 0xFFFFFFFF
     if words_per_lane:
         lanes = _lane_checksums(raw[:body].view("<u4").reshape(_LANES, words_per_lane))
-        crc = _apply(_zeros(body), crc) ^ _join(lanes, 4 * words_per_lane)
+        crc = _join(lanes, 4 * words_per_lane, crc)
     table = _tables()[0]
     for byte in raw[body:].tolist():
         crc = int(table[(crc ^ byte) & 0xFF]) ^ (crc >> 8)
@@ -66,33 +66,37 @@ def _lane_checksums(words: Words) -> Words:
     return crc
 
 
-def _join(lanes: Words, length: int) -> int:
-    """Checksum of all lanes in a row; each is ``length`` bytes, their number a power of two."""
+def _join(lanes: Words, length: int, before: int) -> int:
+    """Checksum of all lanes in a row behind the checksum ``before``; each lane is ``length`` bytes."""
+    shift = _zeros(length)
     while len(lanes) > 1:
-        lanes = _apply_all(_zeros(length), lanes[0::2]) ^ lanes[1::2]
-        length *= 2
-    return int(lanes[0])
+        lanes = _apply(shift, lanes[0::2]) ^ lanes[1::2]
+        shift = _apply(shift, shift)
+    return int((_apply(shift, np.array([before], dtype=_U32)) ^ lanes)[0])
 
 
 def _zeros(count: int) -> Words:
     """Columns of the GF(2) matrix that appends ``count`` zero bytes."""
+    powers = [_zeros_power(k) for k in range(count.bit_length()) if count >> k & 1]
+    result = powers[0]
+    for power in powers[1:]:
+        result = _apply(power, result)
+    return result
+
+
+@lru_cache(maxsize=64)
+def _zeros_power(k: int) -> Words:
+    """The same for 2^k zero bytes."""
+    if k:
+        half = _zeros_power(k - 1)
+        return _apply(half, half)
     basis = (_U32(1) << np.arange(32, dtype=_U32)).astype(_U32)
-    one = _tables()[0][basis & 0xFF] ^ (basis >> 8)
-    result = basis
-    while count:
-        if count & 1:
-            result = _apply_all(one, result)
-        one = _apply_all(one, one)
-        count >>= 1
-    return result
+    one: Words = _tables()[0][basis & 0xFF] ^ (basis >> 8)
+    return one
 
 
-def _apply_all(matrix: Words, values: Words) -> Words:
-    result = np.zeros_like(values)
-    for bit in range(32):
-        result ^= np.where((values >> _U32(bit)) & _U32(1), matrix[bit], _U32(0))
-    return result
-
-
-def _apply(matrix: Words, value: int) -> int:
-    return int(_apply_all(matrix, np.array([value], dtype=_U32))[0])
+def _apply(matrix: Words, values: Words) -> Words:
+    """Matrix times each of ``values``, over GF(2)."""
+    bits = (values[:, None] >> np.arange(32, dtype=_U32)) & _U32(1)
+    product: Words = np.bitwise_xor.reduce(bits * matrix, axis=1)
+    return product
