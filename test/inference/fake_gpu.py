@@ -1,0 +1,372 @@
+"""Stand-ins for the NVIDIA driver, pycuda and TensorRT that keep books.
+
+Device memory is numpy memory, copies are copies, and the "engine" computes something simple from its inputs, so that
+tests see whether the right bytes went to the right place in the right order and whether everything was given back.
+They say nothing about a real GPU.
+"""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+
+
+class FakeDriver:
+    """libcuda.so.1 with ``count`` devices; keeps a log of graph calls."""
+
+    def __init__(self, count: int = 1, init_error: int = 0, capture_error: int = 0) -> None:
+        self.count, self.init_error, self.capture_error = count, init_error, capture_error
+        self.calls: list[str] = []
+        self.live_graphs = 0
+        self.launches = 0
+        #: what to do on cuGraphLaunch, by executable handle
+        self.work: dict[int, object] = {}
+        self.capturing = False
+        self.captured: list[object] = []
+
+    def cuInit(self, flags):
+        self.calls.append("cuInit")
+        return self.init_error
+
+    def cuGetErrorString(self, status, text):
+        text._obj.value = b"no CUDA-capable device is detected"
+        return 0
+
+    def cuDeviceGetCount(self, count):
+        count._obj.value = self.count
+        return 0
+
+    def cuDeviceGet(self, device, index):
+        device._obj.value = index
+        return 0
+
+    def cuDeviceGetName(self, name, length, device):
+        name.value = b"Orin"
+        return 0
+
+    def cuDriverGetVersion(self, version):
+        version._obj.value = 12060
+        return 0
+
+    def cuDeviceTotalMem_v2(self, memory, device):
+        memory._obj.value = 8 << 30
+        return 0
+
+    def cuDeviceGetAttribute(self, value, which, device):
+        value._obj.value = {75: 8, 76: 7}[which]
+        return 0
+
+    def cuStreamBeginCapture_v2(self, stream, mode):
+        self.calls.append("begin")
+        self.capturing = True
+        self.captured = []
+        return self.capture_error
+
+    def cuStreamEndCapture(self, stream, graph):
+        self.calls.append("end")
+        self.capturing = False
+        graph._obj.value = 1
+        return 0
+
+    def cuGraphInstantiateWithFlags(self, executable, graph, flags):
+        handle = 100 + len(self.work)
+        executable._obj.value = handle
+        self.work[handle] = list(self.captured)
+        self.live_graphs += 1
+        return 0
+
+    def cuGraphDestroy(self, graph):
+        return 0
+
+    def cuGraphExecDestroy(self, executable):
+        self.live_graphs -= 1
+        return 0
+
+    def cuGraphLaunch(self, executable, stream):
+        self.launches += 1
+        for work in self.work[executable.value]:
+            work()
+        return 0
+
+
+class FakeCuda(types.ModuleType):
+    """pycuda.driver on numpy memory; copies want the context to be current."""
+
+    def __init__(self) -> None:
+        super().__init__("pycuda.driver")
+        self.memory: dict[int, np.ndarray] = {}
+        self.depth = 0
+        self.attached = 0
+        self.copies: list[tuple[str, int]] = []
+        self._handles = 0
+        fake = self
+
+        class Allocation:
+            def __init__(self, size: int) -> None:
+                self._array = np.zeros(size, np.uint8)
+                self._address = self._array.ctypes.data
+                fake.memory[self._address] = self._array
+
+            def __int__(self) -> int:
+                return self._address
+
+            def free(self) -> None:
+                del fake.memory[self._address]
+
+        class Context:
+            def push(self) -> None:
+                fake.depth += 1
+
+            def pop(self) -> None:
+                fake.depth -= 1
+
+            def detach(self) -> None:
+                fake.attached -= 1
+
+        class Device:
+            def __init__(self, index: int) -> None:
+                self.index = index
+
+            def retain_primary_context(self) -> Context:
+                fake.attached += 1
+                return Context()
+
+        class Stream:
+            def __init__(self) -> None:
+                fake._handles += 1
+                self.handle = fake._handles
+
+            def synchronize(self) -> None:
+                assert fake.depth > 0
+
+            def wait_for_event(self, event) -> None:
+                assert event.recorded, "waiting for an event that was never recorded waits for nothing"
+
+        class Event:
+            recorded = False
+
+            def record(self, stream) -> None:
+                self.recorded = True
+
+            def synchronize(self) -> None:
+                assert self.recorded
+
+            def time_since(self, other) -> float:
+                return 1.0
+
+        self.Device, self.Stream, self.Event = Device, Stream, Event
+        self.mem_alloc = Allocation
+
+    def init(self) -> None:
+        pass
+
+    def pagelocked_empty(self, shape, dtype):
+        return np.full(shape, 77, dtype)
+
+    def memcpy_htod(self, device, host):
+        self.memory[int(device)][:] = host.view(np.uint8).ravel()
+
+    def memcpy_htod_async(self, device, host, stream):
+        assert self.depth > 0, "no context is current in this thread"
+        self.copies.append(("up", host.nbytes))
+        self.memcpy_htod(device, host)
+
+    def memcpy_dtoh_async(self, host, device, stream):
+        assert self.depth > 0, "no context is current in this thread"
+        self.copies.append(("down", host.nbytes))
+        host[...] = self.memory[int(device)].view(host.dtype).reshape(host.shape)
+
+
+#: Tensors of the toy graph, name → (dtype, shape); the first three are inputs.
+TENSORS = {
+    "color": (np.uint8, (32, 64, 3)),
+    "hha": (np.uint8, (32, 64, 3)),
+    "present": (np.float32, (2,)),
+    "mask": (np.uint8, (32, 64)),
+    "confidence": (np.uint8, (32, 64)),
+    "probabilities": (np.uint8, (5, 32, 64)),
+    "gates": (np.float32, (2, 8, 16)),
+}
+
+
+def engine_function(color, hha, present):
+    """What the fake engine computes."""
+    mask = (color[..., 0] // 64).astype(np.uint8)
+    confidence = hha[..., 1].copy()
+    probabilities = np.stack([color[..., 2] + np.uint8(i) for i in range(5)])
+    gates = np.broadcast_to(present[:, None, None], (2, 8, 16)).astype(np.float32)
+    return mask, confidence, probabilities, gates
+
+
+class FakeTensorRt(types.ModuleType):
+    """The part of TensorRT that the builder and the backend use."""
+
+    def __init__(self, cuda: FakeCuda | None = None, driver: FakeDriver | None = None) -> None:
+        super().__init__("tensorrt")
+        self.__version__ = "10.3.0"
+        self.tensors = dict(TENSORS)
+        self.refuse_plan = False
+        self.events: list[str] = []
+        self.live = {"runtime": 0, "engine": 0, "context": 0}
+        self.released: list[str] = []
+        self.executions = 0
+        self.parse_errors: list[str] = []
+        self.graphs: list[bytes] = []
+        self.fail_build = False
+        self.cancelled = False
+        self.settings: dict[str, object] = {}
+        self.NetworkDefinitionCreationFlag = types.SimpleNamespace(STRONGLY_TYPED=1)
+        self.MemoryPoolType = types.SimpleNamespace(WORKSPACE="workspace")
+        self.BuilderFlag = types.SimpleNamespace(TF32="tf32")
+        self.TensorIOMode = types.SimpleNamespace(INPUT="in", OUTPUT="out")
+        self.nptype = lambda dtype: dtype
+        fake = self
+
+        class ILogger:
+            ERROR, INTERNAL_ERROR, WARNING = 1, 0, 2
+
+            def __init__(self) -> None:
+                pass
+
+        class IProgressMonitor:
+            def __init__(self) -> None:
+                pass
+
+        class Context:
+            def __init__(self, engine) -> None:
+                self._addresses: dict[str, int] = {}
+                self._engine = engine  # the bindings keep it alive as well
+                fake.live["context"] += 1
+
+            def __del__(self) -> None:
+                fake.live["context"] -= 1
+                fake.released.append("context")
+
+            def set_tensor_address(self, name, address) -> bool:
+                assert name in fake.tensors
+                self._addresses[name] = address
+                return True
+
+            def execute_async_v3(self, stream) -> bool:
+                addresses = dict(self._addresses)
+
+                def work() -> None:
+                    fake.executions += 1
+                    views = {}
+                    for name, (dtype, shape) in fake.tensors.items():
+                        views[name] = cuda.memory[addresses[name]].view(dtype).reshape(shape)
+                    results = engine_function(views["color"], views["hha"], views["present"])
+                    for name, result in zip(("mask", "confidence", "probabilities", "gates"), results, strict=True):
+                        views[name][...] = result
+
+                if driver is not None and driver.capturing:
+                    driver.captured.append(work)
+                else:
+                    work()
+                return True
+
+        class Engine:
+            def __init__(self) -> None:
+                fake.live["engine"] += 1
+                self.num_io_tensors = len(fake.tensors)
+
+            def __del__(self) -> None:
+                fake.live["engine"] -= 1
+                fake.released.append("engine")
+
+            def get_tensor_name(self, index):
+                return list(fake.tensors)[index]
+
+            def get_tensor_dtype(self, name):
+                return fake.tensors[name][0]
+
+            def get_tensor_shape(self, name):
+                return fake.tensors[name][1]
+
+            def get_tensor_mode(self, name):
+                return "in" if name in ("color", "hha", "evi", "present") else "out"
+
+            def create_execution_context(self):
+                return Context(self)
+
+        class Runtime:
+            def __init__(self, logger) -> None:
+                self._logger = logger
+                fake.events.append("Runtime")
+                fake.live["runtime"] += 1
+
+            def __del__(self) -> None:
+                fake.live["runtime"] -= 1
+                fake.released.append("runtime")
+
+            def deserialize_cuda_engine(self, plan):
+                if fake.refuse_plan:
+                    self._logger.log(1, "Version tag does not match")
+                    return None
+                return Engine()
+
+        class Cache:
+            def __init__(self, content: bytes) -> None:
+                self.content = content
+
+            def serialize(self):
+                return memoryview(b"timings")
+
+        class Config:
+            progress_monitor = None
+
+            def set_memory_pool_limit(self, pool, size) -> None:
+                fake.settings[pool] = size
+
+            def clear_flag(self, flag) -> None:
+                fake.settings[flag] = False
+
+            def create_timing_cache(self, content):
+                return None if content == b"damaged" else Cache(bytes(content))
+
+            def set_timing_cache(self, cache, ignore_mismatch) -> bool:
+                assert ignore_mismatch is False
+                fake.settings["timing_cache"] = cache.content
+                return True
+
+        class Parser:
+            def __init__(self, network, logger) -> None:
+                self.num_errors = len(fake.parse_errors)
+
+            def parse(self, graph) -> bool:
+                fake.graphs.append(graph)
+                return not fake.parse_errors
+
+            def get_error(self, index):
+                return types.SimpleNamespace(desc=lambda: fake.parse_errors[index])
+
+        class Builder:
+            def __init__(self, logger) -> None:
+                self._logger = logger
+                fake.events.append("Builder")
+
+            def create_network(self, flags):
+                assert flags == 1 << 1
+                return object()
+
+            def create_builder_config(self):
+                return Config()
+
+            def build_serialized_network(self, network, config):
+                monitor = config.progress_monitor
+                if monitor is not None:
+                    monitor.phase_start("Building engine", None, 2)
+                    if not monitor.step_complete("Building engine", 0):
+                        fake.cancelled = True
+                        return None
+                    monitor.phase_finish("Building engine")
+                if fake.fail_build:
+                    self._logger.log(1, "Error Code 4: no implementation found")
+                    return None
+                return memoryview(b"plan" * 100)
+
+        self.ILogger, self.IProgressMonitor = ILogger, IProgressMonitor
+        self.Runtime, self.Builder, self.OnnxParser = Runtime, Builder, Parser
+
+
