@@ -131,6 +131,7 @@ class Synchronizer(Generic[T]):
         self._tracks: dict[str, _Track[T]] = {}
         self._waiting: list[tuple[str, _Message[T]]] = []  # driving images not given out yet, by stamp
         self._last_given_ns: int | None = None
+        self._first_arrival_ns: int | None = None
         self._jumped = False
         self.clear()
 
@@ -140,6 +141,7 @@ class Synchronizer(Generic[T]):
         self._tracks = {sensor: _Track(deque(maxlen=size)) for sensor in self.options.sensors}
         self._waiting.clear()
         self._last_given_ns = None
+        self._first_arrival_ns = None
         self._jumped = False
 
     def age_ns(self, sensor: str, now_ns: int) -> int | None:
@@ -148,9 +150,15 @@ class Synchronizer(Generic[T]):
         return None if arrival is None else now_ns - arrival
 
     def is_silent(self, sensor: str, now_ns: int) -> bool:
-        """Whether nothing has come from the sensor for ``stale_ns``."""
+        """Whether nothing has come from the sensor for ``stale_ns``.
+
+        A sensor never heard has its grace too, counted from the first message of any: at the start of a drive
+        the partners of the first driving image are a moment behind it.
+        """
         age = self.age_ns(sensor, now_ns)
-        return age is None or age > self.options.stale_ns
+        if age is None:
+            return self._first_arrival_ns is None or now_ns - self._first_arrival_ns > self.options.stale_ns
+        return age > self.options.stale_ns
 
     def driver(self, now_ns: int) -> str:
         """The sensor that drives now: the first of the drivers that is not silent, else the regular one."""
@@ -167,6 +175,8 @@ class Synchronizer(Generic[T]):
         """
         track = self._tracks[sensor]
         self.counters.received[sensor] += 1
+        if self._first_arrival_ns is None:
+            self._first_arrival_ns = now_ns
         previous, track.last_arrival_ns = track.last_stamp_ns, now_ns
         if previous is not None and any(m.stamp_ns == stamp_ns for m in track.recent):
             self.counters.duplicates[sensor] += 1
