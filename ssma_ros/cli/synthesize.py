@@ -12,22 +12,53 @@ HELP = "render the synthetic forest: a labelled data set, or a recording of a dr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--scenes", type=int, default=250, help="number of different worlds (default %(default)s)")
-    parser.add_argument("--frames-per-scene", type=int, default=5, help="pictures in each (default %(default)s)")
-    parser.add_argument("--split", choices=("train", "val"), default="train", help="which split (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="number of the data set (default %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default %(default)s)")
+    target.add_argument("--out", type=Path, metavar="DIR", help="write a data set into this folder")
+    target.add_argument("--recording", type=Path, metavar="FOLDER", help="write a rosbag2 recording of a drive")
+    parser.add_argument("--seed", type=int, default=0, help="number of the data set or drive (default %(default)s)")
+    parser.add_argument("--scenes", type=int, default=250, help="data set: number of worlds (default %(default)s)")
+    parser.add_argument(
+        "--frames-per-scene", type=int, default=5, help="data set: pictures in each world (default %(default)s)"
+    )
+    parser.add_argument(
+        "--split", choices=("train", "val"), default="train", help="data set: which (default %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="data set: processes (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=6.0, help="recording: duration (default %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Renders; returns 0."""
+    if args.recording is not None:
+        return _write_recording(args)
     from tqdm import tqdm
 
     from ssma_ros.synthetic.dataset import DatasetRecipe, write_dataset
 
     recipe = DatasetRecipe(args.split, args.seed, args.scenes, args.frames_per_scene)
     with tqdm(total=recipe.scenes * recipe.frames, unit="sample", desc=f"{recipe.split} → {args.out}") as bar:
-        count = write_dataset(recipe, args.out, args.workers, lambda done: bar.update(done) and None)
+        count = write_dataset(recipe, args.out, args.workers, bar.update)
     print(f"{count} samples in {args.out / recipe.split}")
+    return 0
+
+
+def _write_recording(args: argparse.Namespace) -> int:
+    """Renders a drive and writes it as MCAP, whole or not at all."""
+    from tqdm import tqdm
+
+    from ssma_ros.recordings import messages
+    from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE
+    from ssma_ros.recordings.writer import RecordingWriter
+    from ssma_ros.synthetic.recording import CAMERA_INFO_TOPIC, COLOR_TOPIC, FRAME_ID, DrivePlan, drive
+
+    plan = DrivePlan(args.seed, seconds=args.seconds)
+    with RecordingWriter(args.recording, overwrite=True) as writer:
+        for frame in tqdm(drive(plan), total=plan.frames, unit="frame", desc=f"drive → {args.recording}"):
+            for image in frame.images:
+                message = messages.compressed_image(image.data, image.format, image.stamp_ns, FRAME_ID)
+                writer.write(image.topic, COMPRESSED_IMAGE, message, image.arrival_ns)
+                if image.topic == COLOR_TOPIC:
+                    info = messages.camera_info(frame.intrinsics, frame.stamp_ns, FRAME_ID)
+                    writer.write(CAMERA_INFO_TOPIC, CAMERA_INFO, info, image.arrival_ns)
+    size = sum(file.stat().st_size for file in args.recording.iterdir())
+    print(f"{plan.frames} frames in {args.recording} ({size / 1e6:.1f} MB)")
     return 0

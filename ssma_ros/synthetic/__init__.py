@@ -1,0 +1,1 @@
+"""The procedural outdoor world: scenes by seed, rendered for every sensor of the robot, with labels."""

@@ -141,7 +141,12 @@ def _complete(recipe: DatasetRecipe, folder: Path, index: int) -> bool:
 
 
 def _write_sample(sample: Sample, folder: Path, name: str) -> None:
-    images = {"rgb": sample.color, "depth": depth_to_millimetres(sample.depth), "nir": sample.nir, "label": sample.label}
+    images = {
+        "rgb": sample.color,
+        "depth": depth_to_millimetres(sample.depth),
+        "nir": sample.nir,
+        "label": sample.label,
+    }
     for kind in _FOLDERS:
         ok, data = cv2.imencode(".png", images[kind], [cv2.IMWRITE_PNG_COMPRESSION, 4])
         if not ok:

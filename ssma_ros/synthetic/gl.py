@@ -27,7 +27,9 @@ def load_mujoco() -> ModuleType:
     try:
         import mujoco
     except ModuleNotFoundError as error:
-        raise SsmaError("synthetic world: the package mujoco is not installed, expected `pip install mujoco`") from error
+        raise SsmaError(
+            "synthetic world: the package mujoco is not installed, expected `pip install mujoco`"
+        ) from error
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         raise _missing_library(error) from error
     return mujoco

@@ -34,7 +34,9 @@ class GroundCover:
         soil = 0.5 * spectral_noise(rng, (size, size), 1.0, low=2) + 0.35 * grain
         gravel = 0.55 * pebbles + 0.25 * grain + 0.25 * soil
         share = np.float32(rng.random())
-        self._trail = TiledTexture.build((share * gravel + (1 - share) * soil).astype(np.float32), rng.uniform(1.6, 2.6))
+        self._trail = TiledTexture.build(
+            (share * gravel + (1 - share) * soil).astype(np.float32), rng.uniform(1.6, 2.6)
+        )
         streaks = spectral_noise(rng, (size, size), 0.55, low=20, stretch=(0.35, 1.0))
         streaks = streaks + spectral_noise(rng, (size, size), 0.55, low=20, stretch=(1.0, 0.35))
         tufts = spectral_noise(rng, (size, size), 1.1, low=3, high=80)

@@ -43,7 +43,11 @@ class Light:
         horizon = np.array([0.50, 0.62, 0.78, 0.10]) * (1 - 0.2 * low) + np.array([0.3, 0.2, 0.0, 0.05]) * low
         cloud = np.array([0.86, 0.88, 0.92, 0.34]) * (0.55 + 0.35 * min(parameters.sun_strength, 1.0))
         values = (sun, zenith, horizon, cloud)
-        return cls(parameters.sun_direction().astype(np.float32), *(np.asarray(v, np.float32) for v in values), cover=parameters.cloud_cover)
+        return cls(
+            parameters.sun_direction().astype(np.float32),
+            *(np.asarray(v, np.float32) for v in values),
+            cover=parameters.cloud_cover,
+        )
 
     def ambient(self) -> FloatImage:
         """Mean light of the sky on a level surface, (4,)."""
@@ -68,7 +72,9 @@ class Sky:
         rise = (1.0 - up) ** 4
         clear = light.zenith + (light.horizon - light.zenith) * rise[:, None]
         scale = 1.0 / (up + 0.12)
-        noise = self._clouds.sample(ray[:, 0] * scale + self._offset[0], ray[:, 1] * scale + self._offset[1], 0.02 * scale)
+        noise = self._clouds.sample(
+            ray[:, 0] * scale + self._offset[0], ray[:, 1] * scale + self._offset[1], 0.02 * scale
+        )
         threshold = np.float32(1.6 - 3.2 * light.cover)
         amount = smoothstep(threshold - 0.6, threshold + 0.8, noise)
         shade = 1.0 - 0.16 * np.clip(noise - threshold, 0, 2)
@@ -81,7 +87,9 @@ class Sky:
         """Which directions end in the distant forest at the world's rim, (N,)."""
         azimuth = np.arctan2(ray[:, 1], ray[:, 0])
         skyline = np.full(azimuth.shape, 0.045, np.float32)
-        for index, (frequency, amplitude) in enumerate(((3, 0.012), (11, 0.008), (37, 0.006), (97, 0.006), (211, 0.005), (467, 0.003))):
+        for index, (frequency, amplitude) in enumerate(
+            ((3, 0.012), (11, 0.008), (37, 0.006), (97, 0.006), (211, 0.005), (467, 0.003))
+        ):
             skyline += amplitude * np.abs(np.sin(0.5 * frequency * azimuth + self._treeline[index]))
         return np.asarray(ray[:, 2] < skyline)
 
@@ -89,7 +97,9 @@ class Sky:
 class SunShadow:
     """Shadow map of the sun over the scene, rendered once."""
 
-    def __init__(self, renderer: Renderer, direction: FloatImage, centre: NDArray[np.float64], half_width: float) -> None:
+    def __init__(
+        self, renderer: Renderer, direction: FloatImage, centre: NDArray[np.float64], half_width: float
+    ) -> None:
         forward = -np.asarray(direction, float)
         heading, pitch = np.arctan2(forward[1], forward[0]), np.arcsin(-forward[2])
         distance = 120.0
@@ -115,5 +125,3 @@ def _nearest(image: FloatImage, u: FloatImage, v: FloatImage) -> FloatImage:
     column = np.clip(np.rint(u), 0, image.shape[1] - 1).astype(np.int32)
     row = np.clip(np.rint(v), 0, image.shape[0] - 1).astype(np.int32)
     return image[row, column]
-
-

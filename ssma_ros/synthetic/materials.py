@@ -119,7 +119,9 @@ def rock_texture(rng: np.random.Generator, color: NDArray, size: int = 256) -> T
     broad = spectral_noise(rng, (size, size), 1.2, low=1, high=40)
     crack = np.abs(spectral_noise(rng, (size, size), 1.2, low=2, high=30))
     value = 0.95 + 0.14 * grain + 0.14 * broad - 0.4 * np.clip(1 - crack * 9, 0, 1)
-    moss = np.clip((spectral_noise(rng, (size, size), 1.4, low=1, high=24) - rng.uniform(0.3, 2.0)) * 2, 0, 1)[..., None]
+    moss = np.clip((spectral_noise(rng, (size, size), 1.4, low=1, high=24) - rng.uniform(0.3, 2.0)) * 2, 0, 1)[
+        ..., None
+    ]
     tinted = color * (1 - 0.8 * moss) + np.array([0.28, 0.35, 0.13]) * 0.8 * moss
     return _bytes(tinted * np.clip(value, 0.2, 1.5)[..., None])
 
@@ -135,7 +137,9 @@ def paint_texture(rng: np.random.Generator, color: NDArray, second: NDArray, siz
     else:
         mix = np.broadcast_to(rows > rng.uniform(0.35, 0.65), (size, size)).astype(float)
     image = color * (1 - mix[..., None]) + second * mix[..., None]
-    dirt = 1 + 0.10 * spectral_noise(rng, (size, size), 0.8, low=2) + 0.06 * spectral_noise(rng, (size, size), 0.1, low=8)
+    dirt = (
+        1 + 0.10 * spectral_noise(rng, (size, size), 0.8, low=2) + 0.06 * spectral_noise(rng, (size, size), 0.1, low=8)
+    )
     return _bytes(image * np.clip(dirt, 0.4, 1.4)[..., None])
 
 

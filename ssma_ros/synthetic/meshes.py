@@ -138,7 +138,9 @@ def foliage(
     return sprays(rng, position, normal, leaf, depth, coarse)
 
 
-def sprays(rng: np.random.Generator, position: NDArray, normal: NDArray, size: float, depth: NDArray, coarse: bool) -> Mesh:
+def sprays(
+    rng: np.random.Generator, position: NDArray, normal: NDArray, size: float, depth: NDArray, coarse: bool
+) -> Mesh:
     """Leaf-shaped polygons at ``position`` (N×3) facing ``normal``."""
     count = len(position)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
@@ -187,7 +189,10 @@ def fern(rng: np.random.Generator, radius: float, fronds: int) -> Mesh:
     s = np.array([0.0, 0.3, 0.35, 0.6, 0.65, 1.0, 0.65, 0.6, 0.35, 0.3])
     w = np.array([0.0, 0.16, 0.08, 0.15, 0.07, 0.0, -0.07, -0.15, -0.08, -0.16])
     up = 1.6 * s - 1.2 * s**2
-    corners = outward[:, None] * (s[None] * length[:, None])[..., None] + side[:, None] * (w[None] * length[:, None])[..., None]
+    corners = (
+        outward[:, None] * (s[None] * length[:, None])[..., None]
+        + side[:, None] * (w[None] * length[:, None])[..., None]
+    )
     corners[..., 2] += up[None] * lift[:, None]
     texcoords = np.stack([rng.random((fronds, 1)) + w[None] * 0.4, np.broadcast_to(0.3 + 0.55 * s, (fronds, 10))], -1)
     return _polygons(corners, texcoords)
@@ -198,7 +203,10 @@ def grass_blades(rng: np.random.Generator, foot: NDArray, height: NDArray) -> Me
     count = len(foot)
     azimuth = rng.uniform(0, 2 * np.pi, count)
     across = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(count)], 1)
-    lean = np.stack([-np.sin(azimuth), np.cos(azimuth), np.zeros(count)], 1) * (height * rng.uniform(0.1, 0.7, count))[:, None]
+    lean = (
+        np.stack([-np.sin(azimuth), np.cos(azimuth), np.zeros(count)], 1)
+        * (height * rng.uniform(0.1, 0.7, count))[:, None]
+    )
     up = np.array([0, 0, 1.0]) * height[:, None]
     half = (0.010 + 0.02 * height)[:, None] * across
     middle = foot + 0.6 * up + 0.35 * lean

@@ -157,7 +157,13 @@ class Renderer:
         mujoco, world = self._mujoco, self._loaded()
         world.model.geom_rgba[:, 3] = visible
         mujoco.mjv_updateScene(
-            world.model, self._data, mujoco.MjvOption(), None, mujoco.MjvCamera(), mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            world.model,
+            self._data,
+            mujoco.MjvOption(),
+            None,
+            mujoco.MjvCamera(),
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
         )
 
     def _aim(self, pose: Pose, half: tuple[float, float], near: float, far: float, orthographic: bool) -> None:

@@ -47,14 +47,14 @@ class Sample:
 class Scene:
     """One world loaded into a renderer, ready to be looked at."""
 
-    def __init__(self, renderer: Renderer, seed: int, rig: StereoRig) -> None:
+    def __init__(self, renderer: Renderer, seed: int, rig: StereoRig, camera: CameraState | None = None) -> None:
         self.parameters = SceneParameters.from_seed(seed)
         self.world: World = build_world(self.parameters)
         self._renderer = renderer
         self._rig = rig
         renderer.load(self.world)
         self._shader = Shader(renderer, self.world)
-        self._camera = CameraState.draw(np.random.default_rng([seed, 4]))
+        self._camera = camera or CameraState.draw(np.random.default_rng([seed, 4]))
 
     def capture(self, pose: Pose, rng: np.random.Generator) -> Sample:
         """Renders every image of the rig from the left camera's ``pose``."""

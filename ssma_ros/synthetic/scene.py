@@ -122,7 +122,9 @@ def _season_shift(rng: np.random.Generator, green: NDArray, season: str, strengt
         "summer": (green, 0.0),
         "spring": (np.array([0.50, 0.66, 0.22]), rng.uniform(0.2, 0.7)),
         "autumn": (
-            [np.array([0.74, 0.58, 0.16]), np.array([0.68, 0.36, 0.12]), np.array([0.48, 0.32, 0.17])][rng.integers(0, 3)],
+            [np.array([0.74, 0.58, 0.16]), np.array([0.68, 0.36, 0.12]), np.array([0.48, 0.32, 0.17])][
+                rng.integers(0, 3)
+            ],
             rng.uniform(0.0, 1.0),
         ),
         "dry": (np.array([0.58, 0.52, 0.28]), rng.uniform(0.1, 0.6)),
@@ -134,7 +136,14 @@ def _season_shift(rng: np.random.Generator, green: NDArray, season: str, strengt
 
 def _trail_color(rng: np.random.Generator) -> NDArray[np.float64]:
     choices = np.array(
-        [[0.45, 0.36, 0.27], [0.56, 0.53, 0.49], [0.62, 0.54, 0.42], [0.50, 0.35, 0.26], [0.36, 0.31, 0.25], [0.42, 0.40, 0.28]]
+        [
+            [0.45, 0.36, 0.27],
+            [0.56, 0.53, 0.49],
+            [0.62, 0.54, 0.42],
+            [0.50, 0.35, 0.26],
+            [0.36, 0.31, 0.25],
+            [0.42, 0.40, 0.28],
+        ]
     )
     return choices[rng.integers(0, len(choices))] * rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)
 

@@ -110,7 +110,9 @@ class Shader:
         sky = (0.62 + 0.38 * normal[:, 2]) * openness
         ambient = light.ambient()
         bounce = np.array([0.035, 0.04, 0.02, 0.12], np.float32) * (light.sun * max(light.direction[2], 0) + ambient)
-        incoming = sun[:, None] * light.sun + sky[:, None] * ambient + (openness * (1 - 0.4 * normal[:, 2]))[:, None] * bounce
+        incoming = (
+            sun[:, None] * light.sun + sky[:, None] * ambient + (openness * (1 - 0.4 * normal[:, 2]))[:, None] * bounce
+        )
         return albedo * incoming
 
     def _fill_sky(

@@ -124,10 +124,17 @@ class _Builder:
             inertia=self.mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
         )
 
-    def place(self, item: Item, position: tuple[float, float, float], yaw: float = 0.0, tilt: float = 0.0, tint: float = 0.0) -> None:
+    def place(
+        self, item: Item, position: tuple[float, float, float], yaw: float = 0.0, tilt: float = 0.0, tint: float = 0.0
+    ) -> None:
         """Stands an item on the ground; all its parts share pose, and each part's levels of detail share a tint."""
         rng = self.rng
-        quat = [np.cos(yaw / 2) * np.cos(tilt / 2), np.cos(yaw / 2) * np.sin(tilt / 2), np.sin(yaw / 2) * np.sin(tilt / 2), np.sin(yaw / 2) * np.cos(tilt / 2)]
+        quat = [
+            np.cos(yaw / 2) * np.cos(tilt / 2),
+            np.cos(yaw / 2) * np.sin(tilt / 2),
+            np.sin(yaw / 2) * np.sin(tilt / 2),
+            np.sin(yaw / 2) * np.cos(tilt / 2),
+        ]
         for part in item.parts:
             shade = np.clip(1.0 - tint * rng.random() + 0.2 * tint * rng.normal(size=3), 0.3, 1.0)
             nir = (OPTICS[part.kind].nir if part.nir is None else part.nir) * float(rng.uniform(0.88, 1.12))
@@ -344,7 +351,10 @@ def _add_obstacles(builder: _Builder, place: _Placer) -> None:
         _put(builder, place, Item((Part((f"boulder{index}",), f"rock{rng.integers(2)}", Material.ROCK),), radius))
     for index in range(parameters.logs):
         length, radius = rng.uniform(1.4, 4.5), rng.uniform(0.12, 0.32)
-        builder.texture(f"log{index}", materials.bark_texture(rng, np.array([0.42, 0.34, 0.26]) * rng.uniform(0.7, 1.3), rng.random() < 0.15))
+        builder.texture(
+            f"log{index}",
+            materials.bark_texture(rng, np.array([0.42, 0.34, 0.26]) * rng.uniform(0.7, 1.3), rng.random() < 0.15),
+        )
         builder.mesh(f"log{index}", meshes.log(rng, length, radius))
         _put(builder, place, Item((Part((f"log{index}",), f"log{index}", Material.LOG),), 0.35 * length))
     for index in range(parameters.boxes):
@@ -393,7 +403,9 @@ def _add_bushes(builder: _Builder, place: _Placer) -> None:
         tall = radius * rng.uniform(0.7, 1.5)
         form = int(rng.integers(2**31))
         for level in (0, 1):
-            builder.mesh(f"bush{index}_{level}", _bush(np.random.default_rng(form), radius, tall, index % 3 == 2, level == 1))
+            builder.mesh(
+                f"bush{index}_{level}", _bush(np.random.default_rng(form), radius, tall, index % 3 == 2, level == 1)
+            )
         names = (f"bush{index}_0", f"bush{index}_1")
         stock.append(Item((Part(names, f"bush{index}", Material.LEAF),), radius))
     for _ in range(int(140 * parameters.bush_density) + 15):
