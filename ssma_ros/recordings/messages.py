@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rosbags.interfaces import Nodetype
 
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 
@@ -14,14 +16,43 @@ if TYPE_CHECKING:
     from ssma_ros.frame import Intrinsics
 
 
+_ZEROS: Mapping[str, Any] = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0}
+_DTYPES = {"byte": "uint8", "char": "uint8"}
+
+
 def make(kind: str, **fields: Any) -> Any:
-    """A message of ROS type ``kind``; every field must be given, sequences of numbers as numpy arrays.
+    """A message of ROS type ``kind``; fields that are not given are zero, empty or false.
+
+    Args:
+        kind: for example ``sensor_msgs/msg/Image``.
+        fields: values; nested messages as messages or as mappings of their fields, sequences of numbers as
+            arrays or lists.
 
     Raises:
         KeyError: the type is unknown.
-        TypeError: a field is missing or unknown.
+        TypeError: the type has no such field.
     """
-    return typestore().types[kind](**fields)
+    store = typestore()
+    definition = dict(store.fielddefs[kind][1])
+    unknown = fields.keys() - definition.keys()
+    if unknown:
+        raise TypeError(f"{kind} has no field {', '.join(sorted(unknown))}, expected some of {', '.join(definition)}")
+    values = {name: _value(form, fields.get(name)) for name, form in definition.items()}
+    return store.types[kind](**values)
+
+
+def _value(form: Any, given: Any) -> Any:
+    """``given`` (None = not given) as a field of type ``form``, a node of the library's type tree."""
+    node, detail = form
+    if node == Nodetype.BASE:
+        return _ZEROS.get(detail[0], 0) if given is None else given
+    if node == Nodetype.NAME:
+        return make(detail, **(given or {})) if given is None or isinstance(given, Mapping) else given
+    (element, element_detail), length = detail
+    if element == Nodetype.BASE and element_detail[0] != "string":
+        dtype = np.dtype("bool" if element_detail[0] == "bool" else _DTYPES.get(element_detail[0], element_detail[0]))
+        return np.zeros(length if node == Nodetype.ARRAY else 0, dtype) if given is None else np.asarray(given, dtype)
+    return [_value((element, element_detail), item) for item in (given or [])]
 
 
 def header(stamp_ns: int, frame_id: str) -> Any:
@@ -65,8 +96,6 @@ def compressed_image(data: bytes, image_format: str, stamp_ns: int, frame_id: st
 def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/CameraInfo of a rectified camera (D = 0, R = identity)."""
     matrix = intrinsics.matrix()
-    projection = np.hstack([matrix, np.zeros((3, 1))])
-    region = make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     return make(
         CAMERA_INFO,
         header=header(stamp_ns, frame_id),
@@ -76,8 +105,5 @@ def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
         d=np.zeros(5),
         k=matrix.reshape(-1),
         r=np.eye(3).reshape(-1),
-        p=projection.reshape(-1),
-        binning_x=0,
-        binning_y=0,
-        roi=region,
+        p=np.hstack([matrix, np.zeros((3, 1))]).reshape(-1),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ssma_ros.recordings import messages
@@ -38,14 +39,16 @@ class PlayableMessage:
 
 
 def playable_messages(reader: RecordingReader, topics: InputTopics) -> Iterator[PlayableMessage]:
-    """The messages of ``topics`` in the order in which they were recorded.
+    """The messages of ``topics`` in the order in which they were recorded, calibration before images of its time.
 
     Raises:
         SsmaError: the recording is damaged or a compressed image cannot be decoded.
     """
     roles = topics.by_name()
-    for recorded in reader.messages(roles.keys()):
-        yield _playable(reader, recorded, roles[recorded.topic])
+    recorded = reader.messages(roles.keys())
+    for _, moment in groupby(recorded, key=lambda message: message.stamp_ns):
+        for message in sorted(moment, key=lambda m: roles[m.topic] != "camera_info"):
+            yield _playable(reader, message, roles[message.topic])
 
 
 def _playable(reader: RecordingReader, recorded: RecordedMessage, role: str) -> PlayableMessage:

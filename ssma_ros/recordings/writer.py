@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ssma_ros.errors import SsmaError
@@ -20,6 +21,18 @@ Storage = Literal["mcap", "sqlite3"]
 STORAGES: tuple[Storage, ...] = ("mcap", "sqlite3")
 #: Version of the rosbag2 metadata; Humble and everything after it reads 8.
 _METADATA_VERSION: Literal[8] = 8
+_FOREVER = QosTime(2147483647, 4294967295)
+_LATCHED = Qos(
+    history=QosHistory.KEEP_LAST,
+    depth=1,
+    reliability=QosReliability.RELIABLE,
+    durability=QosDurability.TRANSIENT_LOCAL,
+    deadline=_FOREVER,
+    lifespan=_FOREVER,
+    liveliness=QosLiveliness.AUTOMATIC,
+    liveliness_lease_duration=_FOREVER,
+    avoid_ros_namespace_conventions=False,
+)
 
 
 class RecordingWriter:
@@ -42,6 +55,7 @@ class RecordingWriter:
         self._folder = WholeFolder(path, what="recording", replace_if="metadata.yaml" if overwrite else None)
         self._writer: Writer | None = None
         self._connections: dict[str, Connection] = {}
+        self._latched: set[str] = set()
 
     def __enter__(self) -> RecordingWriter:
         folder = self._folder.__enter__()
@@ -72,6 +86,11 @@ class RecordingWriter:
         """Write a message object of ROS type ``kind``; ``stamp_ns`` is the time of recording."""
         self.write_serialized(topic, kind, typestore().serialize_cdr(message, kind), stamp_ns)
 
+    def latch(self, topic: str) -> None:
+        """State that ``topic``, of which nothing was written yet, was offered transient local: played back, its
+        last message reaches late joiners."""
+        self._latched.add(topic)
+
     def write_serialized(self, topic: str, kind: str, data: bytes | memoryview, stamp_ns: int) -> None:
         """Write a message that is serialized already (CDR with its encapsulation header).
 
@@ -81,7 +100,10 @@ class RecordingWriter:
         """
         connection = self._connections.get(topic)
         if connection is None:
-            connection = self._open_writer.add_connection(topic, kind, typestore=typestore())
+            qos = [_LATCHED] if topic in self._latched else []
+            connection = self._open_writer.add_connection(
+                topic, kind, typestore=typestore(), offered_qos_profiles=qos
+            )
             self._connections[topic] = connection
         if connection.msgtype != kind:
             raise ValueError(f"topic {topic}: got a message of type {kind}, expected {connection.msgtype} as before")

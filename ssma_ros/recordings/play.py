@@ -1,0 +1,260 @@
+"""A recording through the pipeline into a recording, without ROS: what ``ssma play`` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.recordings import messages
+from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.topics import InputTopics, find_input_topics
+from ssma_ros.recordings.typestore import CAMERA_INFO, LABEL_INFO
+from ssma_ros.recordings.writer import RecordingWriter, Storage
+from ssma_ros.ros import conversion
+from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
+from ssma_ros.ros.outputs import OutputCatalog
+from ssma_ros.ros.refusal import RefusedInput
+from ssma_ros.synchronization import Synchronizer, SyncOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ssma_ros.frame import Frame, Segmentation
+    from ssma_ros.pipeline import Pipeline
+    from ssma_ros.recordings.reader import RecordedMessage
+    from ssma_ros.synchronization import Matched
+
+NAMESPACE = "/ssma_fusion"
+#: Topics that are written unless others are asked for. Clouds and planes of every class are large.
+DEFAULT_OUTPUTS = ("mask", "confidence", "color_mask", "overlay/compressed", "camera_info", "modality_weights/*")
+LABEL_INFO_NAME = "label_info"
+
+_SENSOR_OF_ROLE = {"color": "color", "depth": "depth", "disparity": "depth", "nir": "nir"}
+_WORDS = {"color": "colour", "depth": "depth", "nir": "near-infrared"}
+#: So many messages of a sensor may wait for their partners; a recording has no hurry, so this is never felt.
+_QUEUE = 1000
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """How to play.
+
+    Attributes:
+        topics: roles settled by the user, see :func:`~ssma_ros.recordings.topics.parse_mapping`.
+        outputs: patterns of the topics below the namespace, for example ``confidence/*``.
+        namespace: of the output topics.
+        storage: of the output recording.
+        overwrite: replace an earlier recording of that name.
+        copy_inputs: write the used input messages too.
+        slop_ns: largest stamp difference between the driving image and a partner, nanoseconds.
+        assembly: how strictly the images of several sensors are put together.
+    """
+
+    topics: Mapping[str, str] = field(default_factory=dict)
+    outputs: Sequence[str] = DEFAULT_OUTPUTS
+    namespace: str = NAMESPACE
+    storage: Storage = "mcap"
+    overwrite: bool = False
+    copy_inputs: bool = False
+    slop_ns: int = 50_000_000
+    assembly: AssemblyOptions = field(default_factory=AssemblyOptions)
+
+
+@dataclass
+class PlayResult:
+    """What happened.
+
+    Attributes:
+        topics: that were used.
+        frames: driving images segmented.
+        complete: of these, with every stream of the network.
+        blank: frames in which a stream was blank, by stream.
+        reasons: the first reason of each blank stream, in words.
+        written: topics of the output recording.
+    """
+
+    topics: InputTopics
+    frames: int = 0
+    complete: int = 0
+    blank: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+
+    def count(self, result: Segmentation) -> None:
+        """Take note of one frame."""
+        self.frames += 1
+        blank = [name for name, there in result.present.items() if not there]
+        self.complete += not blank
+        self.blank.update(blank)
+        for name in blank:
+            self.reasons.setdefault(name, result.missing.get(name, "no reason given"))
+
+
+def play(
+    recording: Path,
+    output: Path,
+    make_pipeline: Callable[[], Pipeline],
+    options: PlayOptions | None = None,
+    *,
+    on_start: Callable[[int], object] | None = None,
+    on_frame: Callable[[], object] | None = None,
+) -> PlayResult:
+    """Segment a recording.
+
+    Args:
+        recording: rosbag2 folder or file.
+        output: recording to make.
+        make_pipeline: called once the recording is known to be usable.
+        options: see :class:`PlayOptions`.
+        on_start: told the number of driving images.
+        on_frame: called after each of them.
+
+    Raises:
+        SsmaError: a recording that cannot be used, a driving image that is refused, no frame at all, an output
+            that cannot be written. Nothing is left of the output then.
+    """
+    options = options or PlayOptions()
+    with ExitStack() as stack:
+        reader = stack.enter_context(RecordingReader(recording))
+        topics = find_input_topics(reader.topics, str(recording), options.topics)
+        writer = RecordingWriter(output, storage=options.storage, overwrite=options.overwrite)
+        _check_encodings(reader, topics)
+        pipeline = make_pipeline()
+        stack.callback(pipeline.close)
+        sink = _Sink(stack.enter_context(writer), pipeline, options)
+        result = PlayResult(topics)
+        if on_start is not None:
+            on_start(_driving_topic(topics).count)
+        for matched, camera_info in _matched(reader, topics, options, sink):
+            frame = _assemble(matched, camera_info, topics, options)
+            if matched.new_beginning:
+                pipeline.reset()
+            segmentation = pipeline.process(frame, sink.needs)
+            sink.write(segmentation, frame, matched.arrived_ns)
+            result.count(segmentation)
+            if on_frame is not None:
+                on_frame()
+        if not result.frames:
+            raise SsmaError(f"recording {recording}: no usable driving image on {_driving_topic(topics).name}")
+        result.written = sink.topics
+    return result
+
+
+class _Sink:
+    """Writes the outputs of frames."""
+
+    def __init__(self, writer: RecordingWriter, pipeline: Pipeline, options: PlayOptions) -> None:
+        self._writer = writer
+        self._prefix = options.namespace.rstrip("/")
+        self._copies = options.copy_inputs
+        self._catalog = OutputCatalog(pipeline.contract)
+        names = [output.topic for output in self._catalog.outputs] + [LABEL_INFO_NAME]
+        for pattern in options.outputs:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise SsmaError(f"outputs: '{pattern}' is no output, expected some of {', '.join(names)} or a pattern")
+        self._outputs = [o for o in self._catalog.outputs if any(fnmatchcase(o.topic, p) for p in options.outputs)]
+        #: What the pipeline must be asked for.
+        self.needs = {"mask", "confidence"}.union(*(output.needs for output in self._outputs))
+        #: Topics written so far.
+        self.topics: list[str] = []
+        self._labelled = False
+
+    def write(self, result: Segmentation, frame: Frame, recorded_ns: int) -> None:
+        """Write every wanted output of one frame, all with its stamp and frame_id."""
+        header = messages.header(result.stamp_ns, result.frame_id)
+        if not self._labelled:
+            self._labelled = True
+            self._writer.latch(f"{self._prefix}/{LABEL_INFO_NAME}")
+            fields = self._catalog.label_info_fields()
+            self._put(LABEL_INFO_NAME, LABEL_INFO, messages.make(LABEL_INFO, header=header, **fields), recorded_ns)
+        for output in self._outputs:
+            values = output.fields(result, frame)
+            if values is not None:
+                self._put(output.topic, output.type, messages.make(output.type, header=header, **values), recorded_ns)
+
+    def copy(self, recorded: RecordedMessage) -> None:
+        """Write an input message as it is, if that is wanted."""
+        if self._copies:
+            self._writer.write_serialized(recorded.topic, recorded.type, recorded.data, recorded.stamp_ns)
+
+    def _put(self, name: str, kind: str, message: Any, recorded_ns: int) -> None:
+        topic = f"{self._prefix}/{name}"
+        self._writer.write(topic, kind, message, recorded_ns)
+        if topic not in self.topics:
+            self.topics.append(topic)
+
+
+def _driving_topic(topics: InputTopics) -> Any:
+    return topics.color or topics.depth or topics.disparity or topics.nir
+
+
+def _check_encodings(reader: RecordingReader, topics: InputTopics) -> None:
+    """Look at the first message of each topic: a wrong encoding is a wrong topic, better said at once."""
+    converters: dict[str, Callable[[Any, str], Any]] = {
+        "color": conversion.color_from_image,
+        "depth": conversion.depth_from_image,
+        "disparity": conversion.depth_from_disparity,
+        "nir": conversion.nir_from_image,
+    }
+    for name, role in topics.by_name().items():
+        if role not in converters:
+            continue
+        first = next(reader.messages([name]), None)
+        if first is None:
+            continue
+        try:
+            converters[role](reader.deserialize(first), name)
+        except RefusedInput as refusal:
+            if refusal.field == "encoding":
+                raise SsmaError(f"recording {reader.path}: {refusal} for {role}") from None
+
+
+def _matched(
+    reader: RecordingReader, topics: InputTopics, options: PlayOptions, sink: _Sink
+) -> Iterator[tuple[Matched[Any], Any]]:
+    """Frames in order of time, each with the last camera info of its driving image."""
+    roles = topics.by_name()
+    sensors = tuple(dict.fromkeys(_SENSOR_OF_ROLE[r] for r in roles.values() if r in _SENSOR_OF_ROLE))
+    ordered = tuple(s for s in ("color", "depth", "nir") if s in sensors)
+    synchronizer: Synchronizer[Any] = Synchronizer(
+        SyncOptions(sensors=ordered, drivers=ordered[:1], slop_ns=options.slop_ns, queue_size=_QUEUE)
+    )
+    # The calibration holds for the whole recording, also where its first message lies behind the first image.
+    first = None if topics.camera_info is None else next(reader.messages([topics.camera_info.name]), None)
+    camera_info = None if first is None else reader.deserialize(first)
+    now_ns = 0
+    for recorded in reader.messages(roles.keys()):
+        role, now_ns = roles[recorded.topic], recorded.stamp_ns
+        message = reader.deserialize(recorded)
+        sink.copy(recorded)
+        if recorded.type == CAMERA_INFO:
+            camera_info = message
+        elif role in _SENSOR_OF_ROLE:
+            synchronizer.add(_SENSOR_OF_ROLE[role], messages.stamp_of(message), message, now_ns)
+        for matched in synchronizer.take_every(now_ns):
+            yield matched, camera_info
+    for matched in synchronizer.take_every(now_ns + synchronizer.options.timeout_ns):
+        yield matched, camera_info
+
+
+def _assemble(matched: Matched[Any], camera_info: Any, topics: InputTopics, options: PlayOptions) -> Frame:
+    used = {role: topic for topic, role in topics.by_name().items()}
+    absent = {
+        sensor: f"the recording has no {words} topic"
+        for sensor, words in _WORDS.items()
+        if not any(_SENSOR_OF_ROLE.get(role) == sensor for role in used)
+    }
+    names = {**dict.fromkeys(("color", "camera_info", "depth", "disparity", "nir"), "(none)"), **used}
+    return assemble_frame(
+        matched.items,
+        camera_info,
+        options.assembly,
+        driver=matched.driver,
+        topics=names,
+        missing={**absent, **matched.missing},
+    )

@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+from recordings.small_recording import FRAME_ID, HEIGHT, TOPICS, WIDTH, color, stamp, write_small_recording
+from recordings.stub_backend import StubBackend, stub_contract
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.pipeline import Pipeline
+from ssma_ros.recordings import messages
+from ssma_ros.recordings.play import PlayOptions, play
+from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.typestore import IMAGE
+from ssma_ros.recordings.writer import STORAGES, RecordingWriter
+
+
+def make_pipeline() -> Pipeline:
+    return Pipeline(StubBackend())
+
+
+def read(path, topic) -> list:
+    with RecordingReader(path) as reader:
+        return [reader.deserialize(m) for m in reader.messages([topic])]
+
+
+def topics_of(path) -> dict[str, int]:
+    with RecordingReader(path) as reader:
+        return {t.name: t.count for t in reader.topics}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_frame_is_segmented_with_all_sensors(tmp_path, storage, compressed):
+    recording = write_small_recording(tmp_path / "drive", storage=storage, compressed=compressed)
+    started, frames = [], []
+    result = play(
+        recording, tmp_path / "out", make_pipeline, PlayOptions(storage=storage),
+        on_start=started.append, on_frame=lambda: frames.append(1),
+    )  # fmt: skip
+    assert (result.frames, result.complete, dict(result.blank)) == (3, 3, {})
+    assert (started, len(frames)) == ([3], 3)
+    counts = topics_of(tmp_path / "out")
+    assert counts == {
+        **dict.fromkeys(
+            [f"/ssma_fusion/{n}" for n in ("mask", "confidence", "color_mask", "overlay/compressed", "camera_info",
+                                           "modality_weights/rgb", "modality_weights/hha", "modality_weights/evi")], 3),
+        "/ssma_fusion/label_info": 1,
+    }  # fmt: skip
+
+
+def test_masks_keep_stamp_and_frame_id_and_time_of_recording(tmp_path):
+    play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline)
+    with RecordingReader(tmp_path / "out") as reader:
+        recorded = list(reader.messages(["/ssma_fusion/mask"]))
+        masks = [reader.deserialize(m) for m in recorded]
+    assert [m.stamp_ns for m in recorded] == [stamp(i) for i in range(3)]
+    assert [messages.stamp_of(m) for m in masks] == [stamp(i) for i in range(3)]
+    for index, mask in enumerate(masks):
+        assert (mask.header.frame_id, mask.encoding) == (FRAME_ID, "mono8")
+        assert (mask.width, mask.height, mask.step) == (WIDTH, HEIGHT, WIDTH)
+        np.testing.assert_array_equal(mask.data.reshape(HEIGHT, WIDTH), color(index)[..., 0] // 64)
+
+
+def test_label_info_names_the_classes_and_is_latched(tmp_path):
+    play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline)
+    (info,) = read(tmp_path / "out", "/ssma_fusion/label_info")
+    assert tuple(c.class_name for c in info.class_map) == stub_contract().labels.names
+    assert "durability: 1" in (tmp_path / "out" / "metadata.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "stream", "reason"),
+    [
+        ("nir", "evi", "the recording has no near-infrared topic"),
+        ("depth", "hha", "the recording has no depth topic"),
+        ("camera_info", "hha", "no message on (none) yet"),
+    ],
+)
+def test_an_absent_sensor_degrades_and_is_named(tmp_path, sensor, stream, reason):
+    recording = write_small_recording(tmp_path / "drive", without=[sensor])
+    result = play(recording, tmp_path / "out", make_pipeline)
+    assert (result.frames, result.complete, dict(result.blank)) == (3, 0, {stream: 3})
+    assert result.reasons == {stream: reason}
+    confidence = read(tmp_path / "out", "/ssma_fusion/confidence")[0].data
+    assert set(confidence) == {160}
+
+
+def test_a_partner_too_far_away_in_time_degrades(tmp_path):
+    with RecordingWriter(tmp_path / "drive") as writer:
+        for index in range(3):
+            now = stamp(index)
+            image = messages.image(color(index), "bgr8", now, FRAME_ID)
+            late = now + 70_000_000
+            nir = messages.image(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8", late, FRAME_ID)
+            writer.write("/image", IMAGE, image, now)
+            writer.write("/nir", IMAGE, nir, late)
+    result = play(tmp_path / "drive", tmp_path / "out", make_pipeline, PlayOptions(slop_ns=20_000_000))
+    assert result.frames == 3
+    assert result.blank["evi"] == 3
+    assert "sync_slop is 20 ms" in result.reasons["evi"]
+
+
+def test_outputs_can_be_chosen_by_pattern(tmp_path):
+    options = PlayOptions(outputs=["mask", "confidence/*", "evi"], namespace="/front/")
+    play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline, options)
+    names = [f"confidence/{n}" for n in stub_contract().labels.names]
+    assert set(topics_of(tmp_path / "out")) == {f"/front/{n}" for n in ("mask", "label_info", "evi", *names)}
+
+
+def test_all_outputs_can_be_written(tmp_path):
+    play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline, PlayOptions(outputs=["*"]))
+    counts = topics_of(tmp_path / "out")
+    assert counts["/ssma_fusion/points"] == counts["/ssma_fusion/channel_info"] == 3
+    (channels, *_) = read(tmp_path / "out", "/ssma_fusion/channel_info")
+    assert channels.channels == [f"sem_{n}" for n in stub_contract().labels.names]
+
+
+def test_inputs_can_be_copied(tmp_path):
+    recording = write_small_recording(tmp_path / "drive")
+    play(recording, tmp_path / "out", make_pipeline, PlayOptions(copy_inputs=True))
+    assert set(topics_of(recording)) <= set(topics_of(tmp_path / "out"))
+    topic = TOPICS["color"]
+    assert bytes(read(tmp_path / "out", topic)[1].data) == bytes(read(recording, topic)[1].data)
+
+
+@pytest.mark.parametrize("name", ["nyu_16UC1_mcap", "sun_32FC1_nan_0", "sun_32FC1_nan_1"])
+def test_real_images_without_near_infrared(shared_data, tmp_path, name):
+    """MCAP and sqlite3, 16UC1 and 32FC1 with NaN."""
+    recording = shared_data / "rosbag2_from_real_images" / name
+    result = play(recording, tmp_path / "out", lambda: Pipeline(StubBackend(stub_contract(192, 96))))
+    assert result.frames == (2 if "nyu" in name else 1)
+    assert dict(result.blank) == {"evi": result.frames}
+    mask = read(tmp_path / "out", "/ssma_fusion/mask")[0]
+    source = read(recording, "/camera/color/image_raw")[0]
+    assert (mask.header.stamp, mask.header.frame_id) == (source.header.stamp, source.header.frame_id)
+    info = read(tmp_path / "out", "/ssma_fusion/camera_info")[0]
+    assert (info.width, info.height) == (192, 96)
+
+
+@pytest.mark.parametrize("role", ["color", "depth", "nir"])
+def test_a_wrong_encoding_is_one_sentence_and_nothing_is_left(tmp_path, role):
+    recording = tmp_path / "drive"
+    with RecordingWriter(recording) as writer:
+        for name in ("color", "depth", "nir"):
+            pixels = np.zeros((HEIGHT, WIDTH, 2), np.uint8)
+            image = messages.image(pixels, "yuv422", stamp(0), FRAME_ID)
+            if name != role:
+                good = {"color": (color(0), "bgr8"), "depth": (np.ones((HEIGHT, WIDTH), np.uint16), "16UC1"),
+                        "nir": (pixels[..., 0], "mono8")}[name]  # fmt: skip
+                image = messages.image(*good, stamp(0), FRAME_ID)
+            writer.write(TOPICS[name], IMAGE, image, stamp(0))
+    with pytest.raises(SsmaError, match=f"topic {TOPICS[role]}: encoding is 'yuv422', expected one of .* for {role}"):
+        play(recording, tmp_path / "out", make_pipeline)
+    assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+
+
+def test_a_driving_image_that_is_too_short_is_one_sentence(tmp_path):
+    image = messages.image(color(0), "bgr8", stamp(0), FRAME_ID)
+    image.data = image.data[:100]
+    with RecordingWriter(tmp_path / "drive") as writer:
+        writer.write("/image", IMAGE, image, stamp(0))
+    with pytest.raises(SsmaError, match="topic /image: data is 100 bytes, expected"):
+        play(tmp_path / "drive", tmp_path / "out", make_pipeline)
+    assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])
+def test_a_truncated_recording_leaves_nothing_behind(tmp_path, storage, kept):
+    recording = write_small_recording(tmp_path / "drive", storage=storage)
+    path = next(p for p in recording.iterdir() if p.suffix in (".mcap", ".db3"))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(SsmaError, match="may be truncated"):
+        play(recording, tmp_path / "out", make_pipeline)
+    assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+
+
+def test_ctrl_c_leaves_nothing_behind_and_closes_the_network(tmp_path):
+    backend = StubBackend()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play(
+            write_small_recording(tmp_path / "drive"), tmp_path / "out", lambda: Pipeline(backend), on_frame=interrupt
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+    assert backend.closed
+
+
+def test_the_network_is_not_loaded_for_a_recording_that_cannot_be_used(tmp_path):
+    def never() -> Pipeline:
+        raise AssertionError("loaded")
+
+    write_small_recording(tmp_path / "taken")
+    drive = write_small_recording(tmp_path / "drive")
+    for recording, output, topics in [
+        (tmp_path / "absent", tmp_path / "out", {}),
+        (drive, tmp_path / "taken", {}),
+        (drive, tmp_path / "out", {"depth": "/nowhere"}),
+    ]:
+        with pytest.raises(SsmaError):
+            play(recording, output, never, PlayOptions(topics=topics))
+
+
+def test_unknown_output_is_named(tmp_path):
+    with pytest.raises(SsmaError, match="'masks' is no output, expected some of mask"):
+        play(write_small_recording(tmp_path / "d"), tmp_path / "o", make_pipeline, PlayOptions(outputs=["masks"]))
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]
