@@ -61,7 +61,7 @@ class DatasetRecipe:
 
 
 def write_dataset(
-    recipe: DatasetRecipe, folder: Path, workers: int = 1, progress: Callable[[int], None] | None = None
+    recipe: DatasetRecipe, folder: Path, workers: int = 1, progress: Callable[[int], object] | None = None
 ) -> int:  # fmt: skip
     """Renders one split into ``folder``; scenes already complete are kept, so a broken run goes on.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,11 +118,8 @@ class GroundCover:
 
 def _cells(rng: np.random.Generator, size: int, count: int) -> FloatImage:
     """Pebbles or leaves: random convex-looking cells, each with its own brightness and a dark rim, periodic."""
-    import cv2
-
     centre = rng.random((count, 2)) * size
     image = np.ones((size, size), np.uint8)
-    label_image = np.zeros((size, size), np.int32)
     points = centre.astype(int)
     image[points[:, 1] % size, points[:, 0] % size] = 0
     padded = np.pad(image, 32, mode="wrap")

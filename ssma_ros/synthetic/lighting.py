@@ -42,10 +42,12 @@ class Light:
         zenith[3] = 0.03 + 0.05 * turbid
         horizon = np.array([0.50, 0.62, 0.78, 0.10]) * (1 - 0.2 * low) + np.array([0.3, 0.2, 0.0, 0.05]) * low
         cloud = np.array([0.86, 0.88, 0.92, 0.34]) * (0.55 + 0.35 * min(parameters.sun_strength, 1.0))
-        values = (sun, zenith, horizon, cloud)
         return cls(
-            parameters.sun_direction().astype(np.float32),
-            *(np.asarray(v, np.float32) for v in values),
+            direction=parameters.sun_direction().astype(np.float32),
+            sun=sun.astype(np.float32),
+            zenith=zenith.astype(np.float32),
+            horizon=horizon.astype(np.float32),
+            cloud=cloud.astype(np.float32),
             cover=parameters.cloud_cover,
         )
 
@@ -75,7 +77,7 @@ class Sky:
         noise = self._clouds.sample(
             ray[:, 0] * scale + self._offset[0], ray[:, 1] * scale + self._offset[1], 0.02 * scale
         )
-        threshold = np.float32(1.6 - 3.2 * light.cover)
+        threshold = float(np.float32(1.6 - 3.2 * light.cover))
         amount = smoothstep(threshold - 0.6, threshold + 0.8, noise)
         shade = 1.0 - 0.16 * np.clip(noise - threshold, 0, 2)
         out = clear * (1 - amount[:, None]) + light.cloud * (amount * shade)[:, None]

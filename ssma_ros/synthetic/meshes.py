@@ -94,7 +94,10 @@ def trunk(rng: np.random.Generator, height: float, radius: float, sides: int = 9
 
 
 def _leaf_texcoords(rng: np.random.Generator, depth: NDArray, corners: NDArray, patch: float = 0.12) -> NDArray:
-    """Each leaf takes a random patch of the leaf texture; its row follows the depth inside the crown (v: 0 in, 1 out)."""
+    """Each leaf takes a random patch of the leaf texture.
+
+    The patch's row follows ``depth``, the leaf's place in the crown from 0 (inside) to 1 (outside).
+    """
     count = len(depth)
     u = rng.random((count, 1)) + corners[None, :, 0] * patch
     v = 0.06 + 0.76 * np.clip(depth, 0, 1)[:, None] + corners[None, :, 1] * patch

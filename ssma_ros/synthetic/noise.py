@@ -67,7 +67,8 @@ class TiledTexture:
         levels = [np.ascontiguousarray(image, np.float32)]
         while levels[-1].shape[0] > smallest:
             size = levels[-1].shape[0] // 2
-            levels.append(cv2.resize(levels[-1], (size, size), interpolation=cv2.INTER_AREA))
+            smaller = cv2.resize(levels[-1], (size, size), interpolation=cv2.INTER_AREA)
+            levels.append(np.asarray(smaller, np.float32))
         return cls(tuple(levels), tile)
 
     def sample(self, x: FloatImage, y: FloatImage, footprint: FloatImage) -> FloatImage:
@@ -94,6 +95,8 @@ class TiledTexture:
 
 def gather(image: NDArray[np.float32], u: FloatImage, v: FloatImage, border: int = cv2.BORDER_REPLICATE) -> FloatImage:
     """Bilinear samples of an image at N pixel positions (u right, v down), float32 of shape (N,) or (N, channels)."""
+    if u.size == 0:
+        return np.zeros((0, *image.shape[2:]), np.float32)
     columns = 512
     rows = -(-u.size // columns)
     padded = np.zeros((2, rows * columns), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,8 @@ class Renderer:
         self._world: World | None = None
         self._data: Any = None
         self._bounds: tuple[NDArray[np.float64], NDArray[np.float64]]
+        # OpenGL must be let go before the interpreter takes its modules apart.
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Frees OpenGL's resources."""
@@ -83,6 +86,7 @@ class Renderer:
         if self._gl is not None:
             self._gl.free()
             self._gl = None
+        atexit.unregister(self.close)
 
     def __enter__(self) -> Renderer:
         return self

@@ -89,11 +89,11 @@ def develop_nir(radiance: FloatImage, gain: float, state: CameraState, rng: np.r
 
 
 def _expose(linear: FloatImage, state: CameraState, rng: np.random.Generator) -> Image8:
-    linear = cv2.GaussianBlur(np.ascontiguousarray(linear, np.float32), (0, 0), state.blur)
+    linear = np.asarray(cv2.GaussianBlur(np.ascontiguousarray(linear, np.float32), (0, 0), state.blur), np.float32)
     height, width = linear.shape[:2]
     v, u = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
     falloff = 1.0 - state.vignette * 0.5 * (u * u + v * v)
-    linear = linear * (falloff[..., None] if linear.ndim == 3 else falloff)
+    linear *= falloff[..., None] if linear.ndim == 3 else falloff
     shouldered = np.where(linear < 0.7, linear, 1.0 - 0.3 * np.exp(-(linear - 0.7) / 0.3))
     encoded = _ENCODE[np.clip(shouldered * 4095.0, 0, 4095).astype(np.uint16)]
     noise = _gaussian(rng, encoded.shape)
@@ -118,10 +118,10 @@ def stereo_depth(left: Image8, right: Image8, rig: StereoRig, max_depth: float =
         H×W float32 metres registered to the left image, 0 = no reading.
     """
     disparities, block = 96, 5
-    matcher = cv2.StereoSGBM_create(
+    matcher = cv2.StereoSGBM.create(
         minDisparity=0, numDisparities=disparities, blockSize=block, P1=8 * block * block, P2=40 * block * block,
         disp12MaxDiff=1, preFilterCap=31, uniquenessRatio=10, speckleWindowSize=120, speckleRange=2,
-        mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+        mode=cv2.StereoSGBM_MODE_SGBM_3WAY,
     )  # fmt: skip
     grey_left, grey_right = (cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (left, right))
     # The matcher cannot see the leftmost columns unless the pair is widened by the search range.

@@ -99,8 +99,13 @@ class Shader:
         return (1.0 - 0.62 * canopy * (1.0 - 0.75 * rise)).astype(np.float32)
 
     def _lit(
-        self, albedo: FloatImage, normal: FloatImage, points: FloatImage, material: NDArray[np.uint8], openness: FloatImage
-    ) -> FloatImage:  # fmt: skip
+        self,
+        albedo: FloatImage,
+        normal: FloatImage,
+        points: FloatImage,
+        material: NDArray[np.uint8],
+        openness: FloatImage,
+    ) -> FloatImage:
         light = self._light
         wrap = np.array([OPTICS[Material(m)].wrap for m in range(len(OPTICS))], np.float32)[material]
         facing = normal @ light.direction
@@ -116,8 +121,13 @@ class Shader:
         return albedo * incoming
 
     def _fill_sky(
-        self, radiance: FloatImage, depth: FloatImage, label: NDArray[np.uint8], rays: FloatImage, empty: NDArray[np.bool_]
-    ) -> None:  # fmt: skip
+        self,
+        radiance: FloatImage,
+        depth: FloatImage,
+        label: NDArray[np.uint8],
+        rays: FloatImage,
+        empty: NDArray[np.bool_],
+    ) -> None:
         if not empty.any():
             return
         ray = rays[empty]
