@@ -57,7 +57,7 @@ setup(
         installed("config", "*.yaml", "*.xml"),
         installed("rviz", "*.rviz"),
     ],
-    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8", "numba>=0.59", "rosbags>=0.10.4", "tqdm>=4.60"],
+    install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.59", "rosbags>=0.10.4", "tqdm>=4.60"],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "dev": DEV,
     },
