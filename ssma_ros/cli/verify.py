@@ -1,0 +1,122 @@
+"""``ssma verify``: a graph or an engine against float32, on real frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from ssma_ros.cli._frames import EncodedFrame
+    from ssma_ros.contract import Contract
+    from ssma_ros.inference.protocol import Backend
+
+NAME = "verify"
+HELP = "compare a graph or an engine with float32 on real frames; fails below a threshold"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", help="engine, ONNX graph, weights, model folder or shipped model to verify")
+    parser.add_argument("--frames", type=Path, required=True, metavar="SOURCE",
+                        help="recording, or data set split (then the mIoU of both is told, too)")
+    parser.add_argument("--count", type=int, default=16, help="frames at most (%(default)s)")
+    parser.add_argument("--reference", type=Path,
+                        help="fp32 ONNX graph or weights (default: the .onnx or weights beside the model)")
+    parser.add_argument("--backend", default="auto", help="what runs the model (%(default)s)")
+    parser.add_argument("--precision", default="auto", help="arithmetic of that (%(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("--threshold", type=float,
+                        help="least share of pixels of equal class (default: 0.9999 fp32, 0.999 fp16, 0.995 bf16, "
+                             "0.99 int8)")
+    parser.add_argument("--layers", action="store_true",
+                        help="ONNX graphs only: also list the layers that differ most on the first frame")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and report.
+
+    Raises:
+        SsmaError: too few pixels agree, or something needed is missing.
+    """
+    from ssma_ros.cli._frames import encoded_frames
+    from ssma_ros.inference import find_model, load_backend
+    from ssma_ros.inference.verify import threshold_for, verify
+
+    path = find_model(args.model, backend=args.backend, precision=args.precision)
+    reference_path = args.reference or _reference_beside(path)
+    candidate = load_backend(path, backend=args.backend, precision=args.precision, threads=args.threads)
+    reference = _load_reference(reference_path, args.threads)
+    frames = encoded_frames(candidate.contract, args.frames, args.count)
+    result = verify(candidate, reference, [(frame.inputs, frame.present) for frame in frames])
+    threshold = threshold_for(candidate.identity["precision"]) if args.threshold is None else args.threshold
+    for role, backend in (("model", candidate), ("reference", reference)):
+        identity = backend.identity
+        print(f"{role + ':':10} {identity['model']} ({identity['backend']}, {identity['precision']})")
+    print(f"frames:    {result.frames} from {args.frames}")
+    worst = 100 * result.worst_frame[1]
+    print(f"classes:   {100 * result.agreement:.3f} % of pixels agree, {worst:.3f} % in the worst frame")
+    print(f"probable:  mean difference {result.mean_difference / 255:.5f}, largest {result.max_difference / 255:.3f}")
+    print(f"gates:     largest difference {result.max_gate_difference:.4f}")
+    _print_miou(candidate, reference, frames)
+    if args.layers:
+        _print_layers(reference_path, path, frames[0], candidate.contract)
+    candidate.close()
+    reference.close()
+    if result.agreement < threshold:
+        raise SsmaError(
+            f"verify: {100 * result.agreement:.3f} % of pixels agree with float32, expected at least "
+            f"{100 * threshold:.3f} % for {candidate.identity['precision']}"
+        )
+    print(f"passed:    at least {100 * threshold:.3f} % expected")
+    return 0
+
+
+def _reference_beside(path: Path) -> Path:
+    """The float32 graph or weights in the same folder, by the names that export and training write."""
+    own = path.with_suffix(".onnx")
+    for candidate in (own, path.with_name("model.onnx"), path.with_name("weights.safetensors")):
+        if candidate != path and candidate.is_file():
+            return candidate
+    raise SsmaError(f"verify: no float32 graph or weights beside {path}, expected --reference")
+
+
+def _load_reference(path: Path, threads: int) -> Backend:
+    from ssma_ros.inference import load_backend
+
+    if path.suffix == ".onnx":
+        backend = load_backend(path, backend="onnxruntime", threads=threads)
+        if backend.identity["precision"] != "fp32":
+            raise SsmaError(f"verify: reference {path} is a {backend.identity['precision']} graph, expected fp32")
+        return backend
+    return load_backend(path, backend="torch", precision="fp32", threads=threads)
+
+
+def _print_miou(candidate: Backend, reference: Backend, frames: Sequence[EncodedFrame]) -> None:
+    from ssma_ros.metrics import ConfusionMatrix
+
+    labels = candidate.contract.labels
+    values = []
+    for backend in (candidate, reference):
+        counts = ConfusionMatrix(labels.num_classes, labels.ignore_id, labels.void_class)
+        for frame in frames:
+            if frame.label is None:
+                return
+            counts.update(backend.infer(frame.inputs, frame.present).mask, frame.label)
+        values.append(100 * counts.miou())
+    print(f"mIoU:      {values[0]:.2f} against {values[1]:.2f} ({values[0] - values[1]:+.2f})")
+
+
+def _print_layers(reference: Path, path: Path, frame: EncodedFrame, contract: Contract) -> None:
+    if path.suffix != ".onnx" or reference.suffix != ".onnx":
+        raise SsmaError(f"verify: --layers compares ONNX graphs, got {path.name} and {reference.name}")
+    from ssma_ros.inference.layer_check import compare_layers
+
+    layers = compare_layers(reference, path, frame.feed(contract))
+    print(f"layers:    {len(layers)} compared; the ten that differ most (RMS over the tensor's spread):")
+    for layer in sorted(layers, key=lambda item: -item.relative_rms)[:10]:
+        print(f"  {layer.relative_rms:9.2e}  largest value {layer.largest:9.3g}  {layer.operator:13} {layer.name}")
