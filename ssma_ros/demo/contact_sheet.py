@@ -86,7 +86,7 @@ def _tiles(scene: Scene, labels: LabelSet) -> list[_Tile]:
         _Tile("Near infrared", "camera", None if scene.nir is None else pictures.gray_picture(scene.nir)),
         _Tile("Depth", "stereo, holes dark", None if scene.depth is None else pictures.depth_picture(scene.depth)),
         _Tile("Completed depth", "input of HHA", _maybe_depth(scene.depth_completed)),
-        _Tile("HHA", "disparity, height, angle", None if hha is None else hha[..., ::-1]),
+        _Tile("HHA", "disparity, height, angle", hha),
         _Tile((index_name or "evi").upper(), "vegetation index", index),
         _Tile("Segmentation", "what the node says", pictures.class_picture(scene.mask, labels)),
         _Tile("Labels", "ground truth", None if scene.label is None else pictures.class_picture(scene.label, labels)),

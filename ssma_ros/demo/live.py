@@ -99,6 +99,10 @@ def run_live(
         recorded = group.wait_for({recorder: "done"}, PATIENCE_S, pass_on)["recorder"]
         recorder.expected_to_end = True
         node.expected_to_end = True
+        if not recorded["times"]:
+            raise SsmaError(
+                f"the fusion node published no mask for {len(played['times'])} images: {node.last_words()}"
+            )
     return LiveResult(
         published=played["published"],
         publish_times=_pairs(played["times"]),

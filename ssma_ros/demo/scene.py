@@ -25,7 +25,7 @@ class Scene:
         label: H×W uint8 class ids of the ground truth, 255 = none.
         confidence: H×W uint8, 255 = certain.
         depth_completed: H×W float32 metres, 0 = still empty.
-        inputs: the network's inputs by stream name, H×W×3 uint8 as the node publishes them.
+        inputs: the network's inputs by stream name, H×W×3 uint8 RGB.
         gates: by stream name, h×w float32 in [0, 1].
     """
 

@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
     from rclpy.executors import Executor
     from rclpy.node import Node
+    from rclpy.subscription import Subscription
 
 DIAGNOSTICS_TOPIC = "/diagnostics"
 #: Without a mask for this long after the last image, no further one is expected.
 QUIET_S = 3.0
+#: The node reports at least this often, seconds.
+PATIENCE_S = 60.0
 #: How often the node is asked for its state while it is not active yet, seconds.
 _ASK_S = 0.1
 _STAMP = struct.Struct("<4xiI")  # CDR encapsulation, then Header.stamp of any stamped message
@@ -102,15 +105,21 @@ class Recorder:
         self._output = output
         self._mask_topic = mask_topic
         self._period: dict[str, int] = {}
+        self._subscriptions: list[Subscription] = []
         self.received = {t.name: 0 for t in topics}
         #: (header stamp, monotonic time of arrival) of each mask, nanoseconds.
         self.times: list[tuple[int, int]] = []
         for topic in topics:
-            # The order matters: a node announces its endpoints in the order in which they were made, so whoever
-            # has met the last one (the diagnostics) has met them all.
-            node.create_subscription(
+            # The order matters: a participant announces its endpoints in the order in which they were made, so
+            # whoever has met the last one (the diagnostics) has met them all.
+            subscription = node.create_subscription(
                 message_class(topic.type), topic.name, self._callback(topic), _qos(topic), raw=True
             )
+            self._subscriptions.append(subscription)
+
+    def has_met_all(self) -> bool:
+        """Whether each subscription has met a publisher."""
+        return all(subscription.get_publisher_count() for subscription in self._subscriptions)
 
     def _callback(self, topic: Recorded) -> Any:
         def take(data: bytes) -> None:
@@ -172,8 +181,16 @@ def _wait_until_ready(node: Node, executor: Executor, fusion_node: str, recorder
             break
         executor.spin_once(timeout_sec=_ASK_S)
     node.destroy_client(client)
-    while not recorder.received[DIAGNOSTICS_TOPIC]:
-        executor.spin_once(timeout_sec=1.0)
+    while not recorder.has_met_all():
+        executor.spin_once(timeout_sec=_ASK_S)
+    _wait_for_report(executor, recorder, PATIENCE_S)
+
+
+def _wait_for_report(executor: Executor, recorder: Recorder, patience_s: float) -> None:
+    """Wait for the next message on the diagnostics topic, but no longer than ``patience_s``."""
+    before, until = recorder.received[DIAGNOSTICS_TOPIC], time.monotonic() + patience_s
+    while recorder.received[DIAGNOSTICS_TOPIC] == before and time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.5)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -207,6 +224,7 @@ def _record(args: argparse.Namespace) -> int:
         say("ready")
         while not finish.reached(recorder.times):
             executor.spin_once(timeout_sec=0.5)
+        _wait_for_report(executor, recorder, QUIET_S)  # the counts of the whole drive
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown()

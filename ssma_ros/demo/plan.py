@@ -1,0 +1,96 @@
+"""What the demo asks of the fusion node: which topics to feed it, which to record, how to start it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssma_ros.demo.results import OutputTopics
+from ssma_ros.errors import SsmaError
+from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
+
+if TYPE_CHECKING:
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.recordings.topics import InputTopics
+
+NODE_NAME = "/ssma_fusion"
+#: The node's input topics as it subscribes to them without remapping, by role.
+NODE_INPUTS = {
+    "color": "/camera/image_rect",
+    "camera_info": "/camera/camera_info",
+    "depth": "/depth/image_rect",
+    "disparity": "/depth/disparity",
+    "nir": "/nir/image_rect",
+}
+#: The network's inputs are recorded once in this many seconds: they are large, and only looked at.
+SPARSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """How to run the network; the node's parameters of the same names."""
+
+    model: str
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+
+def output_topics(contract: Contract) -> OutputTopics:
+    """The node's topics that the results are made from."""
+    return OutputTopics(
+        mask=f"{NODE_NAME}/mask",
+        confidence=f"{NODE_NAME}/confidence",
+        depth_completed=f"{NODE_NAME}/depth_completed",
+        inputs={s.name: f"{NODE_NAME}/{s.name}" for s in contract.streams if s.encoding not in ("bgr", "rgb")},
+        gates={name: f"{NODE_NAME}/modality_weights/{name}" for name in contract.modalities},
+    )
+
+
+def recorded_topics(contract: Contract) -> list[str]:
+    """What the recorder subscribes to, as its command line has it."""
+    topics = output_topics(contract)
+    often = [topics.mask, topics.confidence, f"{NODE_NAME}/overlay", *topics.gates.values()]
+    entries = [f"{topic}@{IMAGE}" for topic in often]
+    entries.append(f"{NODE_NAME}/camera_info@{CAMERA_INFO}")
+    entries += [f"{topic}@{IMAGE}@{SPARSE_S:g}" for topic in (topics.depth_completed, *topics.inputs.values())]
+    return entries
+
+
+def published_topics(contract: Contract, topics: InputTopics) -> dict[str, str]:
+    """Where the player publishes each role that the recording has and the network uses; the driving role first.
+
+    Raises:
+        SsmaError: the recording has nothing that can drive the node.
+    """
+    wanted = {sensor for stream in contract.streams for sensor in stream.sensors} | {"color"}
+    if "depth" in wanted:
+        wanted.add("disparity")
+    images = [role for role in ("color", "depth", "disparity", "nir") if role in wanted and getattr(topics, role)]
+    if not images:
+        raise SsmaError(f"model: needs {', '.join(sorted(wanted))}, the recording has none of them")
+    roles = [*images, *(["camera_info"] if topics.camera_info else [])]
+    return {role: NODE_INPUTS[role] for role in roles}
+
+
+def node_command(options: NodeOptions, topics: InputTopics, publish: dict[str, str]) -> list[str]:
+    """Start the real node so that it activates itself and listens to what the player publishes."""
+    depth_source = "image" if "depth" in publish else "disparity" if "disparity" in publish else "none"
+    parameters = {
+        "model": options.model,
+        "backend": options.backend,
+        "precision": options.precision,
+        "threads": str(options.threads),
+        "autostart": "true",
+        "driver": "color" if topics.color else "any",
+        "depth_source": depth_source,
+        "nir_source": "image" if "nir" in publish else "none",
+    }
+    # On loopback a lost image would be a flaw of the demo, not of the sensor: player and node speak reliably.
+    parameters |= {f"{role}_reliability": "reliable" for role in ("color", "camera_info", "depth", "nir")}
+    command = [sys.executable, "-m", "ssma_ros.ros.fusion_node", "--ros-args"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    return command

@@ -1,0 +1,196 @@
+"""What a demo run left in its two recordings, the one played and the one made, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ssma_ros.demo.scene import Scene
+from ssma_ros.metrics import ConfusionMatrix
+from ssma_ros.recordings.messages import stamp_of
+from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.ros import conversion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.labels import LabelSet
+    from ssma_ros.recordings.topics import InputTopics
+
+_DTYPES = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
+
+
+@dataclass(frozen=True)
+class OutputTopics:
+    """Names of the node's topics that the results are made from.
+
+    Attributes:
+        mask, confidence, depth_completed: of single images.
+        inputs: topic of each stream's input image, by stream name.
+        gates: topic of each stream's gate image, by stream name.
+    """
+
+    mask: str
+    confidence: str
+    depth_completed: str
+    inputs: dict[str, str]
+    gates: dict[str, str]
+
+
+class DriveResults:
+    """The frames of a drive with what the node said about them.
+
+    Args:
+        played: the recording that was played, and its topics.
+        made: the recording of the node's outputs, and its topics.
+        contract: of the network.
+    """
+
+    def __init__(
+        self, played: tuple[Path, InputTopics], made: tuple[Path, OutputTopics], contract: Contract
+    ) -> None:
+        self._played, self._inputs = played
+        self._made, self._outputs = made
+        self._contract = contract
+        #: Class ids by stamp.
+        self.masks: dict[int, NDArray[np.uint8]] = dict(self._images(self._made, self._outputs.mask))
+
+    def frames(self) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
+        """(stamp_ns, H×W×3 uint8 RGB driving image, h×w mask) of every segmented frame in order of time."""
+        topic = self._inputs.color or self._inputs.nir or self._inputs.depth
+        assert topic is not None, "a played recording has a driving topic"
+        for stamp, message in self._messages(self._played, topic.name):
+            if stamp in self.masks:
+                yield stamp, _displayable(conversion.decoded(message, topic.name)), self.masks[stamp]
+
+    def frame_rate(self) -> float:
+        """Frames a second by their stamps; 1 for a single frame."""
+        steps = np.diff(sorted(self.masks))
+        return 1e9 / float(np.median(steps)) if steps.size else 1.0
+
+    def accuracy(self) -> dict[str, Any] | None:
+        """Metrics against the recording's labels (see :class:`ConfusionMatrix`), or None without labels."""
+        labels = self._contract.labels
+        if self._inputs.label is None:
+            return None
+        matrix = ConfusionMatrix(labels.num_classes, labels.ignore_id, labels.void_class)
+        count = 0
+        for stamp, raw in self._images(self._played, self._inputs.label.name):
+            mask = self.masks.get(stamp)
+            if mask is not None:
+                matrix.update(mask, _train_ids(raw, labels, mask.shape[1], mask.shape[0]))
+                count += 1
+        return {"frames": count, **matrix.summary(labels.names)} if count else None
+
+    def best_stamp(self) -> int | None:
+        """A frame worth showing in full: most classes in view, among those whose network inputs were kept."""
+        kept = [set(self._stamps(topic)) for topic in self._outputs.inputs.values()]
+        candidates = set(self.masks).intersection(*kept) or set(self.masks)
+        return max(sorted(candidates), key=lambda stamp: _variety(self.masks[stamp]), default=None)
+
+    def scene(self, stamp_ns: int) -> Scene:
+        """Everything about one segmented frame."""
+        color = next(image for stamp, image, _ in self.frames() if stamp == stamp_ns)
+        label = self._input_at(stamp_ns, "label")
+        mask = self.masks[stamp_ns]
+        depth, nir = self._input_at(stamp_ns, "depth"), self._input_at(stamp_ns, "nir")
+        return Scene(
+            stamp_ns=stamp_ns,
+            color=color,
+            mask=mask,
+            depth=None if depth is None else _metres(depth),
+            nir=None if nir is None else _eight_bits(nir),
+            label=None if label is None else _train_ids(label, self._contract.labels, mask.shape[1], mask.shape[0]),
+            confidence=self._output_at(stamp_ns, self._outputs.confidence),
+            depth_completed=self._output_at(stamp_ns, self._outputs.depth_completed),
+            inputs=self._outputs_at(stamp_ns, self._outputs.inputs),
+            gates=self._outputs_at(stamp_ns, self._outputs.gates),
+        )
+
+    def strip(self, count: int) -> list[Scene]:
+        """``count`` frames spread evenly over the drive, with colour and mask only."""
+        stamps = sorted(self.masks)
+        chosen = {stamps[i] for i in np.linspace(0, len(stamps) - 1, min(count, len(stamps))).round().astype(int)}
+        return [Scene(stamp, image, mask) for stamp, image, mask in self.frames() if stamp in chosen]
+
+    def _outputs_at(self, stamp_ns: int, topics: dict[str, str]) -> dict[str, NDArray[Any]]:
+        found = {name: self._output_at(stamp_ns, topic) for name, topic in topics.items()}
+        return {name: image for name, image in found.items() if image is not None}
+
+    def _output_at(self, stamp_ns: int, topic: str) -> NDArray[Any] | None:
+        return next((image for stamp, image in self._images(self._made, topic) if stamp == stamp_ns), None)
+
+    def _input_at(self, stamp_ns: int, role: str) -> NDArray[Any] | None:
+        topic = getattr(self._inputs, role)
+        if topic is None:
+            return None
+        # Sensors have clocks of their own: the nearest image is the one the node was given.
+        stamps = [stamp for stamp, _ in self._messages(self._played, topic.name)]
+        nearest = min(stamps, key=lambda stamp: abs(stamp - stamp_ns), default=None)
+        return next((image for stamp, image in self._images(self._played, topic.name) if stamp == nearest), None)
+
+    def _stamps(self, topic: str) -> Iterator[int]:
+        return (stamp for stamp, _ in self._messages(self._made, topic))
+
+    def _images(self, recording: Path, topic: str) -> Iterator[tuple[int, NDArray[Any]]]:
+        for stamp, message in self._messages(recording, topic):
+            yield stamp, _pixels(conversion.decoded(message, topic), topic)
+
+    @staticmethod
+    def _messages(recording: Path, topic: str) -> Iterator[tuple[int, Any]]:
+        with RecordingReader(recording) as reader:
+            for recorded in reader.messages([topic]):
+                message = reader.deserialize(recorded)
+                yield stamp_of(message), message
+
+
+def _pixels(message: Any, topic: str) -> NDArray[Any]:
+    """Single-channel images as they are, three-channel images in RGB order."""
+    if message.encoding in _DTYPES:
+        rows = np.asarray(message.data).reshape(message.height, message.step)
+        item = np.dtype(_DTYPES[message.encoding])
+        return np.ascontiguousarray(rows[:, : message.width * item.itemsize]).view(item)
+    return np.ascontiguousarray(conversion.color_from_image(message, topic)[..., ::-1])
+
+
+def _displayable(message: Any) -> NDArray[np.uint8]:
+    """Any image as RGB: colour as it is, depth and near infrared as grey."""
+    image = _pixels(message, "")
+    return image if image.ndim == 3 else np.repeat(_eight_bits(image)[..., None], 3, axis=2)
+
+
+def _metres(depth: NDArray[Any]) -> NDArray[np.float32]:
+    return np.multiply(depth, 1e-3, dtype=np.float32) if depth.dtype == np.uint16 else depth
+
+
+def _eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    values = np.nan_to_num(image.astype(np.float32), posinf=0.0)
+    return np.rint(values * (255.0 / max(float(values.max()), 1e-6))).astype(np.uint8)
+
+
+def _train_ids(raw: NDArray[np.uint8], labels: LabelSet, width: int, height: int) -> NDArray[np.uint8]:
+    """A label image at the mask's size, its raw ids turned into class ids."""
+    if labels.raw_ids:
+        table = np.full(256, labels.ignore_id, np.uint8)
+        for raw_id, train_id in labels.raw_ids.items():
+            table[raw_id] = train_id
+        raw = table[raw]
+    if raw.shape != (height, width):
+        raw = cv2.resize(raw, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
+    return raw
+
+
+def _variety(mask: NDArray[np.uint8]) -> float:
+    """Entropy of the shares of the classes in a mask."""
+    shares = np.bincount(mask[::4, ::4].reshape(-1), minlength=256)[:255] / mask[::4, ::4].size
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
