@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def load_mujoco() -> ModuleType:
         SsmaError: mujoco is not installed, or the back end's library is missing.
     """
     if "mujoco" not in sys.modules and not os.environ.get("MUJOCO_GL"):
-        os.environ["MUJOCO_GL"] = "egl" if Path("/dev/nvidiactl").exists() else "osmesa"
+        gpu = Path("/dev/nvidiactl").exists() and ctypes.util.find_library("EGL") is not None
+        os.environ["MUJOCO_GL"] = "egl" if gpu else "osmesa"
     try:
         import mujoco
     except ModuleNotFoundError as error:

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.synthetic import gl
+
+
+def run_command(tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ssma_ros.cli.main", "synthesize", "--out", str(tmp_path / "set"), "--scenes", "1"]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+
+
+def test_unknown_backend_ends_in_one_sentence(tmp_path):
+    done = run_command(tmp_path, MUJOCO_GL="none-such")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ssma: synthetic world: no off-screen OpenGL through MUJOCO_GL=none-such")
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
+    mujoco = gl.load_mujoco()
+
+    def refuse(*_: int) -> None:
+        raise ImportError("libOSMesa.so: cannot open shared object file")
+
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setattr(mujoco, "GLContext", refuse)
+    with pytest.raises(SsmaError, match=r"libOSMesa\.so.*apt install libosmesa6"):
+        gl.create_context(8, 8)
