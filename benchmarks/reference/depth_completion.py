@@ -29,7 +29,7 @@ def fill_fast(
     depth: NDArray[np.float32], max_depth: float = 100.0, extrapolate: bool = False, blur: str = "bilateral"
 ) -> NDArray[np.float32]:
     """The "fast" variant: eight steps over the whole image."""
-    depth = np.float32(depth)
+    depth = depth.astype(np.float32)
     valid = depth > 0.1
     depth[valid] = max_depth - depth[valid]
     depth = cv2.dilate(depth, DIAMOND_5)
@@ -61,7 +61,7 @@ def fill_multiscale(
     depth: NDArray[np.float32], max_depth: float = 100.0, extrapolate: bool = False, blur: str = "bilateral"
 ) -> NDArray[np.float32]:
     """The multi-scale variant: near, medium and far surfaces grow by kernels of their own."""
-    depth = np.float32(depth)
+    depth = depth.astype(np.float32)
     near = (depth > 0.1) & (depth <= 15.0)
     medium = (depth > 15.0) & (depth <= 30.0)
     far = depth > 30.0

@@ -82,6 +82,17 @@ def check_positive(value: float, name: str) -> float:
     return float(value)
 
 
+def check_threads(threads: int) -> int:
+    """``threads``, if it is a whole number of at least 1.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise ValueError(f"threads: got {threads!r}, expected a whole number of at least 1")
+    return int(threads)
+
+
 def check_out(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
     """``out`` if given, else a new array of that shape and dtype.
 

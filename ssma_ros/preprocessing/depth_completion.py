@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssma_ros.preprocessing import plain_fill
-from ssma_ros.preprocessing.checks import EMPTY_BELOW, check_choice, check_depth, check_out, check_positive
+from ssma_ros.preprocessing.backend import compiled_modules
+from ssma_ros.preprocessing.checks import (
+    EMPTY_BELOW,
+    check_choice,
+    check_depth,
+    check_out,
+    check_positive,
+    check_threads,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +52,7 @@ def fill_fast(
     max_depth: float = 100.0,
     extrapolate: bool = False,
     blur: str = "bilateral",
+    threads: int = 1,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Complete a depth image with the paper's "fast" variant.
@@ -55,7 +64,9 @@ def fill_fast(
         extrapolate: also fill the columns above the first reading and large holes (31×31). Invents surfaces.
         blur: ``bilateral`` (keeps depth edges, recommended by the authors) or ``gaussian`` (as published; draws
             the rims of remaining holes towards ``max_depth``).
-        out: where to write the result, H×W float32 C-contiguous, not overlapping ``depth``; new if None.
+        threads: bands of rows worked on at once; OpenCV's own threads where numba is not installed.
+        out: where to write the result, H×W float32 C-contiguous, not overlapping ``depth``; new if None. With it a call
+            allocates no memory after the first of a size.
 
     Returns:
         H×W float32 metres. A value ≤ 0.1 means that the pixel stayed empty (:func:`valid_mask`): it is 0 but for what
@@ -65,7 +76,12 @@ def fill_fast(
         ValueError: an argument of another shape, dtype or range than stated.
     """
     image, max_depth, result = _checked(depth, max_depth, blur, out)
-    plain_fill.fill_fast(image, max_depth, extrapolate, blur, result)
+    threads = check_threads(threads)
+    compiled = compiled_modules()
+    if compiled is None:
+        plain_fill.fill_fast(image, max_depth, extrapolate, blur, result)
+    else:
+        compiled.fill.fill_fast(image, max_depth, extrapolate, blur, result, threads)
     return result
 
 
@@ -75,6 +91,7 @@ def fill_multiscale(
     max_depth: float = 100.0,
     extrapolate: bool = False,
     blur: str = "bilateral",
+    threads: int = 1,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Complete a depth image with the paper's "multi-scale" variant, made for sparse lidar.
@@ -84,7 +101,12 @@ def fill_multiscale(
     result and errors as :func:`fill_fast`.
     """
     image, max_depth, result = _checked(depth, max_depth, blur, out)
-    plain_fill.fill_multiscale(image, max_depth, extrapolate, blur, result)
+    threads = check_threads(threads)
+    compiled = compiled_modules()
+    if compiled is None:
+        plain_fill.fill_multiscale(image, max_depth, extrapolate, blur, result)
+    else:
+        compiled.fill.fill_multiscale(image, max_depth, extrapolate, blur, result, threads)
     return result
 
 
@@ -128,4 +150,7 @@ def _checked(
     image = check_depth(depth)
     check_choice(blur, BLURS, "blur")
     max_depth = check_positive(max_depth, "max_depth")
-    return image, max_depth, check_out(out, image.shape, np.float32)
+    result = check_out(out, image.shape, np.float32)
+    if out is not None and np.may_share_memory(out, image):
+        raise ValueError("out: shares memory with depth, expected an array of its own")
+    return image, max_depth, result

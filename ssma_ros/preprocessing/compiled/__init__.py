@@ -1,0 +1,1 @@
+"""The preprocessing functions as numba kernels; importing this package needs numba."""
