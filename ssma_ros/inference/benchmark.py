@@ -1,0 +1,250 @@
+"""Measure backends: time of a frame, memory, file size, time to load. One process per measurement."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+#: Networks to measure: words → name, modalities, number of classes, preset (None: the released SSMA-ResNet50).
+NETWORKS: Mapping[str, tuple[tuple[str, ...], int, str | None]] = {
+    "ssma-resnet50-rgb-hha": (("rgb", "hha"), 12, None),
+    "ssma-resnet50-rgb-hha-evi": (("rgb", "hha", "evi"), 12, None),
+    "ssma-mobilenet-rgb-hha-evi": (("rgb", "hha", "evi"), 5, "forest-mobilenet"),
+}
+SIZES = ((768, 384), (1024, 512), (384, 192))
+
+#: Backend and precision of each column, and the file of the model folder it reads.
+CPU_CASES = (
+    ("torch", "fp32", "weights.safetensors"),
+    ("onnxruntime", "fp32", "model.onnx"),
+    ("openvino", "fp32", "model.onnx"),
+    ("openvino", "bf16", "model.onnx"),
+    ("openvino", "int8", "model.int8.onnx"),
+)
+GPU_CASES = (
+    ("torch:eager", "fp16", "weights.safetensors"),
+    ("torch:compile", "fp16", "weights.safetensors"),
+    ("torch:cuda_graph", "fp16", "weights.safetensors"),
+    ("onnxruntime:CUDAExecutionProvider", "fp16", "model.fp16.onnx"),
+    ("onnxruntime:NvTensorRTRTXExecutionProvider", "fp16", "model.fp16.onnx"),
+    ("tensorrt", "fp16", "model.fp16.engine"),
+    ("tensorrt", "int8", "model.int8-fp16.engine"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to measure.
+
+    Attributes:
+        network: words for the table.
+        width, height: of the input, pixels.
+        backend: name, with a mode or provider after a colon.
+        precision: of the computation.
+        model: file to load.
+        threads: of a CPU backend, 0 = all cores.
+        seconds: how long to go on.
+        frames: at least so many.
+    """
+
+    network: str
+    width: int
+    height: int
+    backend: str
+    precision: str
+    model: str
+    threads: int = 0
+    seconds: float = 5.0
+    frames: int = 5
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found, times in milliseconds.
+
+    Attributes:
+        case: what was measured.
+        frames: number of timed calls.
+        device_ms, device_p95_ms: the network itself (between its copies).
+        call_ms, call_p95_ms: the whole call with copies.
+        processor_ms: processor time of the process a call, all threads together: what other work on the machine
+            stretches least.
+        memory_mb: peak resident memory of the process, less what it had before loading; on a GPU the device memory
+            torch or TensorRT accounts for is in the backend's own words (``identity``).
+        file_mb: of the model file.
+        load_s: from the file to a warm backend; includes an engine build.
+        identity: the backend's own words.
+        error: why it could not be measured, or "".
+    """
+
+    case: Case
+    frames: int = 0
+    device_ms: float = 0.0
+    device_p95_ms: float = 0.0
+    call_ms: float = 0.0
+    call_p95_ms: float = 0.0
+    processor_ms: float = 0.0
+    memory_mb: float = 0.0
+    file_mb: float = 0.0
+    load_s: float = 0.0
+    identity: Mapping[str, str] | None = None
+    error: str = ""
+
+
+def measure_apart(case: Case, timeout_s: float = 1800.0) -> Measurement:
+    """Measure in a process of its own, so that memory is its own and a crash is a line in the table."""
+    program = "import sys; from ssma_ros.inference.benchmark import main; main(sys.argv[1])"
+    command = [sys.executable, "-c", program, json.dumps(asdict(case))]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return Measurement(case, error=f"took longer than {timeout_s:.0f} s")
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        return Measurement(case, error=lines[-1] if lines else f"ended with status {done.returncode}")
+    document = json.loads(done.stdout.splitlines()[-1])
+    return Measurement(**{**document, "case": case})
+
+
+def main(argument: str) -> None:
+    """Entry of the process that measures: a case as JSON in, a measurement as JSON out."""
+    print(json.dumps(asdict(measure(Case(**json.loads(argument))))))
+
+
+def measure(case: Case) -> Measurement:
+    """Load, warm up and time one case in this process."""
+    from ssma_ros.inference.protocol import OUTPUTS
+
+    path = Path(case.model)
+    before_mb = _peak_mb()
+    start = time.perf_counter()
+    try:
+        backend = _load(case, path)
+    except SsmaError as error:
+        return Measurement(case, error=str(error))
+    contract = backend.contract
+    random = np.random.default_rng(0)
+    shape = (contract.height, contract.width, 3)
+    images = {name: random.integers(0, 256, shape, dtype=np.uint8) for name in contract.modalities}
+    present = dict.fromkeys(contract.modalities, True)
+    backend.infer(images, present)
+    load_s = time.perf_counter() - start
+    calls: list[float] = []
+    inner: list[float] = []
+    processor: list[float] = []
+    end = time.perf_counter() + case.seconds
+    backend.infer(images, present)
+    while len(calls) < case.frames or time.perf_counter() < end:
+        begin, used = time.perf_counter(), time.process_time()
+        result = backend.infer(images, present)
+        calls.append(1e3 * (time.perf_counter() - begin))
+        processor.append(1e3 * (time.process_time() - used))
+        inner.append(result.timings_ms.get("inference", calls[-1]))
+    identity = backend.identity
+    backend.infer(images, present, OUTPUTS)  # a fault of the heavy outputs is to show here, not on the robot
+    backend.close()
+    return Measurement(
+        case=case,
+        frames=len(calls),
+        device_ms=float(np.median(inner)),
+        device_p95_ms=float(np.percentile(inner, 95)),
+        call_ms=float(np.median(calls)),
+        call_p95_ms=float(np.percentile(calls, 95)),
+        processor_ms=float(np.median(processor)),
+        memory_mb=_peak_mb() - before_mb,
+        file_mb=path.stat().st_size / 1e6 if path.is_file() else 0.0,
+        load_s=load_s,
+        identity=identity,
+    )
+
+
+def _load(case: Case, path: Path):  # type: ignore[no-untyped-def]  # any backend
+    name, _, detail = case.backend.partition(":")
+    if name == "torch":
+        from ssma_ros.inference.torch_backend import TorchBackend
+
+        device = "cuda" if detail else "cpu"
+        return TorchBackend(path, precision=case.precision, device=device, mode=detail or "auto", threads=case.threads)
+    from ssma_ros.inference import load_backend
+
+    if name == "onnxruntime":
+        providers = [detail] if detail else ["CPUExecutionProvider"]
+        return load_backend(path, backend=name, providers=providers, threads=case.threads)
+    if name == "tensorrt":
+        return load_backend(path, backend=name, precision="auto", rebuild_engine=True)
+    return load_backend(path, backend=name, precision=case.precision, threads=case.threads)
+
+
+def prepare_model(network: str, width: int, height: int, folder: Path, precisions: Sequence[str]) -> Path:
+    """A model folder with untrained weights (time does not depend on them) and the graphs asked for.
+
+    Args:
+        network: key of :data:`NETWORKS`.
+        width, height: of the input, pixels.
+        folder: parent of the model folder; what is there already is used again.
+        precisions: of the graphs, ``fp32`` always among them.
+    """
+    import torch
+
+    from ssma_ros.contract import Contract, Stream
+    from ssma_ros.inference.conversion import convert_file
+    from ssma_ros.inference.export import export_onnx
+    from ssma_ros.labels.label_set import LabelClass, LabelSet
+    from ssma_ros.models import SSMA, save_model
+
+    modalities, classes, preset = NETWORKS[network]
+    target = folder / f"{network}-{width}x{height}"
+    target.mkdir(parents=True, exist_ok=True)
+    if not (target / "model.onnx").is_file():
+        torch.manual_seed(0)
+        model = SSMA(modalities, classes, preset=preset).eval()
+        encodings = {"rgb": "bgr", "hha": "hha", "evi": "evi"}
+        labels = LabelSet(
+            "benchmark", tuple(LabelClass(i, f"class_{i}", (i, i, i)) for i in range(classes)), 255, None, {}
+        )
+        streams = tuple(Stream(name, encodings[name]) for name in modalities)
+        contract = Contract(width, height, streams, labels, model.describe())
+        save_model(model, contract, target)
+        export_onnx(model, contract, target / "model.onnx")
+    random = np.random.default_rng(0)
+    frame: dict[str, NDArray] = {
+        name: random.integers(0, 256, (height, width, 3), dtype=np.uint8) for name in modalities
+    }
+    calibration = [{**frame, "present": np.ones(len(modalities), np.float32)}]
+    for precision in precisions:
+        path = target / f"model.{precision}.onnx"
+        if precision != "fp32" and not path.is_file():
+            convert_file(target / "model.onnx", path, precision, calibration)
+    return target
+
+
+def machine_description() -> str:
+    """Processor and number of cores, in words."""
+    name = "unknown processor"
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _peak_mb() -> float:
+    """Largest resident memory of this process so far (getrusage would count the parent's before exec)."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) / 1024.0 for line in file if line.startswith("VmHWM"))
