@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -30,6 +31,18 @@ def spectral_noise(
     Returns:
         float32 image of mean 0 and standard deviation 1.
     """
+    amplitude = _amplitude(shape, slope, low, high, stretch)
+    spectrum = amplitude * np.exp(2j * np.pi * rng.random(amplitude.shape))
+    image = np.fft.irfft2(spectrum, s=shape)
+    image -= image.mean()
+    return (image / max(float(image.std()), 1e-12)).astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def _amplitude(
+    shape: tuple[int, int], slope: float, low: float, high: float, stretch: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Half-plane spectrum of ``spectral_noise``, kept because scenes ask for the same ones again and again."""
     height, width = shape
     fy = np.fft.fftfreq(height, 1.0 / height)[:, None] * stretch[0]
     fx = np.fft.rfftfreq(width, 1.0 / width)[None, :] * stretch[1]
@@ -37,10 +50,8 @@ def spectral_noise(
     amplitude = np.zeros_like(f)
     inside = (f >= low) & (f <= high)
     amplitude[inside] = f[inside] ** -slope
-    spectrum = amplitude * np.exp(2j * np.pi * rng.random(f.shape))
-    image = np.fft.irfft2(spectrum, s=shape)
-    image -= image.mean()
-    return (image / max(float(image.std()), 1e-12)).astype(np.float32)
+    amplitude.setflags(write=False)
+    return amplitude
 
 
 def smoothstep(low: float, high: float, x: FloatImage) -> FloatImage:

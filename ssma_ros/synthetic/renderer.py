@@ -124,11 +124,11 @@ class Renderer:
         half = (NEAR * 0.5 * k.width / k.fx, NEAR * 0.5 * k.height / k.fy)
         self._show(self._in_view(pose, half))
         self._aim(pose, half, NEAR, FAR, orthographic=False)
-        rgb, window = self._draw(k.width, k.height, segmentation=False)
-        with np.errstate(divide="ignore"):
-            depth = 1.0 / (window.astype(np.float64) * (1 / NEAR - 1 / FAR) + 1 / FAR)
-        ids, _ = self._draw(k.width, k.height, segmentation=True)
-        geom = self._geom_ids(ids)
+        self._draw(k.width, k.height, segmentation=False)
+        rgb, window = self._read_color(k.width, k.height), self._read_depth(k.width, k.height)
+        depth = 1.0 / (window.astype(np.float64) * (1 / NEAR - 1 / FAR) + 1 / FAR)
+        self._draw(k.width, k.height, segmentation=True)
+        geom = self._geom_ids(self._read_color(k.width, k.height))
         depth[geom < 0] = 0.0
         return GeometryBuffer(rgb, depth.astype(np.float32), geom)
 
@@ -136,7 +136,8 @@ class Renderer:
         """Distance along the optical axis of an orthographic square view, BUFFER × BUFFER float32 metres."""
         self._show(self._loaded().geom_level <= 0)
         self._aim(pose, (half_width, half_width), near, far, orthographic=True)
-        _, window = self._draw(BUFFER, BUFFER, segmentation=True)
+        self._draw(BUFFER, BUFFER, segmentation=True)
+        window = self._read_depth(BUFFER, BUFFER)
         return (far - window * (far - near)).astype(np.float32)
 
     def _loaded(self) -> World:
@@ -180,16 +181,21 @@ class Renderer:
             camera.frustum_bottom, camera.frustum_top = -half[1], half[1]
             camera.frustum_near, camera.frustum_far = near, far
 
-    def _draw(self, width: int, height: int, segmentation: bool) -> tuple[NDArray[np.uint8], FloatImage]:
+    def _draw(self, width: int, height: int, segmentation: bool) -> None:
         mujoco, flags = self._mujoco, self._mujoco.mjtRndFlag
         self._scene.flags[flags.mjRND_SEGMENT] = int(segmentation)
         self._scene.flags[flags.mjRND_IDCOLOR] = int(segmentation)
-        rect = mujoco.MjrRect(0, 0, width, height)
-        mujoco.mjr_render(rect, self._scene, self._context)
-        rgb = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_render(mujoco.MjrRect(0, 0, width, height), self._scene, self._context)
+
+    def _read_color(self, width: int, height: int) -> NDArray[np.uint8]:
+        pixels = np.empty((height, width, 3), np.uint8)
+        self._mujoco.mjr_readPixels(pixels, None, self._mujoco.MjrRect(0, 0, width, height), self._context)
+        return np.ascontiguousarray(pixels[::-1])  # OpenGL's first row is the lowest
+
+    def _read_depth(self, width: int, height: int) -> FloatImage:
         depth = np.empty((height, width), np.float32)
-        mujoco.mjr_readPixels(rgb, depth, rect, self._context)
-        return np.ascontiguousarray(rgb[::-1]), np.ascontiguousarray(depth[::-1])
+        self._mujoco.mjr_readPixels(None, depth, self._mujoco.MjrRect(0, 0, width, height), self._context)
+        return np.ascontiguousarray(depth[::-1])
 
     def _geom_ids(self, ids: NDArray[np.uint8]) -> NDArray[np.int16]:
         code = ids[..., 0].astype(np.int32) + 256 * ids[..., 1].astype(np.int32) + 65536 * ids[..., 2].astype(np.int32)
