@@ -84,9 +84,10 @@ def assemble_frame(
     frame = Frame(
         stamp_ns=conversion.stamp_ns(message),
         frame_id=str(message.header.frame_id),
-        nir_full_scale=_full_scale(image, options) if driver == "nir" else 255.0,
-        **{driver: image},
     )
+    setattr(frame, driver, image)
+    if driver == "nir":
+        frame.nir_full_scale = _full_scale(image, options)
     reasons = dict(missing or {})
     frame.intrinsics = _intrinsics(camera_info, width, height, topics["camera_info"], reasons)
     for sensor in SENSORS:

@@ -67,7 +67,7 @@ _TO_BGR: dict[str, int] = {
 }
 
 #: What each kind of input accepts. 8UC3 is what OpenCV users send for bgr8.
-COLOR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8", "mono8", "8UC3", "8UC1", *sorted(k for k in _TO_BGR if "bayer" in k))
+COLOR_ENCODINGS = ("bgr8", "8UC3", *_TO_BGR)
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 NIR_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
 
@@ -92,7 +92,8 @@ def decoded(message: Any, topic: str) -> Any:
     try:
         return decompress(message, topic)
     except SsmaError as error:
-        raise RefusedInput(topic, "data", f"not decodable ({error})", "a JPEG, PNG or compressedDepth picture") from None
+        expected = "a JPEG, PNG or compressedDepth picture"
+        raise RefusedInput(topic, "data", f"not decodable ({error})", expected) from None
     except (ValueError, TypeError, OverflowError, cv2.error) as error:
         raise RefusedInput(topic, "data", f"not decodable ({error})", "a picture of the stated format") from None
 
@@ -217,7 +218,8 @@ def _pixels(message: Any, topic: str, accepted: tuple[str, ...]) -> NDArray[Any]
         )
     buffer = np.frombuffer(memoryview(message.data).cast("B"), np.uint8)
     if buffer.size < height * step:
-        raise RefusedInput(topic, "data", f"{buffer.size} bytes", f"{height * step} (height {height} times step {step})")
+        expected = f"{height * step} (height {height} times step {step})"
+        raise RefusedInput(topic, "data", f"{buffer.size} bytes", expected)
     dtype = np.dtype((">" if message.is_bigendian else "<") + kind)
     shape = (height, width) if channels == 1 else (height, width, channels)
     strides = (step, channels * item, item)[: len(shape)]

@@ -47,7 +47,8 @@ class FusionParameters:
     """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
 
     model: str = _parameter(
-        "forest_rgb_hha_evi", "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file."
+        "forest_rgb_hha_evi",
+        "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
     )
     backend: str = _parameter(
         "auto", "What runs the network.", choices=("auto", "openvino", "onnxruntime", "tensorrt", "torch")
@@ -65,7 +66,8 @@ class FusionParameters:
         choices=("color", "any"),
     )
     sync_slop: float = _parameter(
-        0.05, "Largest stamp difference between the driving image and a partner, seconds.", live=True, low=0.0, high=10.0
+        0.05, "Largest stamp difference between the driving image and a partner, seconds.",
+        live=True, low=0.0, high=10.0,
     )
     sync_timeout: float = _parameter(
         0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
@@ -112,11 +114,15 @@ class FusionParameters:
         "raw", "raw = sensor_msgs/Image; compressed = sensor_msgs/CompressedImage on <topic>/compressed.",
         choices=("raw", "compressed"),
     )
-    color_reliability: str = _parameter("best_effort", "QoS reliability of the colour subscription.", choices=_RELIABILITY)
+    color_reliability: str = _parameter(
+        "best_effort", "QoS reliability of the colour subscription.", choices=_RELIABILITY
+    )
     camera_info_reliability: str = _parameter(
         "best_effort", "QoS reliability of the camera_info subscriptions.", choices=_RELIABILITY
     )
-    depth_reliability: str = _parameter("best_effort", "QoS reliability of the depth subscription.", choices=_RELIABILITY)
+    depth_reliability: str = _parameter(
+        "best_effort", "QoS reliability of the depth subscription.", choices=_RELIABILITY
+    )
     nir_reliability: str = _parameter(
         "best_effort", "QoS reliability of the near-infrared subscription.", choices=_RELIABILITY
     )

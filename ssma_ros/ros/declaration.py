@@ -1,0 +1,89 @@
+"""Declares :class:`~ssma_ros.ros.parameters.FusionParameters` on a node and keeps it current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.ros.parameters import FusionParameters, constraints, defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
+
+    from ssma_ros.ros.parameters import Constraint
+
+
+class ParameterSet:
+    """The node's parameters as one frozen object.
+
+    Args:
+        node: on which they are declared.
+        configured: whether the node is configured now, when only live parameters may change.
+        changed: called after a change with the new parameters.
+
+    Raises:
+        SsmaError: an override has the wrong type or is out of range.
+    """
+
+    def __init__(
+        self, node: Node, configured: Callable[[], bool], changed: Callable[[FusionParameters], None]
+    ) -> None:
+        self._configured = configured
+        self._changed = changed
+        values: dict[str, Any] = {}
+        for name, default in defaults().items():
+            start = list(default) if isinstance(default, tuple) else default
+            try:
+                values[name] = node.declare_parameter(name, start, descriptor(constraints()[name], default)).value
+            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+                raise SsmaError(f"parameter {name}: {str(error).removesuffix(f': {name}')}") from None
+        self.current = FusionParameters.from_values(values)
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._adopt)
+
+    def _check(self, parameters: list[Parameter]) -> SetParametersResult:
+        own = self._own(parameters)
+        for name in own:
+            if self._configured() and not constraints()[name].live:
+                reason = f"parameter {name} is read at configure, expected the node to be cleaned up first"
+                return SetParametersResult(successful=False, reason=reason)
+        try:
+            self.current.replaced(own)
+        except SsmaError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _adopt(self, parameters: list[Parameter]) -> None:
+        own = self._own(parameters)
+        if own:
+            self.current = self.current.replaced(own)
+            self._changed(self.current)
+
+    @staticmethod
+    def _own(parameters: list[Parameter]) -> dict[str, Any]:
+        known = constraints()
+        return {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
+
+
+def descriptor(constraint: Constraint, default: Any) -> ParameterDescriptor:
+    """What ``ros2 param describe`` shows."""
+    described = ParameterDescriptor(description=constraint.text)
+    if constraint.choices is not None:
+        described.additional_constraints = f"one of {', '.join(constraint.choices)}"
+    if not constraint.live:
+        described.additional_constraints += "; " if described.additional_constraints else ""
+        described.additional_constraints += "read at configure"
+    if constraint.low is not None and constraint.high is not None:
+        if isinstance(default, int):
+            whole = IntegerRange(from_value=int(constraint.low), to_value=int(constraint.high), step=1)
+            described.integer_range = [whole]
+        else:
+            real = FloatingPointRange(from_value=float(constraint.low), to_value=float(constraint.high), step=0.0)
+            described.floating_point_range = [real]
+    return described

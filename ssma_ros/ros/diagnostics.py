@@ -1,0 +1,114 @@
+"""What the node says about itself on /diagnostics, in plain words. Pure: no rclpy, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ssma_ros.ros.processing import Progress
+    from ssma_ros.synchronization import SyncCounters
+
+OK, WARN, ERROR = 0, 1, 2
+
+_S = 1e-9  # of a nanosecond
+
+
+@dataclass(frozen=True)
+class Status:
+    """One entry of a diagnostic_msgs/DiagnosticArray.
+
+    Attributes:
+        name: what it is about, without the node's name.
+        level: OK, WARN or ERROR.
+        message: one sentence.
+        values: details by name.
+    """
+
+    name: str
+    level: int
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InputState:
+    """What is known of one input when a report is made.
+
+    Attributes:
+        sensor, topic: which.
+        required: whether the output stops without it.
+        rate_hz: arrivals a second.
+        age_ns: since the last message, None for never.
+        stale_ns: more than this is too old.
+        problem: a QoS that does not fit, or empty.
+    """
+
+    sensor: str
+    topic: str
+    required: bool
+    rate_hz: float
+    age_ns: int | None
+    stale_ns: int
+    problem: str = ""
+
+
+def input_status(state: InputState, counters: SyncCounters, progress: Progress) -> Status:
+    """Status of one image input."""
+    record = progress.sensors.get(state.sensor)
+    reason = "" if record is None else record.reason
+    bad = ERROR if state.required else WARN
+    if state.age_ns is None:
+        level, message = bad, f"no {state.sensor} message on {state.topic} yet"
+        if state.problem:
+            message = state.problem
+    elif state.age_ns > state.stale_ns:
+        level, message = bad, f"no {state.sensor} message on {state.topic} for {state.age_ns * _S:.1f} s"
+    elif reason:
+        level, message = bad, reason
+    else:
+        level, message = OK, f"{state.rate_hz:.1f} Hz"
+    values = {
+        "topic": state.topic,
+        "rate (Hz)": f"{state.rate_hz:.2f}",
+        "age (s)": "never" if state.age_ns is None else f"{state.age_ns * _S:.3f}",
+        "received": str(counters.received[state.sensor]),
+        "refused": str(0 if record is None else record.refused),
+        "duplicate stamps": str(counters.duplicates[state.sensor]),
+        "overtaken": str(counters.overtaken[state.sensor]),
+        "stamp jumps": str(counters.jumps[state.sensor]),
+    }
+    if state.problem:
+        values["QoS"] = state.problem
+    return Status(state.sensor, level, message, values)
+
+
+def synchronization_status(counters: SyncCounters, progress: Progress, degraded_now: Mapping[str, str]) -> Status:
+    """Status of matching; ``degraded_now`` has the reason of each sensor the last frame went without."""
+    values = {
+        "matched": str(counters.matched),
+        "dropped, a newer frame was ready": str(counters.superseded),
+        "dropped, too many waiting": str(counters.overflowed),
+        "not segmented, no subscriber": str(progress.unwanted),
+    }
+    values.update({f"degraded, {reason}": str(count) for reason, count in sorted(counters.degraded.items())})
+    if degraded_now:
+        words = "; ".join(f"{sensor}: {reason}" for sensor, reason in degraded_now.items())
+        return Status("synchronization", WARN, f"frames go without {words}", values)
+    return Status("synchronization", OK, f"{counters.matched} frames matched", values)
+
+
+def inference_status(progress: Progress, identity: Mapping[str, str], rate_hz: float, new_failures: int) -> Status:
+    """Status of network and output: rate, latencies, engine identity."""
+    values = dict(identity)
+    values["published"] = str(progress.published)
+    values["degraded"] = str(progress.degraded)
+    values["refused driving images"] = str(progress.refused)
+    values["failures"] = str(progress.failures.total())
+    for stage, (median, high) in sorted(progress.stages.percentiles(50, 95).items()):
+        values[f"{stage} p50/p95 (ms)"] = f"{median:.1f} / {high:.1f}"
+    if new_failures:
+        return Status("inference", ERROR, f"{new_failures} frames lost, last: {progress.last_failure}", values)
+    return Status("inference", OK, f"{rate_hz:.1f} Hz out", values)

@@ -1,0 +1,279 @@
+"""Outgoing messages as plain field values: one catalogue for the node and for ``ssma play``; no rclpy.
+
+Every image of one frame has the same width, height, stamp and frame_id, rows without padding
+(step == width × bytes per pixel), as nav2's semantic layer, elevation mapping, rviz and Foxglove want them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+
+from ssma_ros.labels import UNLABELLED
+from ssma_ros.ros.points import PointCloudBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract, Stream
+    from ssma_ros.frame import Frame, Segmentation
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
+CHANNEL_INFO = "elevation_map_msgs/msg/ChannelInfo"
+LABEL_INFO = "vision_msgs/msg/LabelInfo"
+
+Fields = dict[str, Any]
+
+#: Encodings whose input is one grey picture three times; published as mono8.
+_GREY = ("nir", "ndvi", "evi", "evi2")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How outputs look.
+
+    Attributes:
+        class_confidence_topics: classes with a topic of their own; ``("*",)`` = all.
+        class_confidence_encoding: ``mono8`` (probability × 255) or ``32FC1`` (0..1).
+        overlay_opacity: weight of the class colours in the overlay, 0..1.
+        points_depth: ``measured`` or ``completed``.
+        points_semantic_fields: classes with a field ``sem_<class>`` in the cloud; ``("*",)`` = all.
+        jpeg_quality: 1..100.
+    """
+
+    class_confidence_topics: tuple[str, ...] = ("*",)
+    class_confidence_encoding: Literal["mono8", "32FC1"] = "mono8"
+    overlay_opacity: float = 0.5
+    points_depth: Literal["measured", "completed"] = "measured"
+    points_semantic_fields: tuple[str, ...] = ()
+    jpeg_quality: int = 80
+
+
+@dataclass(frozen=True)
+class Output:
+    """One topic below ``~/``.
+
+    Attributes:
+        topic: relative name, for example ``confidence/grass``.
+        type: full ROS type name.
+        needs: what the pipeline must be asked for (see ``ssma_ros.pipeline.OUTPUTS``).
+        fields: ``fields(result, frame)`` gives the message's fields by name without ``header``, or None when
+            this frame has no such output. Nested messages are dicts, ``data`` is a 1-D uint8 array that is
+            valid until the next call.
+    """
+
+    topic: str
+    type: str
+    needs: frozenset[str]
+    fields: Callable[[Segmentation, Frame], Fields | None]
+
+
+class OutputCatalog:
+    """Every output of one network.
+
+    Args:
+        contract: of the network.
+        options: how outputs look; build another catalogue to change them.
+    """
+
+    def __init__(self, contract: Contract, options: OutputOptions | None = None) -> None:
+        self._contract = contract
+        self.options = options or OutputOptions()
+        self._palette = np.array(contract.labels.palette(), np.uint8).reshape(256, 1, 3)
+        self._points = PointCloudBuilder(
+            contract.labels, self.options.points_depth, _chosen(contract, self.options.points_semantic_fields)
+        )
+        self.outputs = tuple(self._build())
+
+    def _build(self) -> list[Output]:
+        outputs = [
+            _output("mask", IMAGE, lambda r, f: image_fields(r.mask, "mono8")),
+            _output("confidence", IMAGE, lambda r, f: image_fields(r.confidence, "mono8")),
+            _output("camera_info", CAMERA_INFO, lambda r, f: camera_info_fields(r)),
+            _output("color_mask", IMAGE, lambda r, f: image_fields(self._color_mask(r), "rgb8")),
+            _output("overlay", IMAGE, lambda r, f: image_fields(self._overlay(r, f), "rgb8")),
+            _output("color_mask/compressed", COMPRESSED_IMAGE, lambda r, f: self._png(self._color_mask(r))),
+            _output("overlay/compressed", COMPRESSED_IMAGE, lambda r, f: self._jpeg(self._overlay(r, f))),
+            _output("points", POINT_CLOUD, self._cloud, *self._points.needs),
+            _output("semantic_image", IMAGE, lambda r, f: _semantic_image(r), "probabilities"),
+            _output("channel_info", CHANNEL_INFO, lambda r, f: {"channels": self.channels}),
+            _output("depth_completed", IMAGE, lambda r, f: _depth_completed(r), "depth"),
+        ]
+        named = _chosen(self._contract, self.options.class_confidence_topics)
+        outputs += [self._class_confidence(name) for name in named]
+        outputs += [_modality_weights(name) for name in self._contract.modalities]
+        outputs += [_network_input(s) for s in self._contract.streams if s.encoding not in ("bgr", "rgb")]
+        if all(c.traversability is not None for c in self._contract.labels.classes):
+            outputs.append(_output("traversability", IMAGE, lambda r, f: self._traversability(r), "probabilities"))
+        return outputs
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the planes of ``~/semantic_image``, in order."""
+        return [f"sem_{name}" for name in self._contract.labels.names]
+
+    def label_info_fields(self) -> Fields:
+        """Fields of vision_msgs/LabelInfo without header; ``threshold`` is the lowest probability kept, 0 = all."""
+        classes = [{"class_id": c.id, "class_name": c.name} for c in self._contract.labels.classes]
+        return {"class_map": classes, "threshold": 0.0}
+
+    def _color_mask(self, result: Segmentation) -> NDArray[np.uint8]:
+        # The table is in R, G, B order, so what OpenCV calls blue comes out red: rgb8.
+        return np.asarray(cv2.applyColorMap(result.mask, self._palette), np.uint8)
+
+    def _overlay(self, result: Segmentation, frame: Frame) -> NDArray[np.uint8]:
+        height, width = result.mask.shape
+        if frame.color is None:
+            background = np.zeros((height, width, 3), np.uint8)
+        else:
+            background = np.asarray(cv2.cvtColor(_linear(frame.color, width, height), cv2.COLOR_BGR2RGB), np.uint8)
+        opacity = self.options.overlay_opacity
+        mixed = cv2.addWeighted(self._color_mask(result), opacity, background, 1.0 - opacity, 0.0)
+        unlabelled = cv2.inRange(result.mask, UNLABELLED, UNLABELLED)
+        return np.asarray(cv2.copyTo(background, unlabelled, mixed), np.uint8)
+
+    def _jpeg(self, rgb: NDArray[np.uint8]) -> Fields:
+        return _compressed(rgb, "jpeg", ".jpg", cv2.IMWRITE_JPEG_QUALITY, self.options.jpeg_quality)
+
+    def _png(self, rgb: NDArray[np.uint8]) -> Fields:
+        return _compressed(rgb, "png", ".png", cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+    def _cloud(self, result: Segmentation, frame: Frame) -> Fields | None:
+        return self._points.fields(result, frame, self._color_mask(result))
+
+    def _class_confidence(self, name: str) -> Output:
+        channel = self._contract.labels.names.index(name)
+        as_float = self.options.class_confidence_encoding == "32FC1"
+
+        def fields(result: Segmentation, _frame: Frame) -> Fields | None:
+            if result.probabilities is None:
+                return None
+            plane = result.probabilities[channel]
+            return image_fields(plane * np.float32(1 / 255), "32FC1") if as_float else image_fields(plane, "mono8")
+
+        return _output(f"confidence/{name}", IMAGE, fields, "probabilities")
+
+    def _traversability(self, result: Segmentation) -> Fields | None:
+        if result.probabilities is None:
+            return None
+        weights = np.array([c.traversability for c in self._contract.labels.classes], np.float32) / np.float32(255)
+        image = np.zeros(result.mask.shape, np.float32)
+        for weight, plane in zip(weights, result.probabilities, strict=True):
+            if weight:
+                image += plane * weight
+        # Probabilities are rounded to 1/255 each, so that their sum may pass 1 by a little.
+        return image_fields(np.minimum(image, np.float32(1.0), out=image), "32FC1")
+
+
+def image_fields(pixels: NDArray[Any], encoding: str) -> Fields:
+    """Fields of sensor_msgs/Image without header, for an H×W or H×W×C array of the encoding's type."""
+    pixels = np.ascontiguousarray(pixels)
+    return {
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "encoding": encoding,
+        "is_bigendian": 0,
+        "step": pixels.strides[0],
+        "data": pixels.view(np.uint8).reshape(-1),
+    }
+
+
+def camera_info_fields(result: Segmentation) -> Fields | None:
+    """Fields of sensor_msgs/CameraInfo without header: K and P of the output images, no distortion, rectified."""
+    camera = result.intrinsics
+    if camera is None:
+        return None
+    return {
+        "height": camera.height,
+        "width": camera.width,
+        "distortion_model": "plumb_bob",
+        "d": [0.0] * 5,
+        "k": [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0],
+        "r": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        "p": [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        "binning_x": 0,
+        "binning_y": 0,
+    }
+
+
+def _compressed(rgb: NDArray[np.uint8], kind: str, suffix: str, *parameters: int) -> Fields:
+    """Fields of sensor_msgs/CompressedImage as compressed_image_transport writes it for an rgb8 image."""
+    good, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(parameters))
+    assert good, "OpenCV encodes any 8-bit picture"
+    return {"format": f"rgb8; {kind} compressed bgr8", "data": np.asarray(data, np.uint8).reshape(-1)}
+
+
+def _output(topic: str, kind: str, fields: Callable[[Segmentation, Frame], Fields | None], *needs: str) -> Output:
+    return Output(topic, kind, frozenset(needs), fields)
+
+
+def _chosen(contract: Contract, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes that a parameter names; ``*`` is all of them, unknown names are left out."""
+    if "*" in names:
+        return contract.labels.names
+    return tuple(name for name in contract.labels.names if name in names)
+
+
+def unknown_classes(contract: Contract, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in a parameter that are no class of the network."""
+    return tuple(name for name in names if name not in ("", "*") and name not in contract.labels.names)
+
+
+def _semantic_image(result: Segmentation) -> Fields | None:
+    if result.probabilities is None:
+        return None
+    planes = result.probabilities
+    interleaved = np.multiply(planes.transpose(1, 2, 0), np.float32(1 / 255), dtype=np.float32, order="C")
+    return image_fields(interleaved, f"32FC{len(planes)}")
+
+
+def _depth_completed(result: Segmentation) -> Fields | None:
+    if result.depth is None:
+        return None
+    height, width = result.mask.shape
+    depth = _nearest(result.depth, width, height)
+    return image_fields(np.where(depth > 0, depth, np.float32(np.nan)), "32FC1")  # REP-118: no reading is NaN
+
+
+def _modality_weights(modality: str) -> Output:
+    def fields(result: Segmentation, _frame: Frame) -> Fields | None:
+        if modality not in result.gates:
+            return None
+        height, width = result.mask.shape
+        return image_fields(_linear(result.gates[modality], width, height), "32FC1")
+
+    return _output(f"modality_weights/{modality}", IMAGE, fields, "gates")
+
+
+def _network_input(stream: Stream) -> Output:
+    grey = stream.encoding in _GREY
+
+    def fields(result: Segmentation, _frame: Frame) -> Fields | None:
+        image = result.inputs.get(stream.name)
+        if image is None:
+            return None
+        height, width = result.mask.shape
+        image = _nearest(image, width, height)
+        return image_fields(image[..., 0], "mono8") if grey else image_fields(image, "bgr8")
+
+    return _output(stream.name, IMAGE, fields, "inputs")
+
+
+def _linear(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _nearest(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

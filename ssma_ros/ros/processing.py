@@ -1,0 +1,212 @@
+"""One matched set of messages to published outputs; runs in the worker's thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
+from ssma_ros.ros.refusal import RefusedInput
+from ssma_ros.ros.statistics import RateMeter, StageTimes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ssma_ros.frame import Frame, Intrinsics
+    from ssma_ros.pipeline import Pipeline
+    from ssma_ros.ros.parameters import FusionParameters
+    from ssma_ros.ros.publishers import OutputPublishers
+    from ssma_ros.ros.statistics import ThrottledLog
+    from ssma_ros.ros.subscriptions import InputSubscriptions
+    from ssma_ros.synchronization import Matched
+
+_MS = 1e-6  # of a nanosecond
+
+
+@dataclass
+class SensorRecord:
+    """What became of one sensor's messages in frames.
+
+    Attributes:
+        reason: why the last frame went without it, or empty if it was there.
+        refused: messages refused so far.
+    """
+
+    reason: str = ""
+    refused: int = 0
+
+
+@dataclass
+class Progress:
+    """What the processor did so far; written by the worker, read by diagnostics.
+
+    Attributes:
+        published: frames published.
+        degraded: of these, frames that went without a sensor.
+        refused: driving images refused.
+        unwanted: frames not segmented because nobody subscribes to any output.
+        failures: frames lost to an exception, and the last one in words.
+        outputs: rate of published frames.
+        stages: milliseconds by stage, ``latency`` from the arrival of the driving image to the last publish.
+        sensors: by sensor and ``camera_info``.
+    """
+
+    published: int = 0
+    degraded: int = 0
+    refused: int = 0
+    unwanted: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    last_failure: str = ""
+    outputs: RateMeter = field(default_factory=RateMeter)
+    stages: StageTimes = field(default_factory=StageTimes)
+    sensors: dict[str, SensorRecord] = field(default_factory=dict)
+
+
+class Geometry(Protocol):
+    """What tf can add to a frame."""
+
+    def gravity(self, frame_id: str, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Unit vector of "down" in ``frame_id``, or None where tf does not know (yet)."""
+
+    def register(
+        self, depth: NDArray[np.float32], message: Any, intrinsics: Intrinsics, frame_id: str
+    ) -> NDArray[np.float32]:
+        """Depth in the pixels of ``intrinsics``; raises RefusedInput."""
+
+
+class FrameProcessor:
+    """Assembles, segments and publishes.
+
+    Args:
+        pipeline: that segments; reset on a stamp jump.
+        publishers: of the outputs.
+        inputs: for the latest camera info and topic names.
+        parameters: gives the current parameters.
+        log: receives refusals.
+        geometry: what tf adds, or None.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        publishers: OutputPublishers,
+        inputs: InputSubscriptions,
+        parameters: Callable[[], FusionParameters],
+        log: ThrottledLog,
+        geometry: Geometry | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._publishers = publishers
+        self._inputs = inputs
+        self._parameters = parameters
+        self._log = log
+        self._geometry = geometry
+        self._publishing = threading.Lock()
+        self._open = False
+        self.progress = Progress()
+
+    def set_open(self, is_open: bool) -> None:
+        """Let results out, or hold them back. Returns only when no publish is under way."""
+        with self._publishing:
+            self._open = is_open
+
+    def handle(self, matched: Matched[Any]) -> None:
+        """Take one frame all the way."""
+        wanted = self._publishers.wanted()
+        if not wanted:
+            self.progress.unwanted += 1
+            return
+        if matched.new_beginning:
+            self._pipeline.reset()
+        start = time.monotonic_ns()
+        frame = self._assemble(matched)
+        if frame is None:
+            return
+        assembled = time.monotonic_ns()
+        needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
+        result = self._pipeline.process(frame, needs)
+        segmented = time.monotonic_ns()
+        with self._publishing:
+            if not self._open:
+                return
+            self._publishers.publish(wanted, result, frame)
+        end = time.monotonic_ns()
+        progress = self.progress
+        progress.published += 1
+        progress.degraded += any(not present for present in result.present.values())
+        progress.outputs.tick(end)
+        progress.stages.add(
+            {
+                **result.timings_ms,
+                "waiting": (start - matched.arrived_ns) * _MS,
+                "assembly": (assembled - start) * _MS,
+                "publishing": (end - segmented) * _MS,
+                "latency": (end - matched.arrived_ns) * _MS,
+            }
+        )
+
+    def failed(self, error: Exception) -> None:
+        """Count a frame that an exception took."""
+        self.progress.failures[type(error).__name__] += 1
+        self.progress.last_failure = f"{type(error).__name__}: {error}"
+
+    def _assemble(self, matched: Matched[Any]) -> Frame | None:
+        parameters = self._parameters()
+        geometry = self._geometry
+        info = self._inputs.inputs["camera_info"].last
+        try:
+            frame = assemble_frame(
+                matched.items,
+                info,
+                assembly_options(parameters),
+                driver=matched.driver,
+                topics=self._inputs.topics(),
+                missing=matched.missing,
+                register=geometry.register if geometry is not None and parameters.register_depth else None,
+            )
+        except RefusedInput as refusal:
+            self.progress.refused += 1
+            self._note(matched.driver, f"refused: {refusal}")
+            return None
+        for sensor in (*self._inputs.inputs, "camera_info"):
+            self._note(sensor, frame.missing.get(sensor, ""))
+        if not any(_can_be_made(stream.encoding, stream.sensors, frame) for stream in self._pipeline.contract.streams):
+            self.progress.refused += 1
+            self._log.say("no stream", f"{matched.driver} alone makes no input of this network: {dict(frame.missing)}")
+            return None
+        if geometry is not None and parameters.gravity_frame:
+            frame.gravity = geometry.gravity(frame.frame_id, frame.stamp_ns)
+        return frame
+
+    def _note(self, sensor: str, reason: str) -> None:
+        record = self.progress.sensors.setdefault(sensor, SensorRecord())
+        record.reason = reason
+        if reason.startswith("refused: "):
+            record.refused += 1
+            self._log.say(f"{sensor} {_kind(reason)}", reason.removeprefix("refused: "))
+
+
+def assembly_options(parameters: FusionParameters) -> AssemblyOptions:
+    """The part of the parameters that says how images are put together."""
+    return AssemblyOptions(
+        size_mismatch="resize" if parameters.size_mismatch == "resize" else "refuse",
+        check_frame_id=parameters.check_frame_id,
+        nir_full_scale=parameters.nir_full_scale,
+    )
+
+
+def _can_be_made(encoding: str, sensors: tuple[str, ...], frame: Frame) -> bool:
+    if encoding == "hha" and frame.intrinsics is None:
+        return False
+    return all(getattr(frame, sensor) is not None for sensor in sensors)
+
+
+def _kind(reason: str) -> str:
+    """Topic and field of a refusal: what is throttled together."""
+    return reason.split(" is ")[0]

@@ -1,0 +1,171 @@
+"""Publishers of the node's outputs: nothing is computed or copied that nobody subscribed to."""
+
+from __future__ import annotations
+
+import array
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+
+from ssma_ros.ros.outputs import LABEL_INFO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rclpy.node import Node
+    from rclpy.publisher import Publisher
+
+    from ssma_ros.frame import Frame, Segmentation
+    from ssma_ros.ros.outputs import Output, OutputCatalog
+
+#: Reliable, because a reliable subscriber (elevation mapping) never matches a best effort publisher.
+OUTPUT_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+#: Must reach whoever comes later.
+LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def message_class(name: str) -> type[Any] | None:
+    """Class of a message type such as ``sensor_msgs/msg/Image``, or None where its package is not installed."""
+    package, kind, message = name.split("/")
+    try:
+        found: type[Any] = getattr(importlib.import_module(f"{package}.{kind}"), message)
+    except (ImportError, AttributeError):
+        return None
+    return found
+
+
+class OutputPublishers:
+    """One publisher for each output whose message type is installed.
+
+    Args:
+        node: that owns the publishers.
+        catalog: of the outputs.
+        report: receives a sentence when a subscriber asks for a QoS that is not offered, as (topic, sentence).
+    """
+
+    def __init__(self, node: Node, catalog: OutputCatalog, report: Callable[[str, str], None]) -> None:
+        self._node = node
+        self._report = report
+        self._publishers: dict[str, _ReusingPublisher] = {}
+        self._label_info: Publisher | None = None
+        self.not_installed: tuple[str, ...] = ()
+        self.set_catalog(catalog)
+        label_info = message_class(LABEL_INFO)
+        if label_info is not None:
+            self._label_info = self._create("label_info", label_info, LATCHED_QOS)
+        else:
+            self.not_installed += (f"~/label_info ({LABEL_INFO})",)
+
+    def set_catalog(self, catalog: OutputCatalog) -> None:
+        """Use another catalogue of the same network; publishers that stay are kept."""
+        self._catalog = catalog
+        missing = []
+        for output in catalog.outputs:
+            if output.topic in self._publishers:
+                continue
+            kind = message_class(output.type)
+            if kind is None:
+                missing.append(f"~/{output.topic} ({output.type})")
+                continue
+            self._publishers[output.topic] = _ReusingPublisher(self._create(output.topic, kind, OUTPUT_QOS), kind)
+        self.not_installed += tuple(missing)
+
+    def wanted(self) -> tuple[Output, ...]:
+        """Outputs that somebody subscribes to now."""
+        return tuple(
+            output
+            for output in self._catalog.outputs
+            if output.topic in self._publishers and self._publishers[output.topic].has_subscribers()
+        )
+
+    def publish(self, wanted: tuple[Output, ...], result: Segmentation, frame: Frame) -> None:
+        """Publish the wanted outputs of one frame under one header."""
+        for output in wanted:
+            fields = output.fields(result, frame)
+            if fields is not None:
+                self._publishers[output.topic].publish(fields, result.stamp_ns, result.frame_id)
+
+    def publish_label_info(self) -> None:
+        """Publish the class names; late joiners get them too."""
+        if self._label_info is None:
+            return
+        message = message_class(LABEL_INFO)
+        assert message is not None, "the publisher exists only with its type"
+        label_info = message()
+        label_info.header.stamp = self._node.get_clock().now().to_msg()
+        fill(label_info, self._catalog.label_info_fields())
+        self._label_info.publish(label_info)
+
+    def close(self) -> None:
+        """Destroy all publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher.publisher)
+        if self._label_info is not None:
+            self._node.destroy_publisher(self._label_info)
+        self._publishers.clear()
+        self._label_info = None
+
+    def _create(self, topic: str, kind: type[Any], qos: QoSProfile) -> Publisher:
+        def incompatible(event: Any) -> None:
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            self._report(
+                topic,
+                f"topic ~/{topic}: a subscriber asks for another {policy} than is offered "
+                f"(reliable, {qos.durability.name.lower()}) and gets nothing, expected a compatible QoS",
+            )
+
+        events = PublisherEventCallbacks(incompatible_qos=incompatible, use_default_callbacks=False)
+        return self._node.create_publisher(kind, f"~/{topic}", qos, event_callbacks=events)
+
+
+class _ReusingPublisher:
+    """A publisher with one message that is filled again for each frame.
+
+    rclpy serialises inside publish(), so the message may be reused. Its ``data`` must be an array.array:
+    assigning a numpy array or bytes is checked element by element, 250 ms for one camera image.
+    """
+
+    def __init__(self, publisher: Publisher, kind: type[Any]) -> None:
+        self.publisher = publisher
+        self._message = kind()
+        self._last: dict[str, Any] = {}
+
+    def has_subscribers(self) -> bool:
+        return self.publisher.get_subscription_count() > 0
+
+    def publish(self, fields: Mapping[str, Any], stamp_ns: int, frame_id: str) -> None:
+        header = self._message.header
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        header.frame_id = frame_id
+        changed = {name: value for name, value in fields.items() if name == "data" or self._last.get(name) != value}
+        fill(self._message, changed)
+        self._last.update({name: value for name, value in changed.items() if name != "data"})
+        self.publisher.publish(self._message)
+
+
+# Types of nested messages by field name of the outer one.
+_NESTED = {"class_map": "vision_msgs/msg/VisionClass", "fields": "sensor_msgs/msg/PointField"}
+
+
+def fill(message: Any, fields: Mapping[str, Any]) -> None:
+    """Set fields of an rclpy message; ``data`` is copied once into the message's own array."""
+    for name, value in fields.items():
+        if name == "data":
+            message.data = _copied(message.data, value)
+        elif name in _NESTED:
+            kind = message_class(_NESTED[name])
+            assert kind is not None, "comes from the package of the outer message"
+            setattr(message, name, [kind(**entry) for entry in value])
+        else:
+            setattr(message, name, value)
+
+
+def _copied(buffer: Any, data: np.ndarray[Any, Any]) -> array.array[int]:
+    """``data`` in ``buffer``, or in a new array where the size differs."""
+    if not isinstance(buffer, array.array) or len(buffer) != data.size:
+        buffer = array.array("B", bytes(data.size))
+    np.copyto(np.frombuffer(buffer, np.uint8), data)
+    return buffer

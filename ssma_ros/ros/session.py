@@ -1,0 +1,177 @@
+"""Everything the node holds between configure and cleanup: network, publishers, subscriptions, worker."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.frame import SENSORS
+from ssma_ros.pipeline import Pipeline, PipelineOptions
+from ssma_ros.ros.outputs import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.ros.processing import FrameProcessor
+from ssma_ros.ros.publishers import OutputPublishers
+from ssma_ros.ros.statistics import ThrottledLog
+from ssma_ros.ros.subscriptions import InputSubscriptions
+from ssma_ros.ros.transforms import TransformGeometry
+from ssma_ros.ros.worker import FusionWorker
+from ssma_ros.synchronization import SyncOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rclpy.node import Node
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.inference.protocol import Backend
+    from ssma_ros.ros.parameters import FusionParameters
+
+
+
+class FusionSession:
+    """A configured node's parts, wired together.
+
+    Args:
+        node: that owns publishers and subscriptions.
+        parameters: current at configure; see :meth:`set_parameters` for changes.
+        load: loads the network.
+
+    Raises:
+        SsmaError: the network cannot be loaded, or a parameter names something it does not have.
+    """
+
+    def __init__(self, node: Node, parameters: FusionParameters, load: Callable[[FusionParameters], Backend]) -> None:
+        self.parameters = parameters
+        self._node = node
+        logger = node.get_logger()
+        geometry = TransformGeometry.from_parameters(node, parameters)
+        start = time.monotonic()
+        logger.info(f"loading model {parameters.model}")
+        backend = load(parameters)
+        try:
+            self.pipeline = Pipeline(backend, pipeline_options(parameters))
+            logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
+            self.pipeline.warm_up()
+            contract = backend.contract
+            _check_class_names(contract, parameters)
+            sensors = needed_sensors(contract, parameters)
+        except BaseException:
+            backend.close()
+            raise
+        logger.info(f"model ready after {time.monotonic() - start:.1f} s, needs {', '.join(sensors)}")
+        self.log = ThrottledLog(logger.warning, time.monotonic_ns)
+        self.publishers = OutputPublishers(node, OutputCatalog(contract, output_options(parameters)), self.log.say)
+        if self.publishers.not_installed:
+            logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
+        self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
+        if geometry is not None:
+            geometry.depth_info = lambda: self.inputs.inputs["depth_camera_info"].last
+        self.processor = FrameProcessor(
+            self.pipeline, self.publishers, self.inputs, lambda: self.parameters, self.log, geometry
+        )
+        self.worker = FusionWorker(sync_options(contract, parameters, sensors), self.processor.handle, self._failed)
+        self._geometry = geometry
+
+    def activate(self) -> None:
+        """Let frames through."""
+        self.publishers.publish_label_info()
+        self.processor.set_open(True)
+        self.worker.set_active(True)
+
+    def deactivate(self) -> None:
+        """Stop; nothing is published after this returns. A frame in work is dropped when it is done."""
+        self.worker.set_active(False)
+        self.processor.set_open(False)
+
+    def set_parameters(self, parameters: FusionParameters) -> None:
+        """Adopt changed live parameters from the next frame on.
+
+        Raises:
+            SsmaError: a parameter names something the network does not have.
+        """
+        contract = self.pipeline.contract
+        _check_class_names(contract, parameters)
+        before, self.parameters = self.parameters, parameters
+        self.pipeline.options = pipeline_options(parameters)
+        self.worker.set_options(sync_options(contract, parameters, needed_sensors(contract, parameters)))
+        if output_options(before) != output_options(parameters):
+            self.publishers.set_catalog(OutputCatalog(contract, output_options(parameters)))
+
+    def close(self) -> None:
+        """Release everything, after the frame in work."""
+        self.deactivate()
+        ended = self.worker.close()
+        self.inputs.close()
+        self.publishers.close()
+        if self._geometry is not None:
+            self._geometry.close()
+        if ended:
+            self.pipeline.close()
+        else:  # closing a network that is at work would crash the process
+            self._node.get_logger().error("the network did not finish its frame in 30 s, its memory is not released")
+
+    def _deliver(self, sensor: str, stamp_ns: int, message: Any) -> None:
+        self.worker.offer(sensor, stamp_ns, message)
+
+    def _failed(self, error: Exception) -> None:
+        self.processor.failed(error)
+        words = "".join(traceback.format_exception(error))
+        self.log.say(f"failure {type(error).__name__}", f"a frame was lost to an error:\n{words}")
+
+
+def needed_sensors(contract: Contract, parameters: FusionParameters) -> tuple[str, ...]:
+    """Image inputs to subscribe to: those the network's streams are made from and the parameters do not switch off.
+
+    The colour image is always among them: its stamp drives the output.
+    """
+    used = {sensor for stream in contract.streams for sensor in stream.sensors} | {"color"}
+    if parameters.depth_source == "none":
+        used.discard("depth")
+    if parameters.nir_source == "none":
+        used.discard("nir")
+    return tuple(sensor for sensor in SENSORS if sensor in used)
+
+
+def sync_options(contract: Contract, parameters: FusionParameters, sensors: tuple[str, ...]) -> SyncOptions:
+    """The part of the parameters that says how frames are matched."""
+    drivers: tuple[str, ...] = ("color",)
+    if parameters.driver == "any":
+        # A sensor can stand in for colour only if some stream is made from it alone.
+        alone = {stream.sensors[0] for stream in contract.streams if len(stream.sensors) == 1}
+        drivers += tuple(sensor for sensor in sensors if sensor != "color" and sensor in alone)
+    return SyncOptions(
+        sensors=sensors,
+        drivers=drivers,
+        slop_ns=round(parameters.sync_slop * 1e9),
+        timeout_ns=round(parameters.sync_timeout * 1e9),
+        stale_ns=round(parameters.stale_after * 1e9),
+    )
+
+
+def pipeline_options(parameters: FusionParameters) -> PipelineOptions:
+    """The part of the parameters that says how results are delivered."""
+    resolution = cast("Literal['network', 'camera']", parameters.output_resolution)
+    return PipelineOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)
+
+
+def output_options(parameters: FusionParameters) -> OutputOptions:
+    """The part of the parameters that says how outputs look."""
+    return OutputOptions(
+        class_confidence_topics=parameters.class_confidence_topics,
+        class_confidence_encoding=cast("Literal['mono8', '32FC1']", parameters.class_confidence_encoding),
+        overlay_opacity=parameters.overlay_opacity,
+        points_depth=cast("Literal['measured', 'completed']", parameters.points_depth),
+        points_semantic_fields=parameters.points_semantic_fields,
+        jpeg_quality=parameters.jpeg_quality,
+    )
+
+
+def _check_class_names(contract: Contract, parameters: FusionParameters) -> None:
+    for name in ("class_confidence_topics", "points_semantic_fields"):
+        unknown = unknown_classes(contract, getattr(parameters, name))
+        if unknown:
+            raise SsmaError(
+                f"parameter {name} names {', '.join(unknown)}, expected classes of the network: "
+                f"{', '.join(contract.labels.names)} (or '*' for all)"
+            )
