@@ -93,7 +93,7 @@ def lower_batch_normalization(model: ir.Model) -> None:
         product = ir.node("Mul", [x, factor], name=f"{name}.mul")
         total = ir.node("Add", [describe_output(product, f"{name}.scaled", old), shift], name=f"{name}.add")
         graph.insert_before(node, [product, total])
-        old.replace_all_uses_with(total.outputs[0])
+        old.replace_all_uses_with(total.outputs[0], replace_graph_outputs=True)
         graph.remove(node, safe=True)
         describe_output(total, name, old)
     drop_unused_initializers(graph)
@@ -139,7 +139,8 @@ def _converted(
     suffix = "fp16" if dtype == HALF else "fp32"
     constant = constant_of(value)
     if constant is not None:
-        array = constant.astype(np.float16 if dtype == HALF else np.float32)
+        with np.errstate(over="ignore"):  # told below, with the constant's name
+            array = constant.astype(np.float16 if dtype == HALF else np.float32)
         if not np.isfinite(array).all():
             raise ValueError(
                 f"constant {value.name}: largest magnitude is {np.abs(constant).max()}, beyond float16's range"

@@ -1,0 +1,119 @@
+"""Symmetric per-channel quantisation and its calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inference.toy_network import example_frames
+
+from ssma_ros.inference.int8 import calibrate, quantize_int8, tensor_probe
+from ssma_ros.inference.onnx_graph import constant_of
+
+
+@pytest.fixture(scope="module")
+def quantised(toy_folder):
+    return ir.load(toy_folder / "model.int8.onnx")
+
+
+def producer(value):
+    return value.producer()
+
+
+def test_file_is_valid(toy_folder):
+    for name in ("model.int8.onnx", "model.int8-fp16.onnx"):
+        onnx.checker.check_model(onnx.load(toy_folder / name), full_check=True)
+
+
+def test_every_large_convolution_reads_int8(quantised):
+    convolutions = [n for n in quantised.graph if n.op_type in ("Conv", "ConvTranspose")]
+    for node in convolutions:
+        tiny = all(d == 1 for d in node.outputs[0].shape.dims[2:])
+        sources = [producer(v).op_type if producer(v) else "constant" for v in node.inputs[:2]]
+        assert sources == (["ReduceMean", "constant"] if tiny else ["DequantizeLinear"] * 2), node.name
+    assert sum(n.op_type == "ConvTranspose" for n in convolutions) == 1
+
+
+def test_zero_points_are_zero_and_int8(quantised):
+    found = 0
+    for node in quantised.graph:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constant_of(node.inputs[2])
+            assert zero.dtype == np.int8
+            assert not zero.any()
+            found += 1
+    assert found > 15
+
+
+def test_weights_have_a_scale_for_each_output_channel(toy_folder, quantised):
+    plain = {n.name: n for n in ir.load(toy_folder / "model.onnx").graph}
+    for node in quantised.graph:
+        if node.op_type not in ("Conv", "ConvTranspose") or producer(node.inputs[1]) is None:
+            continue
+        dequantize = producer(node.inputs[1])
+        values, scales = constant_of(dequantize.inputs[0]), constant_of(dequantize.inputs[1])
+        axis = dequantize.attributes["axis"].as_int()
+        assert axis == (0 if node.op_type == "Conv" else 1)
+        assert scales.shape == (values.shape[axis],)
+        others = tuple(i for i in range(4) if i != axis)
+        assert (np.abs(values.astype(int)).max(axis=others) == 127).all()
+        shape = [1] * 4
+        shape[axis] = -1
+        restored = values * scales.reshape(shape)
+        original = constant_of(plain[node.name].inputs[1])
+        assert (np.abs(restored - original) <= scales.reshape(shape) * 0.5001).all()
+
+
+def test_activations_share_one_pair_for_all_readers(quantised):
+    sources = [n.inputs[0].name for n in quantised.graph if n.op_type == "QuantizeLinear"]
+    assert len(sources) == len(set(sources))
+
+
+def test_kept_convolutions_stay_float32(toy_folder):
+    model = ir.load(toy_folder / "model.onnx")
+    name = next(n.name for n in model.graph if n.op_type == "ConvTranspose")
+    quantize_int8(model, example_frames(2), keep=[name])
+    node = next(n for n in model.graph if n.name == name)
+    assert constant_of(node.inputs[1]) is not None
+
+
+def test_scales_follow_the_data(toy_folder):
+    model = ir.load(toy_folder / "model.onnx")
+    names = ["relu", "cat"]
+    scales = calibrate(model, example_frames(3), names)
+    probe = tensor_probe(model, names)
+    for name in names:
+        largest = max(np.abs(probe(frame)[name]).max() for frame in example_frames(3))
+        assert 0.2 * largest / 127 <= scales[name] <= largest / 127 * 1.0001
+
+
+@given(st.floats(0.01, 100.0), st.integers(0, 2**32 - 1))
+def test_chosen_scale_is_no_worse_than_the_full_range(spread, seed):
+    from ssma_ros.inference.int8 import _BINS, _best_scale
+
+    values = np.abs(np.random.default_rng(seed).laplace(scale=spread, size=5000))
+    largest = float(values.max())
+    histogram, _ = np.histogram(values, bins=_BINS, range=(0, largest))
+
+    def error(scale):
+        return float(np.mean((np.minimum(np.round(values / scale), 127) * scale - values) ** 2))
+
+    # The histogram's bins are 1/16 of a step wide, hence the small allowance.
+    assert error(_best_scale(histogram, largest)) <= error(largest / 127) * 1.05
+
+
+def test_silent_tensor_gets_a_usable_scale():
+    from ssma_ros.inference.int8 import _BINS, _best_scale
+
+    assert _best_scale(np.zeros(_BINS), 0.0) > 0
+
+
+def test_int8_file_is_smaller(toy_folder):
+    sizes = {p: (toy_folder / f"model.{p}onnx").stat().st_size for p in ("", "int8.")}
+    constants = [v.const_value for v in ir.load(toy_folder / "model.onnx").graph.initializers.values()]
+    weights = sum(constant.size for constant in constants if constant.size > 100)
+    # Three bytes a weight are saved; what the pairs add is a fixed amount a layer.
+    assert sizes["int8."] < sizes[""] - 2.9 * weights + 40 * 600
