@@ -29,14 +29,24 @@ def compiled_modules() -> CompiledModules | None:
     return CompiledModules(depth_completion, hha)
 
 
-def warm_up(width: int, height: int, *, threads: int = 1) -> float:
-    """Compile (or load from the cache on disk) every kernel and make the buffers for one image size.
+def warm_up(
+    width: int,
+    height: int,
+    *,
+    completion: str | None = None,
+    blur: str | None = None,
+    extrapolate: bool | None = None,
+    threads: int = 1,
+) -> float:
+    """Compile (or load from the cache on disk) the kernels and make the buffers for one image size.
 
     Call it where a delay is allowed, as a node does when it is configured: afterwards no frame of that size, from this
     thread and with that many ``threads``, compiles or allocates work memory.
 
     Args:
         width, height: of the depth images to come, pixels.
+        completion: ``fast``, ``multiscale`` or ``none``; None = all of them.
+        blur, extrapolate: as the fills will be called with; None = every value.
         threads: as the functions will be called with.
 
     Returns:
@@ -46,17 +56,19 @@ def warm_up(width: int, height: int, *, threads: int = 1) -> float:
 
     from ssma_ros.frame import Intrinsics
     from ssma_ros.preprocessing.depth_completion import BLURS, fill_fast, fill_multiscale
-    from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions, encode_hha
+    from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, encode_hha
 
+    fills = {"fast": (fill_fast,), "multiscale": (fill_multiscale,), "none": ()}
+    chosen = (fill_fast, fill_multiscale) if completion is None else fills[completion]
     started = time.perf_counter()
     depth = np.full((height, width), 3.0, np.float32)
     depth[:: max(2, height // 8)] = 0.0
-    for blur in BLURS:
-        for extrapolate in (False, True):
-            fill_fast(depth, extrapolate=extrapolate, blur=blur, threads=threads)
-            fill_multiscale(depth, extrapolate=extrapolate, blur=blur, threads=threads)
+    for fill in chosen:
+        for kind in BLURS if blur is None else (blur,):
+            for beyond in (False, True) if extrapolate is None else (extrapolate,):
+                fill(depth, extrapolate=beyond, blur=kind, threads=threads)
     intrinsics = Intrinsics(float(width), float(width), width / 2, height / 2, width, height)
     encode_hha(depth, intrinsics, threads=threads)
     encode_hha(np.full_like(depth, 3.0), intrinsics, missing=np.zeros(depth.shape, bool), threads=threads)
-    HHAEncoder(HHAOptions(floor_percentile=1.0)).encode(depth, intrinsics, threads=threads)
+    HHAEncoder(ROBOT_OPTIONS).encode(depth, intrinsics, threads=threads)
     return time.perf_counter() - started

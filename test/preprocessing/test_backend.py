@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ssma_ros.preprocessing import backend
+from ssma_ros.preprocessing.depth_completion import fill_fast
+
+
+def test_importing_preprocessing_does_not_import_numba():
+    code = (
+        "import sys; import ssma_ros.preprocessing.depth_completion, ssma_ros.preprocessing.hha;"
+        " sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_numba_it_runs_plain_and_says_so(monkeypatch, caplog):
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name.startswith("ssma_ros.preprocessing.compiled"):
+            raise ImportError("no module named numba")
+        return real(name, *args, **kwargs)
+
+    backend.compiled_modules.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    try:
+        with caplog.at_level("WARNING"):
+            assert backend.compiled_modules() is None
+            assert abs(fill_fast(np.full((9, 9), 2.0, np.float32))[4, 4] - 2.0) < 1e-4
+        assert "no module named numba" in caplog.text
+    finally:
+        backend.compiled_modules.cache_clear()
+
+
+def test_nothing_compiles_after_the_warm_up():
+    pytest.importorskip("numba")
+    from numba.core import event
+
+    from ssma_ros.frame import Intrinsics
+    from ssma_ros.preprocessing.depth_completion import fill_multiscale
+    from ssma_ros.preprocessing.hha import encode_hha
+
+    assert backend.warm_up(64, 48) > 0
+    depth = np.full((48, 64), 4.0, np.float32)
+    depth[::5] = np.nan
+    depth.setflags(write=False)
+    with event.install_recorder("numba:compile") as recorder:
+        for extrapolate in (False, True):
+            fill_fast(depth, extrapolate=extrapolate, blur="gaussian")
+            fill_multiscale(depth[:, ::-1], extrapolate=extrapolate)
+        encode_hha(depth, Intrinsics(60.0, 60.0, 31.0, 23.0, 64, 48), missing=depth > 1e9)
+    assert not recorder.buffer

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.reference import depth_completion as reference
+from ssma_ros.preprocessing.depth_completion import DepthCounts, count_depths, fill_fast, fill_multiscale, valid_mask
+
+FILLS = {"fast": (fill_fast, reference.fill_fast), "multi": (fill_multiscale, reference.fill_multiscale)}
+TOLERANCE = 1e-4
+GOLDENS = ("ipbasic_kitti_velo_crop", "ipbasic_nyu_raw_crop", "ipbasic_rgbd_mm_crop", "ipbasic_stereo_holes_160x120")
+CASES = {
+    "fast_bilateral": (fill_fast, {}),
+    "fast_gaussian": (fill_fast, {"blur": "gaussian"}),
+    "fast_gaussian_extrap": (fill_fast, {"blur": "gaussian", "extrapolate": True}),
+    "fast_bilateral_md20": (fill_fast, {"max_depth": 20.0}),
+    "multi_bilateral": (fill_multiscale, {}),
+    "multi_bilateral_extrap": (fill_multiscale, {"extrapolate": True}),
+    "multi_gaussian": (fill_multiscale, {"blur": "gaussian"}),
+}
+
+
+def scene(height: int, width: int, seed: int = 0, density: float = 0.4, far: float = 60.0) -> np.ndarray:
+    """A slanted ground with a box and holes, metres."""
+    rng = np.random.default_rng(seed)
+    rows = np.linspace(far, 2.0, height)[:, None] * np.ones(width)
+    rows[height // 3 : height // 2, width // 4 : width // 2] = 6.0
+    rows += rng.normal(0, 0.02, rows.shape)
+    rows[rng.random(rows.shape) > density] = 0.0
+    rows[: height // 5] = 0.0
+    return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+@pytest.mark.parametrize("case", CASES)
+def test_goldens(shared_data, implementation, name, case):
+    golden = np.load(shared_data / "golden" / f"{name}.npz")
+    fill, arguments = CASES[case]
+    for threads in (1, 2):
+        result = fill(golden["input"], threads=threads, **arguments)
+        assert result.dtype == np.float32
+        assert np.abs(result - golden[case]).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", FILLS)
+@pytest.mark.parametrize("blur", ["bilateral", "gaussian"])
+@pytest.mark.parametrize("extrapolate", [False, True])
+@pytest.mark.parametrize("size", [(61, 83), (128, 96), (37, 300), (16, 16), (7, 40), (40, 5)])
+def test_equal_to_the_published_steps(implementation, kind, blur, extrapolate, size):
+    fill, plain = FILLS[kind]
+    for seed, density in enumerate((0.02, 0.5, 1.0)):
+        depth = scene(*size, seed, density)
+        expected = plain(depth, 100.0, extrapolate, blur)
+        for threads in (1, 3):
+            result = fill(depth, extrapolate=extrapolate, blur=blur, threads=threads)
+            assert np.abs(result - expected).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", FILLS)
+def test_every_small_size(implementation, kind):
+    fill, plain = FILLS[kind]
+    for height in (1, 2, 3, 4, 5):
+        for width in (1, 2, 3, 4, 5, 17):
+            depth = np.linspace(1, 20, height * width, dtype=np.float32).reshape(height, width)
+            depth[::2, ::2] = 0
+            for extrapolate in (False, True):
+                difference = fill(depth, extrapolate=extrapolate, threads=2) - plain(depth, 100.0, extrapolate)
+                assert np.abs(difference).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", FILLS)
+def test_what_is_no_reading_counts_as_empty(implementation, kind):
+    fill, _ = FILLS[kind]
+    depth = scene(48, 64)
+    dirty, clean = depth.copy(), depth.copy()
+    for i, value in enumerate((np.nan, np.inf, -np.inf, -3.0, -0.0)):
+        dirty[i::7, ::3], clean[i::7, ::3] = value, 0.0
+    dirty[6::7, ::3], clean[6::7, ::3] = 150.0, 100.0
+    before = dirty.copy()
+    for blur in ("bilateral", "gaussian"):
+        np.testing.assert_array_equal(fill(dirty, blur=blur), fill(clean, blur=blur))
+    np.testing.assert_array_equal(dirty, before)
+
+
+def test_counts():
+    depth = np.array([[np.nan, np.inf, -np.inf, -1.0], [0.0, 0.05, 5.0, 101.0]], np.float32)
+    assert count_depths(depth) == DepthCounts(valid=1, empty=2, non_finite=3, negative=1, beyond=1)
+    assert valid_mask(depth).tolist() == [[False] * 4, [False, False, True, True]]
+
+
+@pytest.mark.parametrize("kind", FILLS)
+def test_strided_read_only_and_double_images(implementation, kind):
+    fill, _ = FILLS[kind]
+    wide = scene(40, 120)
+    expected = fill(np.ascontiguousarray(wide[:, ::2]))
+    np.testing.assert_array_equal(fill(wide[:, ::2]), expected)
+    np.testing.assert_array_equal(fill(np.asfortranarray(wide[:, ::2])), expected)
+    np.testing.assert_array_equal(fill(wide[:, ::2].astype(np.float64)), expected)
+    locked = np.ascontiguousarray(wide[:, ::2])
+    locked.setflags(write=False)
+    np.testing.assert_array_equal(fill(locked), expected)
+
+
+@pytest.mark.parametrize(
+    ("depth", "arguments", "words"),
+    [
+        (np.zeros((4, 4), np.uint16), {}, "dtype is uint16, expected float32 metres"),
+        (np.zeros((4, 4, 1), np.float32), {}, r"shape is \(4, 4, 1\), expected"),
+        (np.zeros((0, 4), np.float32), {}, r"shape is \(0, 4\), expected"),
+        ([[1.0]], {}, "got list, expected"),
+        (np.zeros((4, 4), np.float32), {"blur": "median"}, "blur: got 'median', expected one of bilateral, gaussian"),
+        (np.zeros((4, 4), np.float32), {"max_depth": -1.0}, "max_depth: got -1.0, expected"),
+        (np.zeros((4, 4), np.float32), {"max_depth": np.nan}, "max_depth: got nan, expected"),
+        (np.zeros((4, 4), np.float32), {"threads": 0}, "threads: got 0, expected"),
+        (np.zeros((4, 4), np.float32), {"out": np.zeros((4, 5), np.float32)}, r"out: shape is \(4, 5\)"),
+        (np.zeros((4, 4), np.float32), {"out": np.zeros((4, 4))}, "dtype float64, expected"),
+    ],
+)
+@pytest.mark.parametrize("kind", FILLS)
+def test_refusals(kind, depth, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        FILLS[kind][0](depth, **arguments)
+
+
+def test_out_must_not_be_the_input():
+    depth = scene(20, 20)
+    with pytest.raises(ValueError, match="shares memory"):
+        fill_fast(depth, out=depth)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    height=st.integers(1, 24),
+    width=st.integers(1, 40),
+    seed=st.integers(0, 2**31),
+    max_depth=st.sampled_from([1.0, 20.0, 100.0, 1e4]),
+    extrapolate=st.booleans(),
+    blur=st.sampled_from(["bilateral", "gaussian"]),
+    kind=st.sampled_from(sorted(FILLS)),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+)
+def test_any_values(implementation, height, width, seed, max_depth, extrapolate, blur, kind, dtype):
+    """Whatever a driver may send: finite depths between 0 and max_depth come back, and readings stay covered."""
+    rng = np.random.default_rng(seed)
+    values = np.array([np.nan, np.inf, -np.inf, -5.0, 0.0, 0.05, 0.1, 3.0, 17.0, 40.0, 99.99, 100.0, 6e4])
+    depth = rng.choice(values, (height, width)).astype(dtype)
+    before = depth.copy()
+    result = FILLS[kind][0](
+        depth, max_depth=max_depth, extrapolate=extrapolate, blur=blur, threads=int(rng.integers(1, 4))
+    )
+    np.testing.assert_array_equal(depth, before)
+    assert result.shape == depth.shape
+    assert np.isfinite(result).all()
+    assert result.min() >= -1e-4 * max_depth
+    assert result.max() <= max_depth * (1 + 1e-5)
+
+
+def test_nothing_is_allocated_once_warm():
+    pytest.importorskip("numba")
+    depth, out = scene(200, 300), np.empty((200, 300), np.float32)
+    for fill in (fill_fast, fill_multiscale):
+        for extrapolate in (False, True):
+            fill(depth, extrapolate=extrapolate, out=out)
+            tracemalloc.start()
+            fill(depth, extrapolate=extrapolate, out=out)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < depth.nbytes / 10
+
+
+def test_callers_in_several_threads_do_not_meet(implementation):
+    scenes = [scene(90, 120, seed) for seed in range(4)]
+    expected = [fill_multiscale(depth) for depth in scenes]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        wrong.extend(i for _ in range(10) if not np.array_equal(fill_multiscale(scenes[i], threads=2), expected[i]))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
