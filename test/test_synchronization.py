@@ -1,0 +1,311 @@
+"""The synchroniser: stated behaviour by example, and what holds whatever arrives by property."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssma_ros.synchronization import Matched, Synchronizer, SyncOptions
+
+MS = 1_000_000
+S = 1_000_000_000
+OPTIONS = SyncOptions(slop_ns=20 * MS, timeout_ns=100 * MS, stale_ns=500 * MS)
+
+
+class Bench:
+    """A synchroniser with a clock that tests turn; every item says what it is."""
+
+    def __init__(self, options: SyncOptions = OPTIONS, now_ns: int = 1000 * S) -> None:
+        self.sync: Synchronizer[tuple[str, int]] = Synchronizer(options)
+        self.now_ns = now_ns
+
+    def add(self, sensor: str, stamp_ms: float, after_ms: float = 0) -> None:
+        self.now_ns += round(after_ms * MS)
+        stamp = round(stamp_ms * MS)
+        self.sync.add(sensor, stamp, (sensor, stamp), self.now_ns)
+
+    def take(self, after_ms: float = 0) -> Matched[tuple[str, int]] | None:
+        self.now_ns += round(after_ms * MS)
+        return self.sync.take(self.now_ns)
+
+    def moment(self, stamp_ms: float, *sensors: str) -> None:
+        for sensor in sensors or ("depth", "nir", "color"):
+            self.add(sensor, stamp_ms)
+
+
+def test_three_equal_stamps_match_at_once() -> None:
+    bench = Bench()
+    bench.moment(10)
+    frame = bench.take()
+    assert frame is not None
+    assert (frame.driver, frame.stamp_ns) == ("color", 10 * MS)
+    assert dict(frame.items) == {s: (s, 10 * MS) for s in ("color", "depth", "nir")}
+    assert not frame.missing
+    assert bench.sync.counters.matched == 1
+    assert bench.take() is None
+
+
+def test_a_frame_waits_for_a_partner_that_is_on_its_way() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.moment(100, "color", "nir")
+    assert bench.take(after_ms=60) is None
+    bench.add("depth", 100)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.items["depth"] == ("depth", 100 * MS)
+
+
+def test_the_nearest_partner_is_taken_though_another_within_slop_came_first() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.add("nir", 50)
+    bench.add("depth", 35)
+    bench.add("color", 50)
+    assert bench.take() is None
+    bench.add("depth", 52, after_ms=10)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.items["depth"] == ("depth", 52 * MS)
+
+
+def test_timeout_gives_the_frame_out_and_says_how_far_the_nearest_was() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.moment(33, "color", "nir")
+    assert bench.take(after_ms=99) is None
+    frame = bench.take(after_ms=1)
+    assert frame is not None
+    assert frame.missing["depth"] == "nearest depth was 33 ms before the driving image, sync_slop is 20 ms"
+    assert bench.sync.counters.degraded == {"depth: none within slop": 1}
+
+
+def test_a_later_partner_ends_the_wait_before_the_timeout() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.moment(40, "color", "nir")
+    bench.add("depth", 66)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.missing["depth"] == "nearest depth was 26 ms after the driving image, sync_slop is 20 ms"
+
+
+def test_a_silent_sensor_is_not_waited_for_and_its_age_is_said() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.now_ns += 800 * MS
+    bench.moment(800, "nir", "color")
+    frame = bench.take()
+    assert frame is not None
+    assert frame.missing["depth"] == "no depth message for 0.8 s"
+
+
+def test_a_sensor_never_heard_is_named_so() -> None:
+    bench = Bench()
+    bench.moment(0, "depth", "color")
+    assert bench.take() is None
+    frame = bench.take(after_ms=100)
+    assert frame is not None
+    assert frame.missing["nir"] == "no nir message received yet"
+
+
+def test_recovery_needs_no_help() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.now_ns += 2 * S
+    bench.moment(2000, "nir", "color")
+    assert bench.take().missing
+    bench.moment(2100)
+    assert not bench.take().missing
+
+
+def test_the_newest_ready_frame_wins_and_older_ones_are_counted() -> None:
+    bench = Bench()
+    for stamp in (0, 33, 66, 100):
+        bench.moment(stamp)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.stamp_ns == 100 * MS
+    assert bench.sync.counters.superseded == 3
+    assert bench.take() is None
+
+
+def test_replay_takes_every_frame() -> None:
+    bench = Bench()
+    for stamp in (0, 33, 66, 100):
+        bench.moment(stamp)
+    assert [f.stamp_ns // MS for f in bench.sync.take_every(bench.now_ns)] == [0, 33, 66, 100]
+    assert bench.sync.counters.superseded == 0
+
+
+def test_duplicates_are_ignored_and_counted() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.moment(0)
+    assert bench.take() is not None
+    assert bench.take() is None
+    assert bench.sync.counters.duplicates == {"color": 1, "depth": 1, "nir": 1}
+
+
+def test_an_overtaken_color_image_is_ignored_an_overtaken_partner_is_used() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.moment(100, "color", "nir")
+    bench.moment(133, "depth")
+    bench.moment(100, "depth")
+    bench.moment(66, "color")
+    frame = bench.take()
+    assert frame is not None
+    assert frame.items["depth"] == ("depth", 100 * MS)
+    assert bench.take() is None
+    assert bench.sync.counters.overtaken == {"color": 1, "depth": 1}
+
+
+@pytest.mark.parametrize("order", [("color", "depth", "nir"), ("depth", "nir", "color")])
+def test_a_bag_loop_is_a_new_beginning_and_segmentation_goes_on(order: tuple[str, ...]) -> None:
+    bench = Bench()
+    for stamp in range(0, 10_000, 100):
+        bench.moment(stamp)
+        bench.take()
+        bench.now_ns += 100 * MS
+    taken = []
+    for stamp in (0, 100, 200):
+        for sensor in order:
+            bench.add(sensor, stamp)
+            taken.append(bench.take())
+        bench.now_ns += 100 * MS
+    frames = [frame for frame in taken if frame is not None]
+    assert [f.stamp_ns // MS for f in frames] == [0, 100, 200]
+    assert [f.new_beginning for f in frames] == [True, False, False]
+    assert not any(f.missing for f in frames)
+    assert bench.sync.counters.jumps == {"color": 1, "depth": 1, "nir": 1}
+
+
+def test_a_gap_forward_is_a_new_beginning() -> None:
+    bench = Bench()
+    bench.moment(0)
+    assert not bench.take().new_beginning
+    bench.moment(30_000)
+    assert bench.take().new_beginning
+
+
+def test_a_partner_whose_clock_is_an_hour_ahead_degrades_with_the_distance() -> None:
+    bench = Bench()
+    bench.add("depth", 3_600_000)
+    bench.moment(0, "nir", "color")
+    assert bench.take() is None
+    frame = bench.take(after_ms=100)
+    assert frame is not None
+    assert "nearest depth was 3600000 ms after" in frame.missing["depth"]
+
+
+def test_another_sensor_drives_while_color_is_silent_and_hands_back() -> None:
+    bench = Bench(replace(OPTIONS, drivers=("color", "depth")))
+    bench.moment(0)
+    assert bench.take().driver == "color"
+    bench.now_ns += 700 * MS
+    bench.moment(700, "nir", "depth")
+    frame = bench.take()
+    assert frame is not None
+    assert frame.driver == "depth"
+    assert frame.missing == {"color": "no color message for 0.7 s"}
+    bench.moment(800)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.driver == "color"
+
+
+def test_without_color_nothing_comes_out_by_default() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.take()
+    bench.now_ns += 5 * S
+    for stamp in range(5000, 6000, 100):
+        bench.moment(stamp, "depth", "nir")
+        assert bench.take(after_ms=100) is None
+
+
+def test_clear_forgets_messages_and_keeps_counters() -> None:
+    bench = Bench()
+    bench.moment(0)
+    bench.sync.clear()
+    assert bench.take(after_ms=1000) is None
+    assert bench.sync.age_ns("color", bench.now_ns) is None
+    assert bench.sync.counters.received == {"color": 1, "depth": 1, "nir": 1}
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="drivers are"):
+        SyncOptions(drivers=("lidar",))
+    with pytest.raises(ValueError, match="expected times"):
+        SyncOptions(slop_ns=-1)
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(("color", "depth", "nir", "take")),
+        st.one_of(st.integers(0, 3000), st.integers(-10_000, 1_000_000)),  # stamp, ms
+        st.integers(0, 200),  # time passing, ms
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(events=events, drivers=st.sampled_from([("color",), ("color", "depth"), ("color", "depth", "nir")]))
+def test_whatever_arrives(events: list[tuple[str, int, int]], drivers: tuple[str, ...]) -> None:
+    """No frame twice, partners within slop, every absence explained, every driving message accounted for."""
+    bench = Bench(replace(OPTIONS, drivers=drivers, queue_size=5))
+    driving = 0
+    given_out = []
+    for what, stamp, pause in events:
+        if what == "take":
+            frame = bench.take(after_ms=pause)
+            if frame is not None:
+                given_out.append(frame)
+        else:
+            before = bench.sync.counters.superseded + bench.sync.counters.overflowed + len(bench.sync._waiting)
+            bench.add(what, stamp, after_ms=pause)
+            after = bench.sync.counters.superseded + bench.sync.counters.overflowed + len(bench.sync._waiting)
+            assert after - before in (0, 1)
+            driving += after - before
+            assert len(bench.sync._waiting) <= 5
+    counters = bench.sync.counters
+    for frame in given_out:
+        assert frame.driver in drivers
+        assert set(frame.items) | set(frame.missing) == {"color", "depth", "nir"}
+        assert not set(frame.items) & set(frame.missing)
+        for sensor, (name, stamp_ns) in frame.items.items():
+            assert name == sensor
+            assert abs(stamp_ns - frame.stamp_ns) <= OPTIONS.slop_ns
+        assert all(reason for reason in frame.missing.values())
+        assert frame.stamp_ns == frame.items[frame.driver][1]
+    waiting = len(bench.sync._waiting)
+    assert driving == len(given_out) + counters.superseded + counters.overflowed + waiting
+    assert counters.matched + sum(bool(f.missing) for f in given_out) == len(given_out)
+    assert sum(counters.degraded.values()) == sum(len(f.missing) for f in given_out)
+
+
+@settings(max_examples=100, deadline=None)
+@given(events=events)
+def test_no_driving_image_waits_longer_than_the_timeout(events: list[tuple[str, int, int]]) -> None:
+    bench = Bench()
+    for what, stamp, pause in events:
+        if what == "take":
+            bench.now_ns += pause * MS
+        else:
+            bench.add(what, stamp, after_ms=pause)
+    deadline = bench.sync.next_deadline_ns()
+    if deadline is not None:
+        bench.now_ns = max(bench.now_ns, deadline)
+        assert bench.take() is not None
