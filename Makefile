@@ -39,7 +39,7 @@ $(BIN)/python:
 
 $(VENV)/.ready-demo: setup.py | $(BIN)/python
 	@echo "Installing the package with ROS 2 and CPU inference (a few hundred MB, once) ..."
-	$(PIP) install --quiet --editable ".[ros,cpu]"
+	$(PIP) install --quiet --editable ".[ros,cpu,demo]"
 	@touch $@
 
 $(VENV)/.ready-dev: setup.py | $(BIN)/python

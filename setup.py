@@ -30,8 +30,10 @@ SYNTHETIC = ["mujoco>=3.3"]
 TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 # The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1"]
-DEV = [*CPU, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6", "mypy==2.4.1",
-       "types-PyYAML", "types-tqdm"]
+# Text on the contact sheet, and ffmpeg as a program for H.264 video.
+DEMO = ["pillow>=10.1", "imageio-ffmpeg>=0.5"]
+DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6",
+       "mypy==2.4.1", "types-PyYAML", "types-tqdm"]
 
 setup(
     name=PACKAGE,
@@ -56,10 +58,12 @@ setup(
         installed("launch", "*.launch.py"),
         installed("config", "*.yaml", "*.xml"),
         installed("rviz", "*.rviz"),
+        installed("demo/forest_drive", "*.mcap", "metadata.yaml"),
     ],
     install_requires=["numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.59", "rosbags>=0.10.4", "tqdm>=4.60"],
     extras_require={
-        "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "dev": DEV,
+        "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "demo": DEMO,
+        "dev": DEV,
     },
     entry_points={
         "console_scripts": [

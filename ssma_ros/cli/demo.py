@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 NAME = "demo"
 HELP = "play a recording into a live ROS 2 graph, segment it with the real node, leave pictures and figures"
 DEFAULT_RECORDING = ("demo", "forest_drive")
+#: Stages of the node worth a line, in order of time; the summary has them all.
+_STAGES = ("waiting", "preprocessing", "inference", "publishing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +89,7 @@ def _recording(given: str | None) -> Path:
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     frames, latency, accuracy = summary["frames"], summary["latency_ms"], summary["accuracy"]
-    rows = [("network", f"{summary['model']}, {summary['node']['identity'] or 'backend unknown'}")]
+    rows = [("network", f"{Path(summary['model']).name}, {summary['node']['identity'] or 'backend unknown'}")]
     if summary["rate_hz"] is not None:
         rows.append(("rate", f"{summary['rate_hz']:.2f} Hz (images came at {summary['input_rate_hz']:.2f} Hz)"))
     if latency is not None:
@@ -96,8 +98,10 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("frames", f"{frames['published']} published, {frames['segmented']} segmented, {frames['dropped']} dropped, "
          f"{frames['degraded']} degraded")
     )
-    for stage, times in summary["node"]["stages_ms"].items():
-        rows.append((f"  {stage}", f"{times['p50']:.1f} ms p50, {times['p95']:.1f} ms p95"))
+    for stage in _STAGES:
+        times = summary["node"]["stages_ms"].get(stage)
+        if times is not None:
+            rows.append((f"  {stage}", f"{times['p50']:.0f} ms p50, {times['p95']:.0f} ms p95, in the node"))
     if accuracy is not None and accuracy["miou"] is not None:
         classes = ", ".join(f"{name} {value:.2f}" for name, value in accuracy["iou"].items() if value is not None)
         rows.append(("mIoU", f"{accuracy['miou']:.3f} over {accuracy['frames']} labelled frames ({classes})"))

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-#: Seconds without a sign of life from any process before the demo gives up (loading a model takes a while).
-PATIENCE_S = 120.0
+#: Seconds without a sign of life from any process before the demo gives up. Loading and compiling for the first
+#: time takes a minute on two idle cores.
+PATIENCE_S = 300.0
 # Above this, DDS port numbers reach into Linux's ephemeral range.
 _LAST_DOMAIN = 101
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssma_ros.demo.results import OutputTopics
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
+from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 
 if TYPE_CHECKING:
 
@@ -24,7 +24,7 @@ NODE_INPUTS = {
     "disparity": "/depth/disparity",
     "nir": "/nir/image_rect",
 }
-#: The network's inputs are recorded once in this many seconds: they are large, and only looked at.
+#: Network inputs and gates are kept once in this many seconds: they are large, and only looked at.
 SPARSE_S = 1.0
 
 
@@ -52,11 +52,14 @@ def output_topics(contract: Contract) -> OutputTopics:
 def recorded_topics(contract: Contract) -> list[str]:
     """What the recorder subscribes to, as its command line has it."""
     topics = output_topics(contract)
-    often = [topics.mask, topics.confidence, f"{NODE_NAME}/overlay", *topics.gates.values()]
-    entries = [f"{topic}@{IMAGE}" for topic in often]
-    entries.append(f"{NODE_NAME}/camera_info@{CAMERA_INFO}")
-    entries += [f"{topic}@{IMAGE}@{SPARSE_S:g}" for topic in (topics.depth_completed, *topics.inputs.values())]
-    return entries
+    sparse = [*topics.gates.values(), topics.depth_completed, *topics.inputs.values()]
+    return [
+        f"{topics.mask}@{IMAGE}",
+        f"{topics.confidence}@{IMAGE}",
+        f"{NODE_NAME}/overlay/compressed@{COMPRESSED_IMAGE}",
+        f"{NODE_NAME}/camera_info@{CAMERA_INFO}",
+        *(f"{topic}@{IMAGE}@{SPARSE_S:g}" for topic in sparse),
+    ]
 
 
 def published_topics(contract: Contract, topics: InputTopics) -> dict[str, str]:

@@ -110,7 +110,7 @@ def _live(
         rate=options.rate,
         storage=options.storage,
     )
-    observer.stage("Starting player, fusion node and recorder")
+    observer.stage("Starting player, fusion node and recorder (the first start compiles, about a minute)")
     observer.playing(getattr(topics, next(iter(publish))).count)
     return run_live(plan, scratch, dds_profile=share_path("config", "fastdds.xml"), on_event=observer.event)
 
@@ -166,7 +166,8 @@ def headline(summary: dict[str, Any]) -> list[str]:
     """The figures that matter, in words."""
     frames, latency = summary["frames"], summary["latency_ms"]
     identity = summary["node"]["identity"]
-    words = [f"{summary['model']} on {identity}" if identity else str(summary["model"])]
+    model = Path(summary["model"]).name
+    words = [f"{model} on {identity}" if identity else model]
     if summary["rate_hz"] is not None:
         words.append(f"{summary['rate_hz']:.1f} Hz")
     if latency is not None:

@@ -8,24 +8,23 @@ a while without any mask: under overload the last frame may have been dropped).
 from __future__ import annotations
 
 import argparse
-import os
-import queue
 import struct
 import sys
-import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from ssma_ros.demo.speech import Orders, say, speaking
 from ssma_ros.recordings.typestore import DIAGNOSTIC_ARRAY, LABEL_INFO
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
+from ssma_ros.ros.executor import make_executor
 from ssma_ros.ros.message_types import message_class
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ PATIENCE_S = 60.0
 #: How often the node is asked for its state while it is not active yet, seconds.
 _ASK_S = 0.1
 _STAMP = struct.Struct("<4xiI")  # CDR encapsulation, then Header.stamp of any stamped message
-_NICE = 19
 
 
 @dataclass(frozen=True)
@@ -60,35 +58,36 @@ class Recorded:
     period_ns: int = 0
 
 
-class BackgroundWriter:
-    """Writes messages in a thread that only takes processor time nobody else wants."""
+class DeferredWriter:
+    """Keeps messages in memory and writes them at the end, so that compressing takes no time from the drive.
 
-    def __init__(self, writer: RecordingWriter) -> None:
+    Args:
+        writer: of the recording.
+        budget_bytes: beyond this, the oldest message is written for each that comes.
+    """
+
+    def __init__(self, writer: RecordingWriter, budget_bytes: int = 1 << 30) -> None:
         self._writer = writer
-        self._queue: queue.SimpleQueue[tuple[str, str, bytes, int] | None] = queue.SimpleQueue()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="write", daemon=True)
-        self._thread.start()
+        self._budget = budget_bytes
+        self._kept: deque[tuple[str, str, bytes, int]] = deque()
+        self._bytes = 0
 
     def put(self, topic: str, kind: str, data: bytes, stamp_ns: int) -> None:
         """Hand over one serialized message."""
-        self._queue.put((topic, kind, data, stamp_ns))
+        self._kept.append((topic, kind, data, stamp_ns))
+        self._bytes += len(data)
+        while self._bytes > self._budget:
+            self._write_oldest()
 
     def finish(self) -> None:
-        """Wait until everything is written; raises what the writer raised."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+        """Write everything that is left."""
+        while self._kept:
+            self._write_oldest()
 
-    def _work(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        try:
-            while (item := self._queue.get()) is not None:
-                self._writer.write_serialized(*item)
-        except BaseException as error:  # raised again by finish(), in the thread that can end the process
-            self._error = error
+    def _write_oldest(self) -> None:
+        item = self._kept.popleft()
+        self._bytes -= len(item[2])
+        self._writer.write_serialized(*item)
 
 
 class Recorder:
@@ -101,7 +100,7 @@ class Recorder:
         output: takes the messages.
     """
 
-    def __init__(self, node: Node, topics: Sequence[Recorded], mask_topic: str, output: BackgroundWriter) -> None:
+    def __init__(self, node: Node, topics: Sequence[Recorded], mask_topic: str, output: DeferredWriter) -> None:
         self._output = output
         self._mask_topic = mask_topic
         self._period: dict[str, int] = {}
@@ -215,10 +214,9 @@ def _record(args: argparse.Namespace) -> int:
     topics.append(Recorded(DIAGNOSTICS_TOPIC, DIAGNOSTIC_ARRAY))
     rclpy.init(args=[])
     node = rclpy.create_node("output_recorder")
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = make_executor(node)
     with RecordingWriter(args.output, storage=args.storage) as writer:
-        output = BackgroundWriter(writer)
+        output = DeferredWriter(writer)
         recorder = Recorder(node, topics, args.mask, output)
         _wait_until_ready(node, executor, args.node, recorder)
         say("ready")
