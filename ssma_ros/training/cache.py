@@ -1,0 +1,191 @@
+"""Encoded samples: the network's uint8 inputs and labels, made once with the robot's own encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+import ssma_ros
+from ssma_ros.preprocessing.encoder import InputEncoder, resize_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.training.datasets import FrameDataset
+
+_META = "meta.json"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded sample at the contract's size.
+
+    Attributes:
+        images: for each stream H×W×3 uint8, zero where the stream is blank.
+        present: for each stream whether it could be made.
+        label: H×W uint8 train ids or the ignore id.
+    """
+
+    images: tuple[NDArray[np.uint8], ...]
+    present: tuple[bool, ...]
+    label: NDArray[np.uint8]
+
+
+class Samples(Protocol):
+    """Random access to encoded samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        ...
+
+
+class EncodedSamples:
+    """Encodes on the fly. Labels are resized to the nearest pixel."""
+
+    def __init__(self, dataset: FrameDataset, contract: Contract) -> None:
+        self._dataset = dataset
+        self._contract = contract
+        self._encoder = InputEncoder(contract)
+        self._digest = _digest(dataset, contract)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        return self._dataset.name(index)
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        return self._digest
+
+    def __getitem__(self, index: int) -> Sample:
+        encoded = self._encoder.encode(self._dataset.frame(index))
+        blank = np.zeros((self._contract.height, self._contract.width, 3), np.uint8)
+        label = resize_depth(self._dataset.label(index), self._contract.width, self._contract.height)
+        return Sample(
+            images=tuple(encoded.inputs.get(name, blank) for name in self._contract.modalities),
+            present=tuple(encoded.present[name] for name in self._contract.modalities),
+            label=label,
+        )
+
+
+class CachedSamples:
+    """Reads samples from memory-mapped arrays that :func:`build_cache` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+        self._names: list[str] = meta["names"]
+        self._digest: str = meta["digest"]
+        self._images = [np.load(folder / f"{stream}.npy", mmap_mode="r") for stream in meta["streams"]]
+        self._labels = np.load(folder / "label.npy", mmap_mode="r")
+        self._present = np.load(folder / "present.npy")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        return self._names[index]
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        return self._digest
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(
+            images=tuple(np.asarray(array[index]) for array in self._images),
+            present=tuple(bool(p) for p in self._present[index]),
+            label=np.asarray(self._labels[index]),
+        )
+
+
+def open_samples(
+    dataset: FrameDataset, contract: Contract, cache: str | Path = "", *, progress: bool = True
+) -> Samples:
+    """Encoded samples of a split; with ``cache`` they are made once and read from there afterwards.
+
+    Raises:
+        SsmaError: a file of the data set is missing or wrong.
+    """
+    samples = EncodedSamples(dataset, contract)
+    if not cache:
+        return samples
+    folder = Path(cache) / f"{dataset.split}-{samples.digest[:16]}"
+    if not (folder / _META).is_file():
+        build_cache(samples, contract.modalities, folder, progress=progress)
+    return CachedSamples(folder)
+
+
+def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool = True) -> None:
+    """Encode every sample into ``folder``, which appears whole or not at all.
+
+    Raises:
+        SsmaError: a file of the data set is missing or wrong.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        _write(samples, streams, partial, progress=progress)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool) -> None:
+    height, width = samples[0].label.shape
+    count = len(samples)
+    images = [
+        np.lib.format.open_memmap(folder / f"{s}.npy", mode="w+", dtype=np.uint8, shape=(count, height, width, 3))
+        for s in streams
+    ]
+    labels = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=(count, height, width))
+    present = np.zeros((count, len(streams)), np.bool_)
+    for index in tqdm(range(count), desc=f"encoding {folder.name}", unit="sample", disable=not progress):
+        sample = samples[index]
+        for array, image in zip(images, sample.images, strict=True):
+            array[index] = image
+        labels[index] = sample.label
+        present[index] = sample.present
+    for array in (*images, labels):
+        array.flush()
+    np.save(folder / "present.npy", present)
+    meta = {"digest": samples.digest, "streams": list(streams), "names": [samples.name(i) for i in range(count)]}
+    (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _digest(dataset: FrameDataset, contract: Contract) -> str:
+    """Of the data, and of everything that decides how it is encoded."""
+    document = contract.to_document()
+    streams = [{k: s[k] for k in ("name", "encoding", "parameters")} for s in document["streams"]]
+    facts = {
+        "data": dataset.digest(),
+        "size": [contract.width, contract.height],
+        "streams": streams,
+        "raw_ids": document["labels"]["raw_ids"],
+        "version": ssma_ros.__version__,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
