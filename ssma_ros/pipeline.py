@@ -11,7 +11,7 @@ import numpy as np
 
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.labels import UNLABELLED
-from ssma_ros.preprocessing.encoder import InputEncoder
+from ssma_ros.preprocessing.encoder import EncoderOptions, InputEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,11 +52,17 @@ class Pipeline:
     Args:
         backend: a loaded network; the pipeline closes it with itself.
         options: how results are delivered; may be replaced between frames.
+        encoder_options: of the robot that carries the sensors.
     """
 
-    def __init__(self, backend: Backend, options: PipelineOptions | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: PipelineOptions | None = None,
+        encoder_options: EncoderOptions | None = None,
+    ) -> None:
         self._backend = backend
-        self._encoder = InputEncoder(backend.contract)
+        self._encoder = InputEncoder(backend.contract, encoder_options)
         self.options = options or PipelineOptions()
 
     @property
@@ -101,6 +107,7 @@ class Pipeline:
     def warm_up(self) -> None:
         """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
         self._backend.warm_up()
+        self._encoder.warm_up()
         self.process(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
         self.reset()
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing import colormap, depth_completion, vegetation
-from ssma_ros.preprocessing.hha import encode_hha
+from ssma_ros.preprocessing.backend import warm_up
+from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +50,23 @@ class EncodedInputs:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What belongs to the robot and not to the network, so is not in the contract. The defaults change nothing.
+
+    Attributes:
+        camera_height: metres of the camera over the ground it drives on, known better than any estimate from one
+            image; the floor of HHA's height channel. None = as the contract says.
+        gravity_smoothing: seconds, time constant of a low-pass on the gravity estimated for HHA; 0 = each image by
+            itself. Needs stamps that follow each other; a jump resets it.
+        threads: threads of the depth preprocessing.
+    """
+
+    camera_height: float | None = None
+    gravity_smoothing: float = 0.0
+    threads: int = 1
+
+
 @dataclass
 class _Sensors:
     """The frame's images on the network's grid, made once and shared by all streams."""
@@ -59,25 +77,29 @@ class _Sensors:
     nir_full_scale: float
     intrinsics: Intrinsics | None
     gravity: NDArray[np.float64] | None
+    stamp_ns: int
 
 
 class InputEncoder:
-    """Encodes frames for one network. Not re-entrant; keeps temporal state only where the contract asks for it.
+    """Encodes frames for one network. Not re-entrant; remembers earlier frames only where ``options`` say so.
 
     Args:
         contract: of the network to feed.
+        options: of the robot that carries the sensors.
 
     Raises:
         SsmaError: a stream's parameters are unknown or out of range.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, options: EncoderOptions | None = None) -> None:
         self._contract = contract
+        self._options = options or EncoderOptions()
         self._depth_parameters = _depth_parameters(contract)
+        self._hha = {s.name: _hha_encoder(s, self._options) for s in contract.streams if s.encoding == "hha"}
         self._encoders: dict[str, Callable[[Stream, _Sensors], NDArray[np.uint8]]] = {
             "bgr": lambda _, s: _present(s.color),
             "rgb": lambda _, s: cv2.cvtColor(_present(s.color), cv2.COLOR_BGR2RGB),
-            "hha": _encode_hha,
+            "hha": self._encode_hha,
             "depth_jet": _encode_jet,
             "nir": lambda _, s: _three_channels(_to_uint8(_present(s.nir), s.nir_full_scale)),
             "ndvi": _encode_index,
@@ -105,7 +127,9 @@ class InputEncoder:
         encoded.intrinsics = sensors.intrinsics
         if sensors.depth is not None:
             with _timed(encoded.timings_ms, "depth_completion"):
-                sensors.depth = complete_depth(sensors.depth, self._depth_parameters)
+                completed = complete_depth(sensors.depth, self._depth_parameters, self._options.threads)
+                # What the blur leaks into a hole is no reading; from here on a hole is exactly 0.
+                sensors.depth = np.where(depth_completion.valid_mask(completed), completed, np.float32(0))
             encoded.depth = sensors.depth
         for stream in self._contract.streams:
             reason = _why_blank(stream, frame)
@@ -119,7 +143,36 @@ class InputEncoder:
         return encoded
 
     def reset(self) -> None:
-        """Forget what was remembered from earlier frames; without temporal smoothing there is nothing."""
+        """Forget what was remembered from earlier frames: a stamp jump, another recording."""
+        for encoder in self._hha.values():
+            encoder.reset()
+
+    def warm_up(self) -> None:
+        """Compile the kernels now (or load them from the cache on disk), so that no frame waits for it."""
+        parameters = self._depth_parameters
+        warm_up(
+            self._contract.width,
+            self._contract.height,
+            completion=parameters["completion"],
+            blur=parameters["blur"],
+            extrapolate=parameters["extrapolate"],
+            threads=self._options.threads,
+        )
+
+    def _encode_hha(self, stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
+        depth = _present(sensors.depth)
+        empty = depth == 0
+        image = self._hha[stream.name].encode(
+            depth,
+            _present(sensors.intrinsics),
+            missing=empty,
+            gravity=sensors.gravity,
+            stamp_ns=sensors.stamp_ns,
+            threads=self._options.threads,
+        )
+        # A pixel without depth would come out as "nearest possible": blank it as a blank modality is.
+        image[empty] = 0
+        return image
 
     def _resize(self, frame: Frame) -> _Sensors:
         width, height = self._contract.width, self._contract.height
@@ -130,6 +183,7 @@ class InputEncoder:
             nir_full_scale=frame.nir_full_scale,
             intrinsics=None if frame.intrinsics is None else frame.intrinsics.resized(width, height),
             gravity=frame.gravity,
+            stamp_ns=frame.stamp_ns,
         )
 
 
@@ -147,36 +201,46 @@ def resize_depth(depth: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def complete_depth(depth: NDArray[np.float32], parameters: Mapping[str, Any]) -> NDArray[np.float32]:
+def complete_depth(
+    depth: NDArray[np.float32], parameters: Mapping[str, Any], threads: int = 1
+) -> NDArray[np.float32]:
     """Fill holes as a stream's ``parameters`` say: ``completion`` is ``fast``, ``multiscale`` or ``none``."""
     options = {key: value for key, value in parameters.items() if key != "completion"}
     if parameters["completion"] == "fast":
-        return depth_completion.fill_fast(depth, **options)
+        return depth_completion.fill_fast(depth, threads=threads, **options)
     if parameters["completion"] == "multiscale":
-        return depth_completion.fill_multiscale(depth, **options)
+        return depth_completion.fill_multiscale(depth, threads=threads, **options)
     return depth
 
 
 _DEPTH_DEFAULTS: Mapping[str, Any] = {
     "completion": "fast", "max_depth": 100.0, "extrapolate": False, "blur": "bilateral",
 }
+_HHA_PARAMETERS = ("floor_percentile", "height_range", "max_tilt", "min_support")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "hha": tuple(_DEPTH_DEFAULTS),
+    "hha": (*_DEPTH_DEFAULTS, *_HHA_PARAMETERS),
     "depth_jet": (*_DEPTH_DEFAULTS, "near", "far"),
 }
+
+
+def _hha_encoder(stream: Stream, options: EncoderOptions) -> HHAEncoder:
+    """The published encoding where neither the contract's stream nor the robot says otherwise."""
+    chosen = {key: stream.parameters[key] for key in _HHA_PARAMETERS if key in stream.parameters}
+    if options.camera_height is not None:
+        chosen.pop("floor_percentile", None)
+    try:
+        return HHAEncoder(
+            HHAOptions(camera_height=options.camera_height, smoothing=options.gravity_smoothing, **chosen)
+        )
+    except (TypeError, ValueError) as error:
+        raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
 
 
 def _depth_parameters(contract: Contract) -> dict[str, Any]:
     """Completion parameters shared by all depth streams; depth is completed once a frame."""
     chosen: dict[str, Any] | None = None
     for stream in contract.streams:
-        allowed = _ALLOWED.get(stream.encoding, ())
-        for key in stream.parameters:
-            if key not in allowed:
-                raise SsmaError(
-                    f"input contract: stream '{stream.name}' ({stream.encoding}) has parameter '{key}', "
-                    f"expected only {', '.join(allowed) or 'none'}"
-                )
+        _check_names(stream)
         if "depth" not in stream.sensors:
             continue
         own = {key: stream.parameters.get(key, default) for key, default in _DEPTH_DEFAULTS.items()}
@@ -191,6 +255,16 @@ def _depth_parameters(contract: Contract) -> dict[str, Any]:
     return chosen or dict(_DEPTH_DEFAULTS)
 
 
+def _check_names(stream: Stream) -> None:
+    allowed = _ALLOWED.get(stream.encoding, ())
+    for key in stream.parameters:
+        if key not in allowed:
+            raise SsmaError(
+                f"input contract: stream '{stream.name}' ({stream.encoding}) has parameter '{key}', "
+                f"expected only {', '.join(allowed) or 'none'}"
+            )
+
+
 def _why_blank(stream: Stream, frame: Frame) -> str | None:
     """The reason why a stream cannot be made from this frame, or None if it can."""
     for sensor in stream.sensors:
@@ -199,15 +273,6 @@ def _why_blank(stream: Stream, frame: Frame) -> str | None:
     if stream.encoding == "hha" and frame.intrinsics is None:
         return frame.missing.get("camera_info", "no camera intrinsics, HHA needs them")
     return None
-
-
-def _encode_hha(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    depth = _present(sensors.depth)
-    hole = depth <= 0
-    image = encode_hha(depth, _present(sensors.intrinsics), missing=hole)
-    # A pixel without depth would come out as "nearest possible": blank it as a blank modality is.
-    image[hole] = 0
-    return image
 
 
 def _encode_jet(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.pipeline import blank_frame
 from ssma_ros.preprocessing import vegetation
-from ssma_ros.preprocessing.encoder import InputEncoder
+from ssma_ros.preprocessing.encoder import EncoderOptions, InputEncoder
 
 LABELS = load_label_set("synthetic_forest")
 
@@ -80,7 +80,12 @@ def test_inputs_never_change_the_frame():
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"completoin": "fast"}, "parameter 'completoin'"), ({"completion": "magic"}, "completion 'magic'")],
+    [
+        ({"completoin": "fast"}, "parameter 'completoin'"),
+        ({"completion": "magic"}, "completion 'magic'"),
+        ({"height_range": -1.0}, "height_range is -1.0"),
+        ({"max_tilt": "steep"}, "stream 'hha'"),
+    ],
 )
 def test_unknown_parameters_are_refused(parameters, message):
     with pytest.raises(SsmaError, match=message):
@@ -90,3 +95,30 @@ def test_unknown_parameters_are_refused(parameters, message):
 def test_depth_streams_must_agree():
     with pytest.raises(SsmaError, match="different completions"):
         encoder(Stream("hha", "hha"), Stream("jet", "depth_jet", parameters={"completion": "multiscale"}))
+
+
+def test_a_known_camera_height_makes_the_floor():
+    """Flat ground 1 m below a level camera: its height is 0 whatever else the picture holds."""
+    frame = blank_frame(64, 64)
+    rows = np.arange(64, dtype=np.float32) - frame.intrinsics.cy
+    ground = np.where(rows > 4, frame.intrinsics.fy / np.maximum(rows, 1), 0)
+    frame.depth = np.repeat(ground[:, None], 64, axis=1).astype(np.float32)
+    frame.depth[50:60, 30:34] *= 3  # a reflection: points far below the ground
+    frame.gravity = np.array([0.0, 1.0, 0.0])
+    contract = Contract(64, 64, (Stream("hha", "hha", parameters={"completion": "none"}),), LABELS)
+    robot = InputEncoder(contract, EncoderOptions(camera_height=1.0)).encode(frame).inputs["hha"]
+    published = InputEncoder(contract).encode(frame).inputs["hha"]
+    assert robot[62, 5, 1] <= 2
+    assert published[62, 5, 1] > 100
+
+
+def test_given_gravity_is_used():
+    frame = blank_frame(64, 64)
+    frame.depth[...] = 3.0  # a wall ahead, no floor: nothing to estimate gravity from
+    enc = encoder(Stream("hha", "hha"), height=64)
+    frame.gravity = np.array([0.0, 1.0, 0.0])
+    upright = enc.encode(frame).inputs["hha"][32, 32, 0]
+    frame.gravity = np.array([0.0, 0.0, 1.0])
+    downward = enc.encode(frame).inputs["hha"][32, 32, 0]
+    assert abs(int(upright) - (90 + 38)) <= 1
+    assert abs(int(downward) - 38) <= 1
