@@ -30,12 +30,18 @@ SPARSE_S = 1.0
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """How to run the network; the node's parameters of the same names."""
+    """How to run the network.
+
+    Attributes:
+        model, backend, precision, threads: the node's parameters of the same names.
+        program: arguments of the Python interpreter that start the node.
+    """
 
     model: str
     backend: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    program: tuple[str, ...] = ("-m", "ssma_ros.ros.fusion_node")
 
 
 def output_topics(contract: Contract) -> OutputTopics:
@@ -93,7 +99,7 @@ def node_command(options: NodeOptions, topics: InputTopics, publish: dict[str, s
     }
     # On loopback a lost image would be a flaw of the demo, not of the sensor: player and node speak reliably.
     parameters |= {f"{role}_reliability": "reliable" for role in ("color", "camera_info", "depth", "nir")}
-    command = [sys.executable, "-m", "ssma_ros.ros.fusion_node", "--ros-args"]
+    command = [sys.executable, *options.program, "--ros-args"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     return command

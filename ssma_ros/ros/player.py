@@ -19,7 +19,7 @@ from ssma_ros.demo.speech import Orders, say, speaking
 from ssma_ros.recordings.playback import ReadAhead, playable_messages
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics, parse_mapping
-from ssma_ros.ros.message_types import message_class
+from ssma_ros.ros.message_types import required_message_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Player:
         self._publishers: dict[str, Publisher] = {}
         for role, name in names.items():
             kind = getattr(topics, role).type.replace("CompressedImage", "Image")
-            self._publishers[role] = node.create_publisher(message_class(kind), name, _QOS)
+            self._publishers[role] = node.create_publisher(required_message_class(kind), name, _QOS)
         self.published = dict.fromkeys(names, 0)
         #: (header stamp, monotonic time of publication) of each driving image, nanoseconds.
         self.times: list[tuple[int, int]] = []

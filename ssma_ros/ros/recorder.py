@@ -25,7 +25,7 @@ from ssma_ros.demo.speech import Orders, say, speaking
 from ssma_ros.recordings.typestore import DIAGNOSTIC_ARRAY, LABEL_INFO
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
 from ssma_ros.ros.executor import make_executor
-from ssma_ros.ros.message_types import message_class
+from ssma_ros.ros.message_types import required_message_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ class Recorder:
             # The order matters: a participant announces its endpoints in the order in which they were made, so
             # whoever has met the last one (the diagnostics) has met them all.
             subscription = node.create_subscription(
-                message_class(topic.type), topic.name, self._callback(topic), _qos(topic), raw=True
+                required_message_class(topic.type), topic.name, self._callback(topic), _qos(topic), raw=True
             )
             self._subscriptions.append(subscription)
 

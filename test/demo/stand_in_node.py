@@ -1,4 +1,4 @@
-"""A small lifecycle node with the fusion node's name, topics and diagnostics: the mask is blue // 32."""
+"""A small lifecycle node with the fusion node's name, topics and diagnostics: the mask is red // 64."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StandIn(LifecycleNode):
             os._exit(3)
         pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
         mask = Image(header=image.header, height=image.height, width=image.width, encoding="mono8", step=image.width)
-        mask.data.frombytes((pixels[..., 0] // 32).tobytes())
+        mask.data.frombytes((pixels[..., 2] // 64).tobytes())
         if self.behaviour != "silent":
             self.mask.publish(mask)
 

@@ -58,7 +58,7 @@ def test_every_image_comes_back_as_a_mask_with_its_stamp(tmp_path, scratch):
         masks = [reader.deserialize(m) for m in reader.messages([MASK])]
         assert any(t.name == "/diagnostics" and t.count > 0 for t in reader.topics)
     assert [stamp_of(m) for m in masks] == stamps
-    np.testing.assert_array_equal(masks[2].data.reshape(48, 96), color(2)[..., 0] // 32)
+    np.testing.assert_array_equal(masks[2].data.reshape(48, 96), color(2)[..., 2] // 64)
 
 
 def test_a_crashing_node_is_one_sentence_with_its_last_words(tmp_path, scratch):

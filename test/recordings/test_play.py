@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from recordings.small_recording import FRAME_ID, HEIGHT, TOPICS, WIDTH, color, stamp, write_small_recording
-from recordings.stub_backend import StubBackend, stub_contract
+from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.pipeline import Pipeline
@@ -12,8 +12,11 @@ from ssma_ros.recordings.typestore import IMAGE
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
 
 
+CONTRACT = stub_contract(WIDTH, HEIGHT)
+
+
 def make_pipeline() -> Pipeline:
-    return Pipeline(StubBackend())
+    return Pipeline(StubBackend(CONTRACT))
 
 
 def read(path, topic) -> list:
@@ -56,13 +59,13 @@ def test_masks_keep_stamp_and_frame_id_and_time_of_recording(tmp_path):
     for index, mask in enumerate(masks):
         assert (mask.header.frame_id, mask.encoding) == (FRAME_ID, "mono8")
         assert (mask.width, mask.height, mask.step) == (WIDTH, HEIGHT, WIDTH)
-        np.testing.assert_array_equal(mask.data.reshape(HEIGHT, WIDTH), color(index)[..., 0] // 64)
+        np.testing.assert_array_equal(mask.data.reshape(HEIGHT, WIDTH), color(index)[..., 2] // 64)
 
 
 def test_label_info_names_the_classes_and_is_latched(tmp_path):
     play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline)
     (info,) = read(tmp_path / "out", "/ssma_fusion/label_info")
-    assert tuple(c.class_name for c in info.class_map) == stub_contract().labels.names
+    assert tuple(c.class_name for c in info.class_map) == CONTRACT.labels.names
     assert "durability: 1" in (tmp_path / "out" / "metadata.yaml").read_text()
 
 
@@ -80,7 +83,7 @@ def test_an_absent_sensor_degrades_and_is_named(tmp_path, sensor, stream, reason
     assert (result.frames, result.complete, dict(result.blank)) == (3, 0, {stream: 3})
     assert result.reasons == {stream: reason}
     confidence = read(tmp_path / "out", "/ssma_fusion/confidence")[0].data
-    assert set(confidence) == {160}
+    assert set(confidence) == {175}  # 200 with all sensors
 
 
 def test_a_partner_too_far_away_in_time_degrades(tmp_path):
@@ -101,7 +104,7 @@ def test_a_partner_too_far_away_in_time_degrades(tmp_path):
 def test_outputs_can_be_chosen_by_pattern(tmp_path):
     options = PlayOptions(outputs=["mask", "confidence/*", "evi"], namespace="/front/")
     play(write_small_recording(tmp_path / "drive"), tmp_path / "out", make_pipeline, options)
-    names = [f"confidence/{n}" for n in stub_contract().labels.names]
+    names = [f"confidence/{n}" for n in CONTRACT.labels.names]
     assert set(topics_of(tmp_path / "out")) == {f"/front/{n}" for n in ("mask", "label_info", "evi", *names)}
 
 
@@ -110,7 +113,7 @@ def test_all_outputs_can_be_written(tmp_path):
     counts = topics_of(tmp_path / "out")
     assert counts["/ssma_fusion/points"] == counts["/ssma_fusion/channel_info"] == 3
     (channels, *_) = read(tmp_path / "out", "/ssma_fusion/channel_info")
-    assert channels.channels == [f"sem_{n}" for n in stub_contract().labels.names]
+    assert channels.channels == [f"sem_{n}" for n in CONTRACT.labels.names]
 
 
 def test_inputs_can_be_copied(tmp_path):
@@ -174,7 +177,7 @@ def test_a_truncated_recording_leaves_nothing_behind(tmp_path, storage, kept):
 
 
 def test_ctrl_c_leaves_nothing_behind_and_closes_the_network(tmp_path):
-    backend = StubBackend()
+    backend = StubBackend(CONTRACT)
 
     def interrupt() -> None:
         raise KeyboardInterrupt
