@@ -42,6 +42,9 @@ def environment(domain: int, **more: str) -> dict[str, str]:
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONPATH": path,
         "OMP_NUM_THREADS": "1",
+        # Images do not fit into the default shared memory.
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROJECT / "config" / "fastdds.xml"),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROJECT / "config" / "fastdds.xml"),
     }
     return {**os.environ, **own, **more}
 

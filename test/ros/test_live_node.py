@@ -3,38 +3,114 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 
-from ros.live import INPUTS, Cameras, live_node, stamp_of, wait_until
-from sensor_msgs.msg import CameraInfo, Image
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros.live import (
+    BEST_EFFORT,
+    INPUTS,
+    NODE,
+    Cameras,
+    NodeProcess,
+    Peer,
+    image_message,
+    live_node,
+    stamp_of,
+    wait_until,
+)
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-MASK = "/ssma_fusion/mask"
-CONFIDENCE = "/ssma_fusion/confidence"
-INFO = "/ssma_fusion/camera_info"
+MASK = f"{NODE}/mask"
+CONFIDENCE = f"{NODE}/confidence"
+INFO = f"{NODE}/camera_info"
+OK, WARN, ERROR = 0, 1, 2
+#: Confidence of the stub network by number of streams besides colour, see StubBackend.
+ALL_STREAMS, ONE_STREAM_LESS, COLOR_ALONE = 200, 175, 150
 
 
-def with_stamp(stamp_ns: int):
+def with_stamp(stamp_ns: int) -> Callable[[Any], bool]:
     return lambda message: stamp_of(message) == stamp_ns
 
 
-def test_masks_come_back_with_stamp_and_frame_of_the_color_image(tmp_path: Path, domain: int) -> None:
-    with live_node(tmp_path, domain) as (_, peer):
-        for topic, kind in ((MASK, Image), (CONFIDENCE, Image), (INFO, CameraInfo)):
-            peer.subscribe(topic, kind)
-        peer.wait_matched([MASK, CONFIDENCE, INFO], INPUTS)
-        cameras = Cameras(peer)
-        wait_until(lambda: cameras.publish() and peer.received[MASK], "a first mask", 60)
+class Rig:
+    """A running node with cameras, heard on mask, confidence and diagnostics."""
 
-        stamp = cameras.publish()
+    def __init__(self, node: NodeProcess, peer: Peer) -> None:
+        self.node, self.peer = node, peer
+        self.cameras = Cameras(peer)
+        peer.subscribe(MASK, Image)
+        peer.subscribe(CONFIDENCE, Image)
+        peer.subscribe("/diagnostics", DiagnosticArray)
+        peer.wait_matched([MASK, CONFIDENCE], INPUTS)
 
-        mask = peer.wait_for(MASK, with_stamp(stamp), "the mask of that moment")
-        confidence = peer.wait_for(CONFIDENCE, with_stamp(stamp), "its confidence")
-        info = peer.wait_for(INFO, with_stamp(stamp), "its camera info")
+    def send_until(self, accept: Callable[[Image], bool], what: str, *sensors: str, deadline_s: float = 60.0) -> Image:
+        """Publish moments at 20 Hz until a confidence image is as wanted."""
+        self.peer.received[CONFIDENCE].clear()
+        end = time.monotonic() + deadline_s
+        while time.monotonic() < end:
+            self.cameras.publish(*sensors)
+            time.sleep(0.05)
+            for message in list(self.peer.received[CONFIDENCE]):
+                if accept(message):
+                    return message
+        raise AssertionError(f"waited {deadline_s:.0f} s in vain for: {what}\n{self.node.text()}")
+
+    def all_well(self) -> Image:
+        return self.send_until(lambda m: m.data[0] == ALL_STREAMS, "a frame with all streams")
+
+    def wait_status(self, name: str, level: int, words: str, *sensors: str) -> str:
+        """Publish at 20 Hz until diagnostics say this; returns the message."""
+
+        def said() -> str:
+            if sensors:
+                self.cameras.publish(*sensors)
+                time.sleep(0.05)
+            got = self.peer.statuses().get(name, (-1, ""))
+            return got[1] if got[0] == level and words in got[1] else ""
+
+        return str(wait_until(said, f"{name} at level {level} with '{words}', is {self.peer.statuses()}"))
+
+    def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
+        kinds = {
+            bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
+            float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
+            str: (ParameterType.PARAMETER_STRING, "string_value"),
+        }
+        kind, field = kinds[type(value)]
+        parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+        request = SetParameters.Request(parameters=[parameter])
+        result = self.peer.call(f"{NODE}/set_parameters", SetParameters, request).results[0]
+        return result.successful, result.reason
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory, module_domain: int) -> Iterator[Rig]:
+    with live_node(tmp_path_factory.mktemp("rig"), module_domain) as (node, peer):
+        yield Rig(node, peer)
+
+
+def test_masks_come_back_with_stamp_and_frame_of_the_color_image(rig: Rig) -> None:
+    rig.peer.subscribe(INFO, CameraInfo)
+    wait_until(lambda: rig.peer.node.count_publishers(INFO), "publisher of camera_info")
+    rig.all_well()
+    wait_until(lambda: rig.cameras.publish() and rig.peer.received[INFO], "a first camera info")
+
+    stamp = rig.cameras.publish()
+
+    mask = rig.peer.wait_for(MASK, with_stamp(stamp), "the mask of that moment")
+    confidence = rig.peer.wait_for(CONFIDENCE, with_stamp(stamp), "its confidence")
+    info = rig.peer.wait_for(INFO, with_stamp(stamp), "its camera info")
     for message in (mask, confidence, info):
         assert message.header.frame_id == "camera_optical"
         assert (message.width, message.height) == (96, 64)
@@ -42,9 +118,131 @@ def test_masks_come_back_with_stamp_and_frame_of_the_color_image(tmp_path: Path,
     assert mask.step == 96
     pixels = np.frombuffer(mask.data, np.uint8).reshape(64, 96)
     np.testing.assert_array_equal(pixels, np.repeat(np.arange(4, dtype=np.uint8), 24)[None, :].repeat(64, axis=0))
-    # All three streams took part: see StubBackend.
-    assert set(confidence.data) == {200}
+    assert set(confidence.data) == {ALL_STREAMS}
     assert info.k[0] == pytest.approx(0.8 * 96)
+
+
+@pytest.mark.parametrize(("lost", "left"), [("depth", ("nir", "color")), ("nir", ("depth", "color"))])
+def test_a_lost_sensor_degrades_the_output_is_named_and_recovers(rig: Rig, lost: str, left: tuple[str, ...]) -> None:
+    rig.all_well()
+    stopped = time.monotonic()
+    degraded = rig.send_until(lambda m: m.data[0] == ONE_STREAM_LESS, f"frames without {lost}", *left)
+    assert degraded.header.frame_id == "camera_optical"
+    message = rig.wait_status(lost, WARN, f"no {lost} message on", *left)
+    assert " s" in message
+    assert rig.node.process.poll() is None
+    assert time.monotonic() - stopped < 60
+    rig.all_well()
+    rig.wait_status(lost, OK, "Hz", "camera_info", "depth", "nir", "color")
+
+
+def test_without_color_the_output_stops_is_reported_and_recovers(rig: Rig) -> None:
+    rig.all_well()
+    rig.wait_status("color", ERROR, "no color message on", "depth", "nir")
+    rig.peer.received[MASK].clear()
+    for _ in range(5):
+        rig.cameras.publish("depth", "nir")
+    rig.wait_status("color", ERROR, "no color message on", "depth", "nir")
+    assert not rig.peer.received[MASK]
+    rig.all_well()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "topic", "pixels", "encoding", "level", "words"),
+    [
+        ("depth", "/depth/image_rect", np.zeros((64, 96, 3), np.uint8), "rgb8", WARN, "encoding is 'rgb8'"),
+        ("depth", "/depth/image_rect", np.ones((10, 10), np.uint16), "16UC1", WARN, "size is 10x10, expected 96x64"),
+        ("nir", "/nir/image_rect", np.zeros((64, 96, 3), np.uint8), "bgr8", WARN, "encoding is 'bgr8'"),
+        ("color", "/camera/image_rect", np.zeros((64, 96), np.uint16), "16UC1", ERROR, "encoding is '16UC1'"),
+    ],
+)
+def test_bad_images_are_refused_in_words_and_the_next_good_one_is_used(
+    rig: Rig, sensor: str, topic: str, pixels: Any, encoding: str, level: int, words: str
+) -> None:
+    rig.all_well()
+    others = [s for s in ("camera_info", "depth", "nir", "color") if s != sensor]
+
+    def refused() -> bool:
+        stamp = rig.cameras.publish(*[s for s in others if s != "color"])
+        rig.peer.publish(topic, image_message(pixels, encoding, stamp, "camera_optical"))
+        if sensor != "color":
+            color = image_message(rig.cameras.color, "bgr8", stamp, "camera_optical")
+            rig.peer.publish("/camera/image_rect", color)
+        time.sleep(0.05)
+        got = rig.peer.statuses().get(sensor, (-1, ""))
+        return got[0] == level and words in got[1]
+
+    wait_until(refused, f"{sensor} refused with '{words}', is {rig.peer.statuses()}")
+    assert f"topic {topic}: {words}" in rig.node.text()
+    rig.all_well()
+
+
+def test_another_frame_id_is_refused_with_both(rig: Rig) -> None:
+    def refused() -> bool:
+        stamp = rig.cameras.publish("nir", "camera_info")
+        rig.peer.publish("/depth/image_rect", image_message(rig.cameras.depth, "16UC1", stamp, "depth_optical"))
+        rig.peer.publish("/camera/image_rect", image_message(rig.cameras.color, "bgr8", stamp, "camera_optical"))
+        time.sleep(0.05)
+        message = rig.peer.statuses().get("depth", (-1, ""))[1]
+        return "'depth_optical'" in message and "'camera_optical'" in message
+
+    wait_until(refused, "both frame ids named")
+    rig.all_well()
+
+
+def test_a_bag_that_starts_over_goes_on(rig: Rig) -> None:
+    rig.all_well()
+    rig.cameras.stamp_ns -= 1000 * 10**9
+    message = rig.all_well()
+    assert stamp_of(message) <= rig.cameras.stamp_ns
+
+
+def test_best_effort_and_reliable_subscribers_both_receive(rig: Rig) -> None:
+    heard: list[Image] = []
+    subscription = rig.peer.node.create_subscription(Image, MASK, heard.append, BEST_EFFORT)
+    wait_until(lambda: rig.cameras.publish() and time.sleep(0.05) is None and heard, "a best effort mask")
+    assert rig.peer.received[MASK]
+    rig.peer.node.destroy_subscription(subscription)
+
+
+def test_a_subscriber_with_another_qos_is_reported_in_words(rig: Rig) -> None:
+    latched = QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+    )
+    subscription = rig.peer.node.create_subscription(Image, f"{NODE}/overlay", lambda _: None, latched)
+    rig.node.wait_for_text("topic ~/overlay: a subscriber asks for another DURABILITY than is offered")
+    rig.peer.node.destroy_subscription(subscription)
+
+
+def test_live_parameters_take_effect_and_others_are_refused_with_the_reason(rig: Rig) -> None:
+    rig.all_well()
+    assert rig.set_parameter("min_confidence", 0.9) == (True, "")
+    rig.peer.received[MASK].clear()
+    wait_until(
+        lambda: rig.cameras.publish() and time.sleep(0.05) is None
+        and any(set(m.data) == {255} for m in list(rig.peer.received[MASK])),
+        "masks of unsure pixels alone",
+    )
+    assert rig.set_parameter("min_confidence", 0.0) == (True, "")
+    good, reason = rig.set_parameter("model", "other")
+    assert not good
+    assert reason == "parameter model is read at configure, expected the node to be cleaned up first"
+    good, reason = rig.set_parameter("output_resolution", "huge")
+    assert not good
+    assert "expected one of network, camera" in reason
+    good, reason = rig.set_parameter("sync_slop", 99.0)
+    assert not good
+    assert "sync_slop" in reason
+
+
+def test_points_are_computed_only_while_somebody_subscribes(rig: Rig) -> None:
+    topic = f"{NODE}/points"
+    heard: list[PointCloud2] = []
+    subscription = rig.peer.node.create_subscription(PointCloud2, topic, heard.append, BEST_EFFORT)
+    cloud = wait_until(lambda: rig.cameras.publish() and time.sleep(0.05) is None and heard, "a cloud")[0]
+    assert (cloud.width, cloud.height, cloud.row_step) == (96, 64, 96 * cloud.point_step)
+    assert cloud.header.frame_id == "camera_optical"
+    rig.peer.node.destroy_subscription(subscription)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -59,4 +257,49 @@ def test_signal_while_configuring_ends_the_node_with_status_0(tmp_path: Path, do
     with live_node(tmp_path, domain, SSMA_STUB_DELAY="1.0") as (node, _):
         node.wait_for_text("warming up")
         assert node.end() == 0
+        assert "Traceback" not in node.text()
+
+
+def test_life_cycle_by_services(tmp_path: Path, domain: int) -> None:
+    with live_node(tmp_path, domain, "-p", "autostart:=false") as (node, peer):
+        assert peer.state() == "unconfigured"
+        assert peer.change_state("configure")
+        assert peer.state() == "inactive"
+        peer.subscribe(MASK, Image)
+        peer.wait_matched([MASK], INPUTS)
+        cameras = Cameras(peer)
+        assert peer.change_state("activate")
+        wait_until(lambda: cameras.publish() and time.sleep(0.05) is None and peer.received[MASK], "a mask")
+        assert peer.change_state("deactivate")
+        wait_until(lambda: peer.state() == "inactive", "state inactive")
+        last = cameras.publish()
+        assert peer.change_state("activate")
+        wait_until(
+            lambda: cameras.publish() and time.sleep(0.05) is None and stamp_of(peer.received[MASK][-1]) > last, "masks"
+        )
+        assert not any(stamp_of(m) == last for m in peer.received[MASK])
+        assert peer.change_state("deactivate")
+        assert peer.change_state("cleanup")
+        assert peer.state() == "unconfigured"
+        assert peer.change_state("configure")
+        assert peer.change_state("cleanup")
+        assert peer.change_state("shutdown")
+        assert peer.state() == "finalized"
+        assert node.end() == 0
+
+
+def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, domain: int) -> None:
+    for number, (argument, words) in enumerate(
+        [
+            ("sync_slop:=99.0", "sync_slop"),
+            ("backend:=magic", "parameter backend is 'magic', expected one of auto"),
+            ("class_confidence_topics:=['lava']", "names lava, expected classes of the network: trail"),
+        ]
+    ):
+        node = NodeProcess(domain, tmp_path / f"{number}.log", "-p", argument)
+        try:
+            assert node.process.wait(60) == 1
+        finally:
+            node.kill()
+        assert words in node.text()
         assert "Traceback" not in node.text()
