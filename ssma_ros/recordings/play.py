@@ -10,34 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings import messages
+from ssma_ros.recordings.frames import SLOP_NS, driving_topic, recorded_frames
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics
-from ssma_ros.recordings.typestore import CAMERA_INFO, LABEL_INFO
+from ssma_ros.recordings.typestore import LABEL_INFO
 from ssma_ros.recordings.writer import RecordingWriter, Storage
 from ssma_ros.ros import conversion
-from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
+from ssma_ros.ros.assembly import AssemblyOptions
 from ssma_ros.ros.outputs import OutputCatalog
 from ssma_ros.ros.refusal import RefusedInput
-from ssma_ros.synchronization import Synchronizer, SyncOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ssma_ros.frame import Frame, Segmentation
     from ssma_ros.pipeline import Pipeline
     from ssma_ros.recordings.reader import RecordedMessage
-    from ssma_ros.synchronization import Matched
 
 NAMESPACE = "/ssma_fusion"
 #: Topics that are written unless others are asked for. Clouds and planes of every class are large.
 DEFAULT_OUTPUTS = ("mask", "confidence", "color_mask", "overlay/compressed", "camera_info", "modality_weights/*")
 LABEL_INFO_NAME = "label_info"
-
-_SENSOR_OF_ROLE = {"color": "color", "depth": "depth", "disparity": "depth", "nir": "nir"}
-_WORDS = {"color": "colour", "depth": "depth", "nir": "near-infrared"}
-#: So many messages of a sensor may wait for their partners; a recording has no hurry, so this is never felt.
-_QUEUE = 1000
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class PlayOptions:
     storage: Storage = "mcap"
     overwrite: bool = False
     copy_inputs: bool = False
-    slop_ns: int = 50_000_000
+    slop_ns: int = SLOP_NS
     assembly: AssemblyOptions = field(default_factory=AssemblyOptions)
 
 
@@ -129,18 +123,19 @@ def play(
         sink = _Sink(stack.enter_context(writer), pipeline, options)
         result = PlayResult(topics)
         if on_start is not None:
-            on_start(_driving_topic(topics).count)
-        for matched, camera_info in _matched(reader, topics, options, sink):
-            frame = _assemble(matched, camera_info, topics, options)
-            if matched.new_beginning:
+            on_start(driving_topic(topics).count)
+        for found in recorded_frames(
+            reader, topics, slop_ns=options.slop_ns, assembly=options.assembly, on_message=sink.copy
+        ):
+            if found.new_beginning:
                 pipeline.reset()
-            segmentation = pipeline.process(frame, sink.needs)
-            sink.write(segmentation, frame, matched.arrived_ns)
+            segmentation = pipeline.process(found.frame, sink.needs)
+            sink.write(segmentation, found.frame, found.arrived_ns)
             result.count(segmentation)
             if on_frame is not None:
                 on_frame()
         if not result.frames:
-            raise SsmaError(f"recording {recording}: no usable driving image on {_driving_topic(topics).name}")
+            raise SsmaError(f"recording {recording}: no usable driving image on {driving_topic(topics).name}")
         result.written = sink.topics
     return result
 
@@ -189,10 +184,6 @@ class _Sink:
             self.topics.append(topic)
 
 
-def _driving_topic(topics: InputTopics) -> Any:
-    return topics.color or topics.depth or topics.disparity or topics.nir
-
-
 def _check_encodings(reader: RecordingReader, topics: InputTopics) -> None:
     """Look at the first message of each topic: a wrong encoding is a wrong topic, better said at once."""
     converters: dict[str, Callable[[Any, str], Any]] = {
@@ -212,49 +203,3 @@ def _check_encodings(reader: RecordingReader, topics: InputTopics) -> None:
         except RefusedInput as refusal:
             if refusal.field == "encoding":
                 raise SsmaError(f"recording {reader.path}: {refusal} for {role}") from None
-
-
-def _matched(
-    reader: RecordingReader, topics: InputTopics, options: PlayOptions, sink: _Sink
-) -> Iterator[tuple[Matched[Any], Any]]:
-    """Frames in order of time, each with the last camera info of its driving image."""
-    roles = topics.by_name()
-    sensors = tuple(dict.fromkeys(_SENSOR_OF_ROLE[r] for r in roles.values() if r in _SENSOR_OF_ROLE))
-    ordered = tuple(s for s in ("color", "depth", "nir") if s in sensors)
-    synchronizer: Synchronizer[Any] = Synchronizer(
-        SyncOptions(sensors=ordered, drivers=ordered[:1], slop_ns=options.slop_ns, queue_size=_QUEUE)
-    )
-    # The calibration holds for the whole recording, also where its first message lies behind the first image.
-    first = None if topics.camera_info is None else next(reader.messages([topics.camera_info.name]), None)
-    camera_info = None if first is None else reader.deserialize(first)
-    now_ns = 0
-    for recorded in reader.messages(roles.keys()):
-        role, now_ns = roles[recorded.topic], recorded.stamp_ns
-        message = reader.deserialize(recorded)
-        sink.copy(recorded)
-        if recorded.type == CAMERA_INFO:
-            camera_info = message
-        elif role in _SENSOR_OF_ROLE:
-            synchronizer.add(_SENSOR_OF_ROLE[role], messages.stamp_of(message), message, now_ns)
-        for matched in synchronizer.take_every(now_ns):
-            yield matched, camera_info
-    for matched in synchronizer.take_every(now_ns + synchronizer.options.timeout_ns):
-        yield matched, camera_info
-
-
-def _assemble(matched: Matched[Any], camera_info: Any, topics: InputTopics, options: PlayOptions) -> Frame:
-    used = {role: topic for topic, role in topics.by_name().items()}
-    absent = {
-        sensor: f"the recording has no {words} topic"
-        for sensor, words in _WORDS.items()
-        if not any(_SENSOR_OF_ROLE.get(role) == sensor for role in used)
-    }
-    names = {**dict.fromkeys(("color", "camera_info", "depth", "disparity", "nir"), "(none)"), **used}
-    return assemble_frame(
-        matched.items,
-        camera_info,
-        options.assembly,
-        driver=matched.driver,
-        topics=names,
-        missing={**absent, **matched.missing},
-    )
