@@ -1,6 +1,9 @@
 """HHA of Gupta, Girshick, Arbeláez and Malik, "Learning Rich Features from RGB-D Images", ECCV 2014.
 
-Written from the description of the algorithm, in float64 and for 1-based pixel coordinates as in the original.
+Written from the description of the algorithm, in float64 and for 1-based pixel coordinates as in the original. The
+window sums, where nearly all the time goes, come in two ways: ``direct``, one addition for each pixel of each window as
+the two-dimensional convolution of the public programs does it, and ``opencv``, where filter2D takes a Fourier transform
+for the large window.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def encode_hha(depth: Array, camera_matrix: Array, missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def encode_hha(
+    depth: Array, camera_matrix: Array, missing: NDArray[np.bool_], window_sum: str = "opencv"
+) -> NDArray[np.uint8]:
     """H×W metres, K for 1-based pixels and the mask of missing readings → H×W×3 uint8 (angle, height, disparity)."""
     points = point_cloud(np.float64(depth) * 100.0, camera_matrix)
-    normals = square_support_normals(points, missing, 3, camera_matrix)
-    gravity = gravity_direction(square_support_normals(points, missing, 10, camera_matrix))
+    normals = square_support_normals(points, missing, 3, window_sum)
+    gravity = gravity_direction(square_support_normals(points, missing, 10, window_sum))
 
     height = -points[..., 1]
     if np.degrees(np.arccos(np.clip(gravity[1], -1, 1))) > 0.1:
@@ -41,7 +46,9 @@ def point_cloud(z: Array, camera_matrix: Array) -> Array:
     return np.stack([x, y, z], axis=-1)
 
 
-def square_support_normals(points: Array, missing: NDArray[np.bool_], radius: int, camera_matrix: Array) -> Array:
+def square_support_normals(
+    points: Array, missing: NDArray[np.bool_], radius: int, window_sum: str = "opencv"
+) -> Array:
     """Unit normals, away from the camera, by least squares of 1/Z = a·x + b·y + c in a (2·radius + 1)² window."""
     px, py, pz = np.moveaxis(points, -1, 0)
     z = np.where(missing, np.nan, pz)
@@ -49,11 +56,8 @@ def square_support_normals(points: Array, missing: NDArray[np.bool_], radius: in
         inverse = 1.0 / z
         x, y, one = px * inverse, py * inverse, np.where(np.isnan(z), np.nan, 1.0)
         raw = [x * x, x * y, x, y * y, y, one, x * inverse, y * inverse, inverse]
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1))
-    summed = []
-    for channel in raw:
-        channel = np.where(np.isfinite(channel), channel, 0.0)
-        summed.append(cv2.filter2D(channel, -1, kernel, borderType=cv2.BORDER_CONSTANT))
+    sums = {"opencv": opencv_window_sum, "direct": direct_window_sum}[window_sum]
+    summed = [sums(np.where(np.isfinite(channel), channel, 0.0), radius) for channel in raw]
     xx, xy, sx, yy, sy, n, bx, by, b1 = summed
     # n = adj(A)·rhs of A = [[xx, xy, sx], [xy, yy, sy], [sx, sy, n]]: the scale does not matter.
     c11, c12, c13 = yy * n - sy * sy, sx * sy - xy * n, xy * sy - sx * yy
@@ -67,6 +71,23 @@ def square_support_normals(points: Array, missing: NDArray[np.bool_], radius: in
     normal *= np.where(normal[..., 2:] < 0, -1.0, 1.0)
     normal *= np.where(np.sum(normal * points, axis=-1, keepdims=True) < 0, -1.0, 1.0)
     return normal
+
+
+def opencv_window_sum(channel: Array, radius: int) -> Array:
+    """Sum over (2·radius + 1)² windows, zeros outside the image, by cv2.filter2D."""
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1))
+    return cv2.filter2D(channel, -1, kernel, borderType=cv2.BORDER_CONSTANT)
+
+
+def direct_window_sum(channel: Array, radius: int) -> Array:
+    """The same, one addition for each pixel of each window."""
+    rows, columns = channel.shape
+    padded = np.pad(channel, radius)
+    total = np.zeros_like(channel)
+    for dy in range(2 * radius + 1):
+        for dx in range(2 * radius + 1):
+            total += padded[dy : dy + rows, dx : dx + columns]
+    return total
 
 
 def gravity_direction(normals: Array) -> Array:

@@ -1,0 +1,161 @@
+"""``ssma benchmark preprocessing``: depth completion and HHA beside the published algorithm in its plain form."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.preprocessing.measure import Timing
+
+NAME = "preprocessing"
+HELP = "measure depth completion and HHA on this machine, beside a plain reference"
+FUNCTIONS = ("fill_fast", "fill_multiscale", "encode_hha")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS), metavar="NAME",
+                        help="of %(default)s")
+    parser.add_argument("--sizes", nargs="+", metavar="WxH", default=["640x480", "768x384", "1242x375", "1280x720"],
+                        help="of the depth image (%(default)s)")
+    parser.add_argument("--inputs", nargs="+", choices=("stereo", "lidar", "dense"), default=["stereo", "lidar"],
+                        metavar="KIND", help="%(choices)s (%(default)s); HHA takes them completed, with the mask of what was missing")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N",
+                        help="bands worked on at once (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=20, help="pairs of runs; a fifth of it for HHA (%(default)s)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="cpu: the calling thread's own time, for one thread on a busy machine (%(default)s)")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks_preprocessing.json"),
+                        help="results (%(default)s)")
+    parser.add_argument("--note", default="", help="a sentence about the machine's state, kept with the results")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, write the JSON."""
+    import cv2
+    from tqdm import tqdm
+
+    from ssma_ros.inference.benchmark import machine_description
+    from ssma_ros.inference.files import write_atomically
+    from ssma_ros.preprocessing.backend import compiled_modules, warm_up
+
+    sizes = [_size(text) for text in args.sizes]
+    if args.rounds < 1 or min(args.threads) < 1:
+        raise SsmaError(f"rounds {args.rounds}, threads {args.threads}: expected whole numbers of at least 1")
+    if args.clock == "cpu" and args.threads != [1]:
+        raise SsmaError("clock cpu sees the calling thread alone: expected --threads 1")
+    cv2.setNumThreads(1)  # the reference is compared on one thread
+    first = warm_up(64, 48)
+    reference = _reference_modules()
+    found: list[Timing] = []
+    cases = [(f, kind, size) for f in args.functions for kind in args.inputs for size in sizes]
+    for function, kind, (width, height) in tqdm(cases, unit="case", dynamic_ncols=True):
+        found += _measure(function, kind, width, height, args.threads, args.rounds, args.clock, reference)
+    document = {
+        "machine": machine_description(),
+        "implementation": "compiled" if compiled_modules() else "plain",
+        "opencv": cv2.__version__,
+        "clock": args.clock,
+        "note": args.note,
+        "warm_up_s": first,
+        "measurements": [asdict(t) for t in found],
+    }
+    write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
+    print(f"first use: {first:.1f} s to compile or load the kernels")
+    print(markdown_table(found))
+    return 0
+
+
+def _measure(
+    function: str, kind: str, width: int, height: int, threads: Sequence[int], rounds: int, clock: str,
+    reference: dict[str, ModuleType],
+) -> list[Timing]:
+    import cv2
+    import numpy as np
+
+    from ssma_ros.preprocessing import depth_completion, hha
+    from ssma_ros.preprocessing.measure import compare, made_depth
+
+    depth, k = made_depth(kind, width, height)
+    own: Callable[[int], NDArray]
+    plain: Callable[[], NDArray] | None = None
+    compared = None
+    if function == "encode_hha":
+        missing = depth == 0
+        depth = depth_completion.fill_multiscale(depth, extrapolate=True) if kind != "dense" else depth
+        readings = cv2.boxFilter((~missing).astype(np.float32), -1, (7, 7), normalize=False, borderType=0)
+        compared = (readings < 0.5) | (readings > 7.5)  # with 1 to 7 readings a window carries no plane
+        image = np.empty((height, width, 3), np.uint8)
+        own = lambda n: hha.encode_hha(depth, k, missing=missing, threads=n, out=image)  # noqa: E731
+        rounds = max(2, rounds // 5)
+        if reference:
+            matrix = k.matrix()
+            matrix[:2, 2] += 1.0  # the published program counts pixels from 1
+            plain = lambda: reference["hha"].encode_hha(depth, matrix, missing, "direct")  # noqa: E731
+    else:
+        out = np.empty_like(depth)
+        fill = getattr(depth_completion, function)
+        own = lambda n: fill(depth, threads=n, out=out)  # noqa: E731
+        if reference:
+            plain = lambda: getattr(reference["depth_completion"], function)(depth)  # noqa: E731
+    return [
+        compare(
+            lambda n=n: own(n),  # type: ignore[misc]
+            plain, compared, rounds, clock, (function, kind, width, height, n),
+        )
+        for n in threads
+    ]
+
+
+def _reference_modules() -> dict[str, ModuleType]:
+    """The plain implementations, which live beside the package in a source checkout and are not installed."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / "reference").is_dir():
+        print("no benchmarks/reference here (not a source checkout): times without ratios")
+        return {}
+    sys.path.insert(0, str(root))
+    try:
+        return {
+            name: importlib.import_module(f"benchmarks.reference.{name}") for name in ("depth_completion", "hha")
+        }
+    finally:
+        sys.path.remove(str(root))
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()) or not int(width) or not int(height):
+        raise SsmaError(f"sizes: got '{text}', expected WIDTHxHEIGHT in pixels")
+    return int(width), int(height)
+
+
+def markdown_table(found: Sequence[Timing]) -> str:
+    """The timings as a Markdown table."""
+    lines = [
+        "| function | size | input | threads | median ms | p95 ms | reference ms | ratio | greatest difference |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for t in found:
+        if t.ratio is None or t.reference_ms is None or t.difference is None:
+            tail = "– | – | –"
+        else:
+            unit = "levels" if t.function == "encode_hha" else "m"
+            tail = f"{t.reference_ms:.1f} | {t.ratio:.1f}× | {t.difference:.2g} {unit}"
+        lines.append(
+            f"| {t.function} | {t.width}×{t.height} | {t.input} | {t.threads} "
+            f"| {t.median_ms:.2f} | {t.p95_ms:.2f} | {tail} |"
+        )
+    return "\n".join(lines)
