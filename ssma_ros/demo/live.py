@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 300.0
 # Above this, DDS port numbers reach into Linux's ephemeral range.
 _LAST_DOMAIN = 101
+
+
+#: One segment of config/fastdds.xml for each of the three processes, and some room.
+_SHARED_MEMORY_BYTES = 4 * 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,20 @@ def graph_environment(logs: Path, dds_profile: Path | None) -> dict[str, str]:
             FASTRTPS_DEFAULT_PROFILES_FILE=str(dds_profile), FASTDDS_DEFAULT_PROFILES_FILE=str(dds_profile)
         )
     return environment
+
+
+def shared_memory_note(folder: str = "/dev/shm") -> str | None:
+    """A sentence for people whose shared memory is too small for the profile's segments, else None."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return None
+    if free >= _SHARED_MEMORY_BYTES:
+        return None
+    return (
+        f"{folder} has {free / 2**20:.0f} MB free, expected {_SHARED_MEMORY_BYTES / 2**20:.0f}: images will go by "
+        "UDP and some may be lost (docker run --shm-size=512m)"
+    )
 
 
 def free_domain() -> int:

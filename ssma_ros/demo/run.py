@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ssma_ros.contract import contract_path_for, load_contract
 from ssma_ros.demo import plan as plans
 from ssma_ros.demo.contact_sheet import contact_sheet
-from ssma_ros.demo.live import LivePlan, LiveResult, run_live
+from ssma_ros.demo.live import LivePlan, LiveResult, run_live, shared_memory_note
 from ssma_ros.demo.machine import describe_machine, describe_versions
 from ssma_ros.demo.node_report import node_report
 from ssma_ros.demo.overlay_video import write_overlay_video
@@ -110,6 +110,9 @@ def _live(
         rate=options.rate,
         storage=options.storage,
     )
+    note = shared_memory_note()
+    if note is not None:
+        observer.stage(f"Note: {note}")
     observer.stage("Starting player, fusion node and recorder (the first start compiles, about a minute)")
     observer.playing(getattr(topics, next(iter(publish))).count)
     return run_live(plan, scratch, dds_profile=share_path("config", "fastdds.xml"), on_event=observer.event)

@@ -1,13 +1,15 @@
 """The three processes for real, with a stand-in for the fusion node."""
 
+import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from recordings.small_recording import color, stamp, write_small_recording
 
-from ssma_ros.demo.live import LivePlan, run_live
+from ssma_ros.demo.live import LivePlan, free_domain, run_live, shared_memory_note
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings.messages import stamp_of
 from ssma_ros.recordings.reader import RecordingReader
@@ -73,6 +75,25 @@ def test_a_truncated_recording_is_one_sentence(tmp_path, scratch):
     storage.write_bytes(storage.read_bytes()[:2000])
     with pytest.raises(SsmaError, match="may be truncated"):
         run_live(plan, scratch)
+
+
+def test_small_shared_memory_is_noted(monkeypatch):
+    assert shared_memory_note("/not/there") is None
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
+    assert "64 MB free, expected 256" in shared_memory_note()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**30))
+    assert shared_memory_note() is None
+
+
+def test_a_domain_in_use_is_not_chosen(monkeypatch):
+    monkeypatch.setattr("ssma_ros.demo.live._LAST_DOMAIN", 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        try:
+            taken.bind(("", 7400 + 250))
+        except OSError:
+            pytest.skip("domain 1 is in use on this machine")
+        with pytest.raises(SsmaError, match="ROS_DOMAIN_ID"):
+            free_domain()
 
 
 def test_sparse_topics_are_thinned(tmp_path, scratch):

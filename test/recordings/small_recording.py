@@ -37,7 +37,7 @@ def stamp(index: int) -> int:
 
 def color(index: int) -> np.ndarray:
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    picture[..., 0] = 20 * (index + 1)
+    picture[..., 0] = 20 * (index + 1) % 256
     picture[..., 1] = np.arange(HEIGHT)[:, None]
     picture[..., 2] = 2 * np.arange(WIDTH)  # red, of which the stub network makes classes 0..2
     return picture

@@ -11,7 +11,6 @@ from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.typestore import IMAGE
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
 
-
 CONTRACT = stub_contract(WIDTH, HEIGHT)
 
 
