@@ -137,7 +137,9 @@ def assign(network: SegmentationNetwork, tensors: Mapping[str, Tensor], where: s
 
 def _build(contract: Contract, path: Path) -> SegmentationNetwork:
     try:
-        network = build_network(contract.network, contract.labels.num_classes)
+        # Without storage first: initial values would be drawn only to be overwritten.
+        with torch.device("meta"):
+            network = build_network(contract.network, contract.labels.num_classes)
     except (ValueError, TypeError) as error:
         raise SsmaError(f"input contract {path}: its network cannot be built ({error})") from None
     if network.modalities != contract.modalities:
@@ -145,6 +147,10 @@ def _build(contract: Contract, path: Path) -> SegmentationNetwork:
             f"input contract {path}: the network's modalities are {network.modalities}, "
             f"expected {contract.modalities} as its streams are"
         )
+    network.to_empty(device="cpu")
+    for name, buffer in network.named_buffers():
+        if name.endswith(_COUNTER):
+            buffer.zero_()
     return network
 
 

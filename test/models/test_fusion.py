@@ -1,0 +1,72 @@
+"""The SSMA block: its arithmetic, its gates, blank modalities."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssma_ros.models.fusion import SSMABlock
+
+
+def _features(count: int, channels: int = 8, batch: int = 2) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(batch, channels, 4, 6, generator=generator) for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_bottleneck_is_the_concatenation_over_eta(count: int) -> None:
+    block = SSMABlock(24, count, 6, kernel=3, norm=False)
+    assert block.reduce.out_channels == 24 * count // 6
+    assert block.expand.out_channels == 24 * count
+
+
+def test_tiny_blocks_keep_one_bottleneck_channel() -> None:
+    assert SSMABlock(4, 1, 16, kernel=1, norm=True).reduce.out_channels == 1
+
+
+@torch.no_grad()
+def test_formula() -> None:
+    block = SSMABlock(8, 2, 4, kernel=3, norm=False).eval()
+    features = _features(2)
+    x = torch.cat(features, 1)
+    s = torch.sigmoid(block.expand(torch.relu(block.reduce(x))))
+    fused, gates = block(features)
+    torch.testing.assert_close(gates, s)
+    torch.testing.assert_close(fused, block.merge(x * s))
+
+
+@pytest.mark.parametrize("gating", ["sigmoid", "softmax"])
+@torch.no_grad()
+def test_flags_of_one_change_nothing(gating: str) -> None:
+    block = SSMABlock(8, 3, 4, kernel=1, norm=True, gating=gating).eval()
+    features = _features(3)
+    for a, b in zip(block(features), block(features, torch.ones(2, 3)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+def test_dependent_gates_share_one_over_the_modalities_that_are_there() -> None:
+    block = SSMABlock(8, 3, 4, kernel=1, norm=True, gating="softmax").eval()
+    present = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    _, gates = block(_features(3), present)
+    split = gates.unflatten(1, (3, 8))
+    torch.testing.assert_close(split.sum(1), torch.ones_like(split[:, 0]))
+    assert split[1, 1].abs().max() == 0
+    assert split[0, 1].min() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_blank_softmax_is_finite_in_every_precision(dtype: torch.dtype) -> None:
+    block = SSMABlock(8, 2, 4, kernel=1, norm=True, gating="softmax").eval().to(dtype)
+    fused, gates = block([f.to(dtype) for f in _features(2)], torch.zeros(2, 2, dtype=dtype))
+    assert torch.isfinite(fused).all()
+    assert gates.abs().max() == 0
+
+
+@torch.no_grad()
+def test_mean_gates_are_channel_means_by_modality() -> None:
+    block = SSMABlock(8, 2, 4, kernel=1, norm=True).eval()
+    _, gates = block(_features(2))
+    means = block.mean_gates(gates)
+    torch.testing.assert_close(means[:, 1], gates[:, 8:].mean(1))
