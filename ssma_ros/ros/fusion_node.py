@@ -65,7 +65,8 @@ class FusionNode(LifecycleNode):
         self._parameter_set = ParameterSet(self, lambda: self._session is not None, self._parameters_changed)
         self._reporter = DiagnosticsReporter(self)
         # Steady, so that reports go on while simulated time stands still.
-        self._report_timer = self.create_timer(CHECK_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._report_timer = self.create_timer(CHECK_PERIOD_S, self._report, clock=steady)
 
     @property
     def parameters(self) -> FusionParameters:

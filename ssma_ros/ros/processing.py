@@ -137,6 +137,7 @@ class FrameProcessor:
                 return
             self._publishers.publish(wanted, result, frame)
         end = time.monotonic_ns()
+        inference_ms = result.timings_ms.get("inference", 0.0)
         progress = self.progress
         progress.published += 1
         progress.degraded += any(not present for present in result.present.values())
@@ -147,6 +148,7 @@ class FrameProcessor:
                 "waiting": (start - matched.arrived_ns) * _MS,
                 "assembly": (assembled - start) * _MS,
                 "publishing": (end - segmented) * _MS,
+                "besides_inference": (end - start) * _MS - inference_ms,
                 "latency": (end - matched.arrived_ns) * _MS,
             }
         )
