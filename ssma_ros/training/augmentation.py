@@ -102,14 +102,14 @@ class Augmentation:
         c = self._config
         work = image.astype(np.float32)
         if c.gamma != (1.0, 1.0):
-            gamma = rng.uniform(*c.gamma)
-            work = cv2.LUT(image, (255.0 * (np.arange(256) / 255.0) ** gamma).astype(np.float32))
-        work = cv2.transform(work, self._color_matrix(rng))
+            table = 255.0 * (np.arange(256) / 255.0) ** rng.uniform(*c.gamma)
+            work = table.astype(np.float32)[image]
+        work = np.asarray(cv2.transform(work, self._color_matrix(rng)), np.float32)
         mean = float(work.mean())
-        work = (work - mean) * np.float32(rng.uniform(*c.contrast))
+        work = (work - np.float32(mean)) * np.float32(rng.uniform(*c.contrast))
         work += np.float32(mean + rng.uniform(-c.brightness, c.brightness))
         if rng.random() < c.blur:
-            work = cv2.GaussianBlur(work, (0, 0), rng.uniform(0.4, 1.2))
+            work = np.asarray(cv2.GaussianBlur(work, (0, 0), rng.uniform(0.4, 1.2)), np.float32)
         if rng.random() < c.vignette:
             work *= _vignette(image.shape[1], image.shape[0], rng)[..., None]
         if c.noise > 0:

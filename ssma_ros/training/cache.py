@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
+    from ssma_ros.frame import Frame
     from ssma_ros.training.datasets import FrameDataset
 
 _META = "meta.json"
@@ -63,7 +64,6 @@ class EncodedSamples:
 
     def __init__(self, dataset: FrameDataset, contract: Contract) -> None:
         self._dataset = dataset
-        self._contract = contract
         self._encoder = InputEncoder(contract)
         self._digest = _digest(dataset, contract)
 
@@ -80,14 +80,21 @@ class EncodedSamples:
         return self._digest
 
     def __getitem__(self, index: int) -> Sample:
-        encoded = self._encoder.encode(self._dataset.frame(index))
-        blank = np.zeros((self._contract.height, self._contract.width, 3), np.uint8)
-        label = resize_depth(self._dataset.label(index), self._contract.width, self._contract.height)
-        return Sample(
-            images=tuple(encoded.inputs.get(name, blank) for name in self._contract.modalities),
-            present=tuple(encoded.present[name] for name in self._contract.modalities),
-            label=label,
-        )
+        sample = encode_sample(self._encoder, self._dataset.frame(index), self._dataset.label(index))
+        self._encoder.reset()  # samples are taken in any order; nothing carries over
+        return sample
+
+
+def encode_sample(encoder: InputEncoder, frame: Frame, label: NDArray[np.uint8]) -> Sample:
+    """One sample as the robot would see it; the H×W ``label`` goes to the network's size by nearest pixel."""
+    contract = encoder.contract
+    encoded = encoder.encode(frame)
+    blank = np.zeros((contract.height, contract.width, 3), np.uint8)
+    return Sample(
+        images=tuple(encoded.inputs.get(name, blank) for name in contract.modalities),
+        present=tuple(encoded.present[name] for name in contract.modalities),
+        label=resize_depth(label, contract.width, contract.height),
+    )
 
 
 class CachedSamples:

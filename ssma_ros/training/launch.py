@@ -59,7 +59,8 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     if not first:
         distributed.barrier()  # the first process makes the cache, the others read it
-    samples = [open_split(config, contract, s, progress=progress and first) for s in (config.data.train, config.data.val)]
+    splits = (config.data.train, config.data.val)
+    samples = [open_split(config, contract, split, progress=progress and first) for split in splits]
     if first and distributed.is_initialized():
         distributed.barrier()
     return Trainer(config, samples[0], samples[1], output, progress=progress).run()
