@@ -1,0 +1,103 @@
+"""Diagnostics in plain words, running statistics, throttled sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from ssma_ros.ros.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    InputState,
+    inference_status,
+    input_status,
+    synchronization_status,
+)
+from ssma_ros.ros.processing import Progress, SensorRecord
+from ssma_ros.ros.statistics import RateMeter, StageTimes, ThrottledLog
+from ssma_ros.synchronization import SyncCounters
+
+S = 1_000_000_000
+
+
+def state(age_ns: int | None, *, required: bool = False, problem: str = "") -> InputState:
+    return InputState("depth", "/depth", required, 30.0, age_ns, S // 2, problem)
+
+
+def test_inputs_in_words() -> None:
+    progress, counters = Progress(), SyncCounters()
+    assert input_status(state(S // 10), counters, progress).level == OK
+    silent = input_status(state(2 * S), counters, progress)
+    assert (silent.level, silent.message) == (WARN, "no depth message on /depth for 2.0 s")
+    assert input_status(state(2 * S, required=True), counters, progress).level == ERROR
+    assert input_status(state(None), counters, progress).message == "no depth message on /depth yet"
+    qos = input_status(state(None, problem="topic /depth: QoS"), counters, progress)
+    assert qos.message == "topic /depth: QoS"
+    progress.sensors["depth"] = SensorRecord(reason="refused: topic /depth: step is 1", refused=4)
+    refused = input_status(state(S // 10), counters, progress)
+    assert (refused.level, refused.message) == (WARN, "refused: topic /depth: step is 1")
+    assert refused.values["refused"] == "4"
+
+
+def test_counters_are_reported() -> None:
+    counters = SyncCounters(matched=7, superseded=2, overflowed=1, degraded=Counter({"nir: silent": 3}))
+    status = synchronization_status(counters, Progress(unwanted=4), {"nir": "no nir message for 1.0 s"})
+    assert (status.level, status.message) == (WARN, "frames go without nir: no nir message for 1.0 s")
+    assert status.values == {
+        "matched": "7",
+        "dropped, a newer frame was ready": "2",
+        "dropped, too many waiting": "1",
+        "not segmented, no subscriber": "4",
+        "degraded, nir: silent": "3",
+    }
+    assert synchronization_status(counters, Progress(), {}).level == OK
+
+
+def test_inference_tells_latencies_identity_and_lost_frames() -> None:
+    progress = Progress(published=5)
+    progress.stages.add({"inference": 10.0})
+    progress.stages.add({"inference": 20.0})
+    status = inference_status(progress, {"backend": "openvino"}, 12.0, 0)
+    assert (status.level, status.message) == (OK, "12.0 Hz out")
+    assert status.values["inference p50/p95 (ms)"] == "15.0 / 19.5"
+    assert status.values["backend"] == "openvino"
+    progress.last_failure = "RuntimeError: device lost"
+    lost = inference_status(progress, {}, 0.0, 2)
+    assert (lost.level, lost.message) == (ERROR, "2 frames lost, last: RuntimeError: device lost")
+
+
+def test_rate_is_messages_a_second_and_sinks_when_they_stay_away() -> None:
+    meter = RateMeter(window_s=5.0)
+    for i in range(31):
+        meter.tick(i * S // 10)
+    assert meter.rate_hz(3 * S) == pytest.approx(10.0)
+    assert meter.rate_hz(5 * S) < 7.0
+    assert meter.rate_hz(20 * S) == 0.0
+
+
+def test_stages_forget_when_told() -> None:
+    times = StageTimes()
+    times.add({"a": 1.0})
+    times.clear()
+    assert times.percentiles(50) == {}
+
+
+def test_each_kind_of_sentence_is_said_once_a_period_with_a_count() -> None:
+    now, said = [0], []
+    log = ThrottledLog(said.append, lambda: now[0], period_s=5.0)
+    for _ in range(3):
+        log.say("step", "step is 3")
+    log.say("size", "size is 4")
+    assert said == ["step is 3", "size is 4"]
+    now[0] = 5 * S
+    log.say("step", "step is 3")
+    assert said[-1] == "step is 3 (and 2 more like it since the last report)"
+
+
+def test_ever_new_kinds_take_no_memory() -> None:
+    log = ThrottledLog(lambda _: None, lambda: 0)
+    for i in range(1000):
+        log.say(str(i), "")
+    assert len(log._said) == ThrottledLog.LIMIT
