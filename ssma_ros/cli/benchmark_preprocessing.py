@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", nargs="+", metavar="WxH", default=["640x480", "768x384", "1242x375", "1280x720"],
                         help="of the depth image (%(default)s)")
     parser.add_argument("--inputs", nargs="+", choices=("stereo", "lidar", "dense"), default=["stereo", "lidar"],
-                        metavar="KIND", help="%(choices)s (%(default)s); HHA takes them completed, with the mask of what was missing")
+                        metavar="KIND", help="of %(choices)s (%(default)s); HHA takes them completed")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N",
                         help="bands worked on at once (%(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="pairs of runs; a fifth of it for HHA (%(default)s)")
