@@ -1,6 +1,15 @@
 import numpy as np
 import pytest
-from recordings.small_recording import FRAME_ID, HEIGHT, TOPICS, WIDTH, color, stamp, write_small_recording
+from recordings.small_recording import (
+    FRAME_ID,
+    HEIGHT,
+    INTRINSICS,
+    TOPICS,
+    WIDTH,
+    color,
+    stamp,
+    write_small_recording,
+)
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.errors import SsmaError
@@ -8,7 +17,7 @@ from ssma_ros.pipeline import Pipeline
 from ssma_ros.recordings import messages
 from ssma_ros.recordings.play import PlayOptions, play
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.typestore import IMAGE
+from ssma_ros.recordings.typestore import CAMERA_INFO, DISPARITY_IMAGE, IMAGE
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
 
 CONTRACT = stub_contract(WIDTH, HEIGHT)
@@ -135,6 +144,28 @@ def test_real_images_without_near_infrared(shared_data, tmp_path, name):
     assert (mask.header.stamp, mask.header.frame_id) == (source.header.stamp, source.header.frame_id)
     info = read(tmp_path / "out", "/ssma_fusion/camera_info")[0]
     assert (info.width, info.height) == (192, 96)
+
+
+def test_depth_can_drive_alone(shared_data, tmp_path):
+    recording = shared_data / "rosbag2_from_real_images" / "nyu_16UC1_mcap"
+    result = play(recording, tmp_path / "out", make_pipeline, PlayOptions(topics={"color": "none"}))
+    assert dict(result.blank) == {"rgb": 2, "evi": 2}
+    assert result.reasons["rgb"] == "the recording has no colour topic"
+
+
+def test_depth_from_disparity(tmp_path):
+    with RecordingWriter(tmp_path / "drive") as writer:
+        header = messages.header(stamp(0), FRAME_ID)
+        disparity = messages.image(np.full((HEIGHT, WIDTH), 4.0, np.float32), "32FC1", stamp(0), FRAME_ID)
+        message = messages.make(DISPARITY_IMAGE, header=header, image=disparity, f=60.0, t=0.1, min_disparity=0.5)
+        info = messages.camera_info(INTRINSICS, stamp(0), FRAME_ID)
+        writer.write("/left/camera_info", CAMERA_INFO, info, stamp(0))
+        writer.write("/left/image_rect", IMAGE, messages.image(color(0), "bgr8", stamp(0), FRAME_ID), stamp(0))
+        writer.write("/disparity", DISPARITY_IMAGE, message, stamp(0))
+    result = play(tmp_path / "drive", tmp_path / "out", make_pipeline, PlayOptions(outputs=["depth_completed"]))
+    assert dict(result.blank) == {"evi": 1}
+    depth = read(tmp_path / "out", "/ssma_fusion/depth_completed")[0].data.view(np.float32)
+    np.testing.assert_allclose(depth, 1.5, atol=0.01)  # f * t / d
 
 
 @pytest.mark.parametrize("role", ["color", "depth", "nir"])
