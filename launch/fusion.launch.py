@@ -5,15 +5,21 @@ ros2 launch ssma_ros fusion.launch.py --show-args lists the arguments.
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from typing import TYPE_CHECKING
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
-# argument, default, description
+if TYPE_CHECKING:
+    from launch import LaunchContext
+
+# argument, name inside the node (which is also the default), description
 TOPICS = (
     ("color", "camera/image_rect", "rectified colour image"),
     ("color_info", "camera/camera_info", "camera info of the rectified colour image"),
@@ -22,39 +28,72 @@ TOPICS = (
     ("disparity", "depth/disparity", "disparity image (only with depth_source: disparity)"),
     ("nir", "nir/image_rect", "near-infrared image registered to the colour camera"),
 )
-# Names inside the node, in the order of TOPICS.
-INSIDE = (
-    "camera/image_rect", "camera/camera_info", "depth/image_rect", "depth/camera_info", "depth/disparity",
-    "nir/image_rect",
-)
+# Arguments that win over the parameter file where they are given, and their types.
+OVERRIDES = {"model": str, "autostart": bool, "use_sim_time": bool}
+
+
+def nodes(context: LaunchContext) -> list[Node]:
+    """The nodes; an argument that was left empty leaves the parameter to the file."""
+    overrides = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind in OVERRIDES.items()
+        if LaunchConfiguration(name).perform(context)
+    }
+    use_sim_time = {name: value for name, value in overrides.items() if name == "use_sim_time"}
+    return [
+        Node(
+            package="ssma_ros",
+            executable="fusion_node",
+            name="ssma_fusion",
+            namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            parameters=[LaunchConfiguration("params_file"), overrides],
+            remappings=[(default, LaunchConfiguration(name)) for name, default, _ in TOPICS],
+            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        ),
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz",
+            namespace=LaunchConfiguration("namespace"),
+            arguments=["-d", PathJoinSubstitution([FindPackageShare("ssma_ros"), "rviz", "fusion.rviz"])],
+            parameters=[use_sim_time],
+            condition=IfCondition(LaunchConfiguration("rviz")),
+        ),
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
     share = FindPackageShare("ssma_ros")
     profile = PathJoinSubstitution([share, "config", "fastdds.xml"])
-    use_sim_time = {"use_sim_time": LaunchConfiguration("use_sim_time")}
     with_profile = IfCondition(LaunchConfiguration("fastdds"))
     return LaunchDescription([
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and its topics"),
         DeclareLaunchArgument(
-            "model", default_value="forest_rgb_hha_evi",
-            description="shipped model, model folder, or .onnx, .engine or .safetensors file",
+            "model", default_value="",
+            description="shipped model, model folder, or .onnx, .engine or .safetensors file; "
+            "empty: as in params_file",
         ),
         DeclareLaunchArgument(
             "params_file", default_value=PathJoinSubstitution([share, "config", "fusion.yaml"]),
-            description="YAML file with the node's parameters; model, autostart and use_sim_time are arguments here",
+            description="YAML file with the node's parameters",
         ),
         DeclareLaunchArgument(
-            "autostart", default_value="true", choices=["true", "false"],
-            description="configure and activate at once; false where a lifecycle manager does it",
+            "autostart", default_value="", choices=["", "true", "false"],
+            description="configure and activate at once, false where a lifecycle manager does it; "
+            "empty: as in params_file",
         ),
         DeclareLaunchArgument(
-            "use_sim_time", default_value="false", choices=["true", "false"], description="take the time from /clock"
+            "use_sim_time", default_value="", choices=["", "true", "false"],
+            description="take the time from /clock; empty: as in params_file",
         ),
         DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="start rviz with its configuration"
         ),
-        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
+        DeclareLaunchArgument(
+            "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
+            description="least severe messages of the node that are shown",
+        ),
         DeclareLaunchArgument(
             "fastdds", default_value="false", choices=["true", "false"],
             description="use config/fastdds.xml (64 MB shared memory); the other processes need it too",
@@ -66,29 +105,5 @@ def generate_launch_description() -> LaunchDescription:
         # Fast DDS 2 reads the first, Fast DDS 3 the second.
         SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile, condition=with_profile),
         SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile, condition=with_profile),
-        Node(
-            package="ssma_ros",
-            executable="fusion_node",
-            name="ssma_fusion",
-            namespace=LaunchConfiguration("namespace"),
-            output="screen",
-            parameters=[
-                LaunchConfiguration("params_file"),
-                {"model": LaunchConfiguration("model"), "autostart": LaunchConfiguration("autostart")},
-                use_sim_time,
-            ],
-            remappings=[
-                (inside, LaunchConfiguration(name)) for inside, (name, *_) in zip(INSIDE, TOPICS, strict=True)
-            ],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        ),
-        Node(
-            package="rviz2",
-            executable="rviz2",
-            name="rviz",
-            namespace=LaunchConfiguration("namespace"),
-            arguments=["-d", PathJoinSubstitution([share, "rviz", "fusion.rviz"])],
-            parameters=[use_sim_time],
-            condition=IfCondition(LaunchConfiguration("rviz")),
-        ),
+        OpaqueFunction(function=nodes),
     ])
