@@ -99,8 +99,8 @@ def test_sigkill_leaves_a_checkpoint_that_continues(
         os.kill(process.pid or 0, signal.SIGKILL)
     finally:
         process.join()
+    done = torch.load(checkpoint, weights_only=True)["progress"]["step"]
     with pytest.raises(Killed):
-        done = torch.load(checkpoint, weights_only=True)["progress"]["step"]
         train(config, samples, tmp_path, kill_after=done + 1)
 
 
