@@ -14,6 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", type=Path, metavar="DIR", help="write a data set into this folder")
     target.add_argument("--recording", type=Path, metavar="FOLDER", help="write a rosbag2 recording of a drive")
+    target.add_argument("--contact-sheet", type=Path, metavar="PNG", help="picture one world under the conditions")
+    parser.add_argument(
+        "--conditions",
+        default="clear",
+        metavar="NAMES",
+        help="season, light, weather, camera trouble: names separated by commas, or all; the worlds of a data set take"
+        " them in turn, a recording takes one (default %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="number of the data set or drive (default %(default)s)")
     parser.add_argument("--scenes", type=int, default=250, help="data set: number of worlds (default %(default)s)")
     parser.add_argument(
@@ -30,14 +38,29 @@ def run(args: argparse.Namespace) -> int:
     """Renders; returns 0."""
     if args.recording is not None:
         return _write_recording(args)
+    if args.contact_sheet is not None:
+        return _write_contact_sheet(args)
     from tqdm import tqdm
 
+    from ssma_ros.synthetic.conditions import parse_conditions
     from ssma_ros.synthetic.dataset import DatasetRecipe, write_dataset
 
-    recipe = DatasetRecipe(args.split, args.seed, args.scenes, args.frames_per_scene)
+    conditions = parse_conditions(args.conditions)
+    recipe = DatasetRecipe(args.split, args.seed, args.scenes, args.frames_per_scene, conditions)
     with tqdm(total=recipe.scenes * recipe.frames, unit="sample", desc=f"{recipe.split} → {args.out}") as bar:
         count = write_dataset(recipe, args.out, args.workers, bar.update)
     print(f"{count} samples in {args.out / recipe.split}")
+    return 0
+
+
+def _write_contact_sheet(args: argparse.Namespace) -> int:
+    """Renders one view under each condition."""
+    from ssma_ros.synthetic.conditions import parse_conditions
+    from ssma_ros.synthetic.contact_sheet import write_contact_sheet
+
+    names = parse_conditions(args.conditions)
+    write_contact_sheet(args.contact_sheet, args.seed, names)
+    print(f"{len(names)} conditions in {args.contact_sheet}")
     return 0
 
 
@@ -50,7 +73,7 @@ def _write_recording(args: argparse.Namespace) -> int:
     from ssma_ros.recordings.writer import RecordingWriter
     from ssma_ros.synthetic.recording import CAMERA_INFO_TOPIC, COLOR_TOPIC, FRAME_ID, DrivePlan, drive
 
-    plan = DrivePlan(args.seed, seconds=args.seconds)
+    plan = DrivePlan(args.seed, seconds=args.seconds, condition=args.conditions)
     with RecordingWriter(args.recording, overwrite=True) as writer:
         for frame in tqdm(drive(plan), total=plan.frames, unit="frame", desc=f"drive → {args.recording}"):
             for image in frame.images:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.synthetic.conditions import CLEAR, Condition, find_condition
 from ssma_ros.synthetic.sampling import Sample, Scene
 from ssma_ros.synthetic.sensor import StereoRig
 
@@ -36,14 +37,18 @@ class DatasetRecipe:
         seed: number of the data set; splits of one seed share no scene.
         scenes: number of worlds.
         frames: pictures taken in each.
+        conditions: names of ``conditions.CONDITIONS`` that the worlds take in turn.
     """
 
     split: str
     seed: int
     scenes: int
     frames: int
+    conditions: tuple[str, ...] = (CLEAR.name,)
 
     def __post_init__(self) -> None:
+        for name in self.conditions:
+            find_condition(name)
         if self.split not in SPLITS:
             raise SsmaError(f"synthesize: split is {self.split!r}, expected one of {', '.join(SPLITS)}")
         for name in ("scenes", "frames"):
@@ -54,6 +59,19 @@ class DatasetRecipe:
                 f"synthesize: seed {self.seed} with {self.scenes} scenes, expected a seed of 0 or more"
                 f" and at most {SPLIT_OFFSET['val']} scenes"
             )
+
+    def condition(self, index: int) -> Condition:
+        """Condition of the scene with this index."""
+        return find_condition(self.conditions[index % len(self.conditions)])
+
+    def as_json(self) -> dict[str, object]:
+        """What is written beside the data; a set without weather says nothing of it."""
+        content: dict[str, object] = asdict(self)
+        if self.conditions == (CLEAR.name,):
+            del content["conditions"]
+        else:
+            content["conditions"] = list(self.conditions)
+        return content
 
     def scene_seed(self, index: int) -> int:
         """Seed of the scene with this index."""
@@ -67,7 +85,8 @@ def write_dataset(
 
     The layout is ``folder/<split>/{rgb,depth,nir,label}/<scene>_<frame>.png``: 8-bit colour, 16-bit depth in
     millimetres from stereo matching (0 = no reading), 8-bit near infrared, 8-bit train ids; beside them
-    ``camera.json`` (intrinsics and baseline in metres) and ``labels.json`` (the label set).
+    ``camera.json`` (intrinsics and baseline in metres), ``labels.json`` (the label set) and, in the split,
+    ``conditions.json`` (each scene's condition by the number that its file names begin with).
 
     Args:
         workers: processes; each renders whole scenes.
@@ -85,6 +104,8 @@ def write_dataset(
             (folder / recipe.split / name).mkdir(parents=True, exist_ok=True)
         _claim(folder / f"{recipe.split}.json", recipe)
         _write_json(folder / "camera.json", {**asdict(rig.intrinsics), "baseline": rig.baseline})
+        by_scene = {_scene_name(recipe, index): recipe.condition(index).name for index in range(recipe.scenes)}
+        _write_json(folder / recipe.split / "conditions.json", by_scene)
         label_set = resources.files("ssma_ros.labels").joinpath(f"data/{LABEL_SET}.json").read_text(encoding="utf-8")
         _write_json(folder / "labels.json", json.loads(label_set))
     except OSError as error:
@@ -127,15 +148,19 @@ def _render_scene(job: tuple[DatasetRecipe, Path, int]) -> None:
     if _renderer is None:
         _renderer = Renderer()
     seed = recipe.scene_seed(index)
-    scene = Scene(_renderer, seed, StereoRig.default())
+    scene = Scene(_renderer, seed, StereoRig.default(), condition=recipe.condition(index))
     for frame in range(recipe.frames):
         rng = np.random.default_rng([seed, 10 + frame])
-        _write_sample(scene.capture(scene.random_pose(rng), rng), folder / recipe.split, f"{seed:07d}_{frame:02d}.png")
+        sample = scene.capture(scene.random_pose(rng), rng)
+        _write_sample(sample, folder / recipe.split, f"{_scene_name(recipe, index)}_{frame:02d}.png")
+
+
+def _scene_name(recipe: DatasetRecipe, index: int) -> str:
+    return f"{recipe.scene_seed(index):07d}"
 
 
 def _complete(recipe: DatasetRecipe, folder: Path, index: int) -> bool:
-    seed = recipe.scene_seed(index)
-    names = [f"{seed:07d}_{frame:02d}.png" for frame in range(recipe.frames)]
+    names = [f"{_scene_name(recipe, index)}_{frame:02d}.png" for frame in range(recipe.frames)]
     # The label is written last.
     return all((folder / recipe.split / "label" / name).exists() for name in names)
 
@@ -151,7 +176,7 @@ def _write_sample(sample: Sample, folder: Path, name: str) -> None:
         ok, data = cv2.imencode(".png", images[kind], [cv2.IMWRITE_PNG_COMPRESSION, 4])
         if not ok:
             raise RuntimeError(f"png encoder refused a {images[kind].dtype} image of shape {images[kind].shape}")
-        _write_atomically(folder / kind / name, data.tobytes())
+        write_atomically(folder / kind / name, data.tobytes())
 
 
 def depth_to_millimetres(depth: np.ndarray) -> np.ndarray:
@@ -161,7 +186,7 @@ def depth_to_millimetres(depth: np.ndarray) -> np.ndarray:
 
 
 def _claim(path: Path, recipe: DatasetRecipe) -> None:
-    wanted = asdict(recipe)
+    wanted = recipe.as_json()
     if path.exists():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -174,10 +199,11 @@ def _claim(path: Path, recipe: DatasetRecipe) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    _write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)

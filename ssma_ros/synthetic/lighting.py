@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssma_ros.synthetic.conditions import Weather
 from ssma_ros.synthetic.noise import FloatImage, TiledTexture, smoothstep, spectral_noise
 from ssma_ros.synthetic.renderer import BUFFER, Pose, Renderer
 from ssma_ros.synthetic.scene import SceneParameters
@@ -32,8 +33,33 @@ class Light:
     cover: float
 
     @classmethod
-    def of(cls, parameters: SceneParameters) -> Light:
-        """Daylight for the scene's sun and clouds: low sun is warm, near infrared hardly scatters in clear air."""
+    def of(cls, parameters: SceneParameters, weather: Weather) -> Light:
+        """Light of the scene's sun, clouds and weather."""
+        light = cls._daylight(parameters)
+        if weather.dusk:
+            light = light._reddened(weather.dusk)
+        if weather.fog:  # nothing of the blue is left inside a fog
+            grey = 0.75 * light.cloud
+            share = np.float32(min(1.0, 25 * weather.fog))
+            light = replace(light, horizon=light.horizon + (grey - light.horizon) * share)
+        return light._darkened() if weather.night else light
+
+    def _reddened(self, dusk: float) -> Light:
+        """The sky around a sun that stands at the horizon."""
+        glow = np.array([0.75, 0.30, 0.02, 0.20], np.float32) * np.float32(dusk)
+        dim = np.float32(1 - 0.55 * dusk)
+        warm = np.array([1.0, 0.72, 0.62, 1.0], np.float32)
+        return replace(self, zenith=self.zenith * dim, horizon=self.horizon * dim + glow, cloud=self.cloud * warm * dim)
+
+    def _darkened(self) -> Light:
+        """A moonless night: some light is left in the sky, the sun is gone."""
+        dark = np.array([0.0030, 0.0035, 0.0050, 0.0015], np.float32)
+        glow = np.array([0.0070, 0.0065, 0.0060, 0.0030], np.float32)
+        return replace(self, sun=np.zeros(4, np.float32), zenith=dark, horizon=glow, cloud=glow)
+
+    @classmethod
+    def _daylight(cls, parameters: SceneParameters) -> Light:
+        """Low sun is warm; near infrared hardly scatters in clear air."""
         low = np.exp(-np.degrees(parameters.sun_elevation) / 14.0)
         warm = np.array([1.0, 0.93 - 0.30 * low, 0.84 - 0.58 * low, 1.05 + 0.25 * low])
         sun = parameters.sun_strength * (1 - 0.35 * low) * warm
@@ -55,6 +81,24 @@ class Light:
         """Mean light of the sky on a level surface, (4,)."""
         clear = 0.6 * self.zenith + 0.4 * self.horizon
         return ((1 - self.cover) * clear + self.cover * self.cloud).astype(np.float32)
+
+
+#: Radiance of the robot's lamp and its near-infrared illuminator on a white wall one metre ahead.
+LAMP = np.array([0.9, 0.86, 0.78, 0.8], np.float32)
+_LAMP_SPREAD = float(np.cos(np.radians(24.0)))
+
+
+def lamp_light(points: FloatImage, normal: FloatImage, lamp: Pose) -> FloatImage:
+    """Light of the robot's lamp at N×3 points, N×4; it sits above the camera and shines ahead."""
+    source = (lamp.position - 0.15 * lamp.rotation[:, 1]).astype(np.float32)
+    towards = source - points
+    distance = np.maximum(np.linalg.norm(towards, axis=1), 0.3)
+    towards /= distance[:, None]
+    facing = np.clip(np.einsum("nc,nc->n", normal, towards), 0, 1)
+    along = np.clip(-towards @ lamp.rotation[:, 2].astype(np.float32), 0, 1)
+    beam = 0.12 + 0.88 * smoothstep(_LAMP_SPREAD - 0.25, _LAMP_SPREAD + 0.06, along)
+    strength = beam * (0.25 + 0.75 * facing) / np.maximum(distance, 1.0) ** 2
+    return (strength[:, None] * LAMP).astype(np.float32)
 
 
 class Sky:

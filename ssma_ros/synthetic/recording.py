@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.synthetic.conditions import CLEAR, find_condition
 from ssma_ros.synthetic.dataset import depth_to_millimetres
 from ssma_ros.synthetic.noise import FloatImage
 from ssma_ros.synthetic.renderer import Pose, Renderer
@@ -47,6 +48,7 @@ class DrivePlan:
         rate: frames a second.
         speed: metres a second along the trail.
         depth_step: the depth camera's disparity resolution in pixels, as stereo chips deliver it.
+        condition: name of the weather driven through.
         color_quality, nir_quality: of the JPEG pictures, 1..100.
     """
 
@@ -54,6 +56,7 @@ class DrivePlan:
     seconds: float = 6.0
     rate: float = 10.0
     speed: float = 1.2
+    condition: str = CLEAR.name
     depth_step: float = 0.125
     color_quality: int = 74
     nir_quality: int = 64
@@ -61,6 +64,9 @@ class DrivePlan:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 100_000:
             raise SsmaError(f"synthesize: seed of the drive is {self.seed}, expected 0 to 99999")
+        if self.frames < 1:
+            raise SsmaError(f"synthesize: the drive takes {self.seconds} s, expected at least one frame")
+        find_condition(self.condition)
 
     @property
     def scene_seed(self) -> int:
@@ -109,7 +115,7 @@ def drive(plan: DrivePlan) -> Iterator[DriveFrame]:
     """
     rig = StereoRig.default()
     with Renderer() as renderer:
-        scene = Scene(renderer, plan.scene_seed, rig, DRIVE_CAMERA)
+        scene = Scene(renderer, plan.scene_seed, rig, DRIVE_CAMERA, find_condition(plan.condition))
         poses = drive_poses(scene, plan)
         for index, pose in enumerate(poses):
             rng = np.random.default_rng([plan.scene_seed, 20, index])

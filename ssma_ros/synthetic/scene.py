@@ -53,10 +53,11 @@ class SceneParameters:
     camera_pitch: float
 
     @classmethod
-    def from_seed(cls, seed: int) -> SceneParameters:
-        """Draws the parameters of scene ``seed``."""
+    def from_seed(cls, seed: int, season: str | None = None) -> SceneParameters:
+        """Draws the parameters of scene ``seed``; a ``season`` given takes the place of the one drawn."""
         rng = np.random.default_rng([seed, 1])
-        season = str(rng.choice(_SEASONS))
+        drawn = str(rng.choice(_SEASONS))
+        season = season or drawn
         overcast = rng.random() < 0.3
         names = np.array(["oak", "beech", "birch", "spruce", "pine", "bare"])
         weights = np.array([0.24, 0.2, 0.16, 0.22, 0.14, 0.04])
@@ -78,10 +79,10 @@ class SceneParameters:
             litter=float(rng.uniform(0.3, 1.0) if season == "autumn" else rng.uniform(0.0, 0.6)),
             grass_color=_season_shift(rng, green, season, 0.5),
             dry_color=np.array([0.62, 0.54, 0.32]) * rng.uniform(0.75, 1.1),
-            dry_share=float(rng.uniform(0.4, 0.9) if season == "dry" else rng.uniform(0.02, 0.4)),
+            dry_share=float(rng.uniform(0.4, 0.9) if season in ("dry", "winter") else rng.uniform(0.02, 0.4)),
             blade_density=float(rng.uniform(0.3, 1.0)),
             blade_height=float(rng.uniform(0.08, 0.32)),
-            species=species,
+            species=_standing(species, season),
             leaf_colors=np.stack([_season_shift(rng, _green(rng), season, 1.0) for _ in range(8)]),
             tree_density=float(rng.choice([0.008, 0.016, 0.028, 0.045, 0.06]) * rng.uniform(0.8, 1.2)),
             bush_density=float(rng.uniform(0.15, 1.0)),
@@ -117,6 +118,13 @@ def _green(rng: np.random.Generator) -> NDArray[np.float64]:
     return (dark + (light - dark) * rng.random()) * rng.uniform(0.85, 1.15, 3)
 
 
+def _standing(species: tuple[str, ...], season: str) -> tuple[str, ...]:
+    """The trees as they stand in a season: in winter the broad-leaved ones are bare."""
+    if season != "winter":
+        return species
+    return tuple(dict.fromkeys("bare" if name in ("oak", "beech", "birch") else name for name in species))
+
+
 def _season_shift(rng: np.random.Generator, green: NDArray, season: str, strength: float) -> NDArray[np.float64]:
     targets = {
         "summer": (green, 0.0),
@@ -127,6 +135,7 @@ def _season_shift(rng: np.random.Generator, green: NDArray, season: str, strengt
             ],
             rng.uniform(0.0, 1.0),
         ),
+        "winter": (np.array([0.50, 0.43, 0.30]), 0.75),
         "dry": (np.array([0.58, 0.52, 0.28]), rng.uniform(0.1, 0.6)),
     }
     target, share = targets[season]

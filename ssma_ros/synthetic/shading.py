@@ -8,14 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssma_ros.frame import Intrinsics
+from ssma_ros.synthetic.conditions import CALM, Weather
 from ssma_ros.synthetic.ground import GroundCover
-from ssma_ros.synthetic.lighting import Light, Sky, SunShadow
+from ssma_ros.synthetic.lighting import Light, Sky, SunShadow, lamp_light
 from ssma_ros.synthetic.materials import OPTICS, ForestClass, Material, srgb_to_linear
-from ssma_ros.synthetic.noise import FloatImage, gather
+from ssma_ros.synthetic.noise import FloatImage, gather, smoothstep
 from ssma_ros.synthetic.renderer import GeometryBuffer, Pose, Renderer
 from ssma_ros.synthetic.scene import X_RANGE, Ground
+from ssma_ros.synthetic.weathering import weather_surfaces
 from ssma_ros.synthetic.world import World
 
+#: Fog droplets are large: they dim near infrared nearly as much as light.
+FOG_EXTINCTION = np.array([1.0, 1.0, 1.0, 0.75], np.float32)
 #: Depth given to the forest at the world's rim, metres.
 RIM_DISTANCE = 250.0
 _SRGB_TABLE = srgb_to_linear(np.arange(256) / 255.0)
@@ -39,10 +43,11 @@ class ShadedView:
 class Shader:
     """Lights one world. Built once a scene: it holds the shadow map, the sky and the ground cover."""
 
-    def __init__(self, renderer: Renderer, world: World) -> None:
+    def __init__(self, renderer: Renderer, world: World, weather: Weather = CALM) -> None:
         parameters = world.parameters
         self._world = world
-        self._light = Light.of(parameters)
+        self._weather = weather
+        self._light = Light.of(parameters, weather)
         rng = np.random.default_rng([parameters.seed, 3])
         self._sky = Sky(self._light, rng)
         self._cover = GroundCover(world, rng)
@@ -50,8 +55,13 @@ class Shader:
         centre = np.array([X_RANGE[0] + 46.0, 0.0, 0.0])
         self._shadow = SunShadow(renderer, self._light.direction, centre, 46.0)
 
-    def shade(self, view: GeometryBuffer, pose: Pose, intrinsics: Intrinsics) -> ShadedView:
-        """Shades a geometry buffer seen from ``pose``."""
+    @property
+    def light(self) -> Light:
+        """Light of the scene."""
+        return self._light
+
+    def shade(self, view: GeometryBuffer, pose: Pose, intrinsics: Intrinsics, lamp: Pose | None = None) -> ShadedView:
+        """Shades a geometry buffer seen from ``pose``; at night the robot's lamp is at ``lamp`` (the left camera)."""
         shape = view.depth.shape
         rays = pixel_rays(intrinsics) @ pose.rotation.T.astype(np.float32)
         points = pose.position.astype(np.float32) + rays * view.depth[..., None]
@@ -67,8 +77,14 @@ class Shader:
         cover = self._cover.sample(points[terrain], footprint)
         albedo[terrain], normal[terrain], label[terrain] = cover.albedo, cover.normal, cover.label
         openness[solid] = self._openness(points[solid], terrain[solid])
+        if self._weather.snow or self._weather.wetness:
+            weather_surfaces(albedo, normal, points, label, terrain, solid, self._weather, self._world.ground)
         radiance = np.zeros((*shape, 4), np.float32)
         radiance[solid] = self._lit(albedo[solid], normal[solid], points[solid], material[solid], openness[solid])
+        if self._weather.night:
+            radiance[solid] += albedo[solid] * lamp_light(points[solid], normal[solid], lamp or pose)
+        if self._weather.wetness:
+            radiance[terrain] += self._puddles(points[terrain], rays[terrain], normal[terrain], label[terrain])
         depth = view.depth.copy()
         self._fill_sky(radiance, depth, label, rays, ~solid)
         self._haze(radiance, depth, label != ForestClass.SKY)
@@ -120,6 +136,18 @@ class Shader:
         )
         return albedo * incoming
 
+    def _puddles(
+        self, points: FloatImage, rays: FloatImage, normal: FloatImage, label: NDArray[np.uint8]
+    ) -> FloatImage:
+        """Sky mirrored by wet ground, most where water stands on the trail and at a flat angle."""
+        unit = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        grazing = 1.0 - np.clip(-np.einsum("nc,nc->n", unit, normal), 0, 1)
+        u, v = Ground.pixel(points[:, 0], points[:, 1])
+        standing = smoothstep(0.2, 0.9, gather(self._world.ground.patches, u, v)) * (label == ForestClass.TRAIL)
+        share = self._weather.wetness * (0.02 + 0.6 * grazing**5) * (0.25 + 0.75 * standing)
+        mirrored = 0.6 * self._light.horizon + 0.4 * self._light.ambient()
+        return np.asarray(share[:, None] * mirrored, np.float32)
+
     def _fill_sky(
         self,
         radiance: FloatImage,
@@ -146,8 +174,14 @@ class Shader:
     def _haze(self, radiance: FloatImage, depth: FloatImage, seen: NDArray[np.bool_]) -> None:
         """Mixes in air light; haze scatters the near infrared much less."""
         density = self._world.parameters.haze * np.array([1.0, 1.0, 1.0, 0.35], np.float32)
+        if self._weather.fog:
+            density = density + self._weather.fog * FOG_EXTINCTION
         clear = np.exp(-depth[seen][:, None] * density)
         air = 0.38 * self._light.horizon * (1 - self._light.cover) + 0.38 * self._light.cloud * self._light.cover
+        if self._weather.fog:
+            air = air + (0.85 * self._light.horizon - air) * np.float32(min(1.0, 20 * self._weather.fog))
+            thick = np.exp(-60.0 * self._weather.fog * FOG_EXTINCTION)
+            radiance[~seen] = radiance[~seen] * thick + air * (1 - thick)
         radiance[seen] = radiance[seen] * clear + air * (1 - clear)
 
 
