@@ -88,8 +88,16 @@ class StubBackend:
 
 
 if __name__ == "__main__":
+    from ssma_ros.errors import SsmaError
     from ssma_ros.ros.fusion_node import main
+    from ssma_ros.ros.parameters import FusionParameters
 
     delay = float(os.environ.get("SSMA_STUB_DELAY", "0"))
     width, height = (int(v) for v in os.environ.get("SSMA_STUB_SIZE", "96x64").split("x"))
-    sys.exit(main(load=lambda parameters: StubBackend(stub_contract(width, height), delay)))
+
+    def load(parameters: FusionParameters) -> StubBackend:
+        if parameters.model == "broken":
+            raise SsmaError("model broken: no such file")
+        return StubBackend(stub_contract(width, height), delay)
+
+    sys.exit(main(load=load))

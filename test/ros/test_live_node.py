@@ -30,6 +30,7 @@ from ros.live import (
     wait_until,
 )
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
 
 MASK = f"{NODE}/mask"
 CONFIDENCE = f"{NODE}/confidence"
@@ -82,16 +83,20 @@ class Rig:
         return str(wait_until(said, f"{name} at level {level} with '{words}', is {self.peer.statuses()}"))
 
     def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
-        kinds = {
-            bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
-            float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
-            str: (ParameterType.PARAMETER_STRING, "string_value"),
-        }
-        kind, field = kinds[type(value)]
-        parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-        request = SetParameters.Request(parameters=[parameter])
-        result = self.peer.call(f"{NODE}/set_parameters", SetParameters, request).results[0]
-        return result.successful, result.reason
+        return set_parameter(self.peer, name, value)
+
+
+def set_parameter(peer: Peer, name: str, value: Any) -> tuple[bool, str]:
+    kinds = {
+        bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
+        float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
+        str: (ParameterType.PARAMETER_STRING, "string_value"),
+    }
+    kind, field = kinds[type(value)]
+    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+    request = SetParameters.Request(parameters=[parameter])
+    result = peer.call(f"{NODE}/set_parameters", SetParameters, request).results[0]
+    return result.successful, result.reason
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +308,51 @@ def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, dom
             node.kill()
         assert words in node.text()
         assert "Traceback" not in node.text()
+
+
+def test_a_model_that_does_not_load_leaves_a_node_that_takes_another(tmp_path: Path, domain: int) -> None:
+    with live_node(tmp_path, domain, "-p", "autostart:=false", "-p", "model:=broken") as (node, peer):
+        assert not peer.change_state("configure")
+        assert peer.state() == "unconfigured"
+        node.wait_for_text("cannot configure: model broken: no such file")
+        assert set_parameter(peer, "model", "other") == (True, "")
+        assert peer.change_state("configure")
+        assert peer.change_state("activate")
+        assert peer.state() == "active"
+
+
+def test_a_node_killed_in_the_middle_of_a_frame_starts_again(tmp_path: Path, domain: int) -> None:
+    with live_node(tmp_path, domain, SSMA_STUB_DELAY="0.2") as (node, peer):
+        rig = Rig(node, peer)
+        rig.all_well()
+        rig.cameras.publish()
+        node.end(signal.SIGKILL)
+        again = NodeProcess(domain, tmp_path / "again.log")
+        try:
+            rig.node = again
+            rig.all_well()
+        finally:
+            again.kill()
+
+
+def test_disparity_drives_while_color_is_lost_where_any_may_and_time_stands_still(tmp_path: Path, domain: int) -> None:
+    arguments = ("-p", "depth_source:=disparity", "-p", "driver:=any", "-p", "use_sim_time:=true")
+    with live_node(tmp_path, domain, *arguments) as (_, peer):
+        inputs = {t: k for t, k in INPUTS.items() if t != "/depth/image_rect"} | {"/depth/disparity": DisparityImage}
+        peer.subscribe(CONFIDENCE, Image)
+        peer.wait_matched([CONFIDENCE], inputs)
+        cameras = Cameras(peer)
+
+        def level(*sensors: str) -> int:
+            stamp = cameras.publish(*sensors)
+            disparity = image_message(np.full((64, 96), 10.0, np.float32), "32FC1", stamp, "camera_optical")
+            message = DisparityImage(header=disparity.header, image=disparity, f=100.0, t=0.25, min_disparity=1.0)
+            peer.publish("/depth/disparity", message)
+            time.sleep(0.05)
+            return int(peer.received[CONFIDENCE][-1].data[0]) if peer.received[CONFIDENCE] else 0
+
+        wait_until(lambda: level("camera_info", "nir", "color") == ALL_STREAMS, "disparity taken as depth")
+        # Without colour the vegetation index cannot be made either: depth is the one stream.
+        wait_until(lambda: level("camera_info", "nir") == ONE_STREAM_LESS, "depth drives")
+        assert peer.received[CONFIDENCE][-1].header.frame_id == "camera_optical"
+        wait_until(lambda: level("camera_info", "nir", "color") == ALL_STREAMS, "colour drives again")
