@@ -1,0 +1,116 @@
+"""Loss, schedules, average and configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.training.config import StageConfig, load_config, parse_config
+from ssma_ros.training.ema import WeightAverage
+from ssma_ros.training.losses import segmentation_loss
+from ssma_ros.training.schedule import learning_rate_factor
+
+CONFIGS = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
+SMALLEST: dict[str, Any] = {"name": "x", "contract": {}, "data": {}, "stages": [{}]}
+
+
+def test_loss_by_hand() -> None:
+    logits = torch.zeros(1, 2, 1, 3)
+    logits[0, 1, 0, 0] = 2.0
+    label = torch.tensor([[[1, 0, 255]]])
+    loss = segmentation_loss(logits, (), label, ignore_id=255)
+    expected = (-torch.tensor([0.0, 2.0]).log_softmax(0)[1] + torch.log(torch.tensor(2.0))) / 2
+    torch.testing.assert_close(loss, expected)
+
+
+def test_auxiliary_losses_weigh_as_in_the_paper() -> None:
+    logits, label = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+    main = segmentation_loss(logits, (), label, ignore_id=255)
+    total = segmentation_loss(logits, (logits, logits), label, ignore_id=255)
+    torch.testing.assert_close(total, main * 2.1)
+
+
+def test_loss_without_ground_truth_is_zero_with_a_gradient() -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = segmentation_loss(logits, (), torch.full((1, 2, 2), 255), ignore_id=255)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_class_weights_scale_their_pixels() -> None:
+    logits, label = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
+    loss = segmentation_loss(logits, (), label, ignore_id=255, class_weights=torch.tensor([1.0, 3.0]))
+    torch.testing.assert_close(loss, 2.0 * torch.log(torch.tensor(2.0)))
+
+
+def test_poly_schedule() -> None:
+    stage = StageConfig(steps=100, schedule="poly", power=0.9, end_lr_ratio=0.1)
+    assert learning_rate_factor(stage, 0) == 1.0
+    assert learning_rate_factor(stage, 50) == pytest.approx(0.5**0.9)
+    assert learning_rate_factor(stage, 99) == 0.1
+
+
+def test_onecycle_rises_and_falls() -> None:
+    stage = StageConfig(steps=100, schedule="onecycle", warmup=0.2, end_lr_ratio=0.01)
+    factors = [learning_rate_factor(stage, step) for step in range(100)]
+    assert factors[0] == pytest.approx(1 / 25)
+    assert max(factors) == factors[20] == 1.0
+    assert factors[:21] == sorted(factors[:21])
+    assert factors[20:] == sorted(factors[20:], reverse=True)
+    assert factors[-1] == pytest.approx(0.01, abs=2e-3)
+
+
+def test_average_follows_weights_and_statistics() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1))
+    average = WeightAverage(network, 0.5)
+    with torch.no_grad():
+        for value in (2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0):
+            network[0].weight.fill_(value)
+            network[1].running_mean.fill_(value)
+            average.update(network)
+    assert average.network[0].weight.item() == pytest.approx(4.0, abs=0.05)  # type: ignore[index]
+    assert average.network[1].running_mean.item() == pytest.approx(4.0, abs=0.05)  # type: ignore[index]
+    again = WeightAverage(network, 0.5)
+    again.load_state_dict(average.state_dict())
+    assert again.state_dict()["updates"] == 14
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    config = load_config(path)
+    contract = config.build_contract()
+    assert contract.labels.num_classes >= 5
+    assert config.total_steps > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stage": []}, "unknown key 'stage'"),
+        ({"stages": []}, "no stages"),
+        ({"stages": [{"lr": "fast"}]}, r"stages\[0\].lr is 'fast', expected float"),
+        ({"stages": [{"width": 100}]}, r"stages\[0\] is 100x0, expected multiples of 16"),
+        ({"stages": [{"schedule": "cosine"}]}, "expected one of poly, onecycle, constant"),
+        ({"precision": "fp8"}, "expected one of fp32, bf16, fp16"),
+        ({"augmentation": {"scale": [1]}}, "augmentation.scale is"),
+        ({"data": 3}, "data. is int, expected a mapping"),
+        ({"seed": 1.5}, "seed is 1.5, expected int"),
+        ({"tensorboard": "yes"}, "tensorboard is 'yes', expected bool"),
+    ],
+)
+def test_configuration_errors_name_the_key(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SsmaError, match=message):
+        parse_config({**SMALLEST, **change}, "test.yaml")
+
+
+def test_missing_key_and_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SsmaError, match="key 'stages' is missing"):
+        parse_config({"name": "x", "contract": {}, "data": {}}, "test.yaml")
+    with pytest.raises(SsmaError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
