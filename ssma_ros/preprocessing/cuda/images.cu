@@ -1,0 +1,118 @@
+// Colour, near infrared and depth on the network's grid, encoded and packed. Images are HxWxC bytes in OpenCV's order.
+#include "common.cuh"
+
+static __device__ __forceinline__ unsigned char rounded(float v) {
+    return (unsigned char)(v < 255.0f ? (v > 0.0f ? rintf(v) : 0.0f) : 255.0f);
+}
+
+// Bilinear, as cv2.resize: pixel centres at +0.5, border repeated. 8-bit, any number of channels.
+extern "C" __global__ void resize_linear_8(
+    const unsigned char *__restrict__ in, unsigned char *__restrict__ out, int in_width, int in_height, int width,
+    int height, int channels) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const float u = (x + 0.5f) * (float(in_width) / width) - 0.5f, v = (y + 0.5f) * (float(in_height) / height) - 0.5f;
+    const int x0 = int(floorf(u)), y0 = int(floorf(v));
+    const float a = u - x0, b = v - y0;
+    const unsigned char *upper_row = in + clamped(y0, in_height) * in_width * channels;
+    const unsigned char *lower_row = in + clamped(y0 + 1, in_height) * in_width * channels;
+    const int left = clamped(x0, in_width) * channels, right = clamped(x0 + 1, in_width) * channels;
+    for (int c = 0; c < channels; ++c) {
+        const float top = upper_row[left + c] + a * (float(upper_row[right + c]) - upper_row[left + c]);
+        const float bottom = lower_row[left + c] + a * (float(lower_row[right + c]) - lower_row[left + c]);
+        out[(y * width + x) * channels + c] = rounded(top + b * (bottom - top));
+    }
+}
+
+// The same for one channel of 16 bits.
+extern "C" __global__ void resize_linear_16(
+    const unsigned short *__restrict__ in, unsigned short *__restrict__ out, int in_width, int in_height, int width,
+    int height) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const float u = (x + 0.5f) * (float(in_width) / width) - 0.5f, v = (y + 0.5f) * (float(in_height) / height) - 0.5f;
+    const int x0 = int(floorf(u)), y0 = int(floorf(v));
+    const float a = u - x0, b = v - y0;
+    const unsigned short *upper_row = in + clamped(y0, in_height) * in_width;
+    const unsigned short *lower_row = in + clamped(y0 + 1, in_height) * in_width;
+    const int left = clamped(x0, in_width), right = clamped(x0 + 1, in_width);
+    const float top = upper_row[left] + a * (float(upper_row[right]) - upper_row[left]);
+    const float bottom = lower_row[left] + a * (float(lower_row[right]) - lower_row[left]);
+    out[y * width + x] = (unsigned short)rintf(top + b * (bottom - top));
+}
+
+// Nearest pixel centre, as cv2's INTER_NEAREST_EXACT: no depth is invented between two surfaces. The scale is the
+// sensor's unit in metres (0.001 for 16-bit millimetres).
+extern "C" __global__ void resize_depth_16(
+    const unsigned short *__restrict__ in, float *__restrict__ out, int in_width, int in_height, int width, int height,
+    float metres) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int u = (int)(((2LL * x + 1) * in_width) / (2LL * width));
+    const int v = (int)(((2LL * y + 1) * in_height) / (2LL * height));
+    out[y * width + x] = in[clamped(v, in_height) * in_width + clamped(u, in_width)] * metres;
+}
+
+extern "C" __global__ void resize_depth_32(
+    const float *__restrict__ in, float *__restrict__ out, int in_width, int in_height, int width, int height) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int u = (int)(((2LL * x + 1) * in_width) / (2LL * width));
+    const int v = (int)(((2LL * y + 1) * in_height) / (2LL * height));
+    out[y * width + x] = in[clamped(v, in_height) * in_width + clamped(u, in_width)];
+}
+
+// Depth between fixed metric bounds through a colour table of 256 BGR entries; no reading is black.
+extern "C" __global__ void jet(
+    const float *__restrict__ depth, const unsigned char *__restrict__ table, unsigned char *__restrict__ out,
+    int width, int height, float near_m, float levels_per_metre) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int i = y * width + x;
+    const float v = depth[i];
+    const bool reading = v > 0.0f && v < SSMA_INFINITY;
+    const int entry = 3 * rounded(reading ? (v - near_m) * levels_per_metre : 0.0f);
+    for (int c = 0; c < 3; ++c) out[3 * i + c] = reading ? table[entry + c] : 0;
+}
+
+// Quotient clipped to [-1, 1]; the numerator's sign where the denominator is not positive. Then (x + 1)*127.5.
+static __device__ __forceinline__ unsigned char index_level(float numerator, float denominator) {
+    const float sign = numerator > 0.0f ? 1.0f : (numerator < 0.0f ? -1.0f : 0.0f);
+    const float value = denominator > 0.0f ? numerator / denominator : sign;
+    return rounded((upper(-1.0f, lower(1.0f, value)) + 1.0f) * 127.5f);
+}
+
+// NDVI (0), EVI (1), EVI2 (2) in all three channels, or NRG (3) as G, R, N. `nir` has nir_bytes (1 or 2) a pixel.
+extern "C" __global__ void vegetation(
+    const unsigned char *__restrict__ color, const void *__restrict__ nir, int nir_bytes, float nir_full_scale,
+    unsigned char *__restrict__ out, int width, int height, int kind) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int i = y * width + x;
+    const float raw = nir_bytes == 1 ? float(((const unsigned char *)nir)[i]) : float(((const unsigned short *)nir)[i]);
+    const float n = upper(0.0f, lower(1.0f, raw / nir_full_scale));
+    const float b = color[3 * i] / 255.0f, r = color[3 * i + 2] / 255.0f;
+    if (kind == 3) {
+        out[3 * i] = color[3 * i + 1];
+        out[3 * i + 1] = color[3 * i + 2];
+        out[3 * i + 2] = rounded(n * 255.0f);
+        return;
+    }
+    unsigned char v = index_level(n - r, n + r);
+    if (kind == 1) v = index_level(2.5f * (n - r), n + 6.0f * r - 7.5f * b + 1.0f);
+    if (kind == 2) v = index_level(2.5f * (n - r), n + 2.4f * r + 1.0f);
+    for (int c = 0; c < 3; ++c) out[3 * i + c] = v;
+}
+
+// HxWx3 bytes into a network input: bytes, rows of pixels as they are or three planes, red and blue swapped or not.
+extern "C" __global__ void pack_8(
+    const unsigned char *__restrict__ in, unsigned char *__restrict__ out, int width, int height, int planar,
+    int swap) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int i = y * width + x, plane = width * height;
+    for (int c = 0; c < 3; ++c) out[planar ? c * plane + i : 3 * i + c] = in[3 * i + (swap ? 2 - c : c)];
+}
+
+// The same as float32 planes, (v - mean)*scale for each channel of the packed order.
+extern "C" __global__ void pack_32(
+    const unsigned char *__restrict__ in, float *__restrict__ out, int width, int height, int swap, float mean0,
+    float mean1, float mean2, float scale0, float scale1, float scale2) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int i = y * width + x, plane = width * height;
+    const float mean[3] = {mean0, mean1, mean2}, scale[3] = {scale0, scale1, scale2};
+    for (int c = 0; c < 3; ++c) out[c * plane + i] = (in[3 * i + (swap ? 2 - c : c)] - mean[c]) * scale[c];
+}

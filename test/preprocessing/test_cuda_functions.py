@@ -1,0 +1,189 @@
+"""The CUDA kernels and their order, run on the host against the CPU implementation. No GPU is needed, none is used."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ssma_ros.frame import Intrinsics
+from ssma_ros.preprocessing import colormap, vegetation
+from ssma_ros.preprocessing.cuda.functions import INDICES, CudaPreprocessing
+from ssma_ros.preprocessing.depth_completion import fill_fast, fill_multiscale
+from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions, encode_hha
+from ssma_ros.preprocessing.measure import made_depth
+
+from . import cuda_host
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    found = cuda_host.build(tmp_path_factory.mktemp("cuda_host"))
+    if found is None:
+        pytest.skip("no C++ compiler to build the kernels for the host with")
+    return found
+
+
+@pytest.fixture
+def device(libraries):
+    return cuda_host.HostDevice(libraries)
+
+
+def run_fill(device, kind: str, depth: np.ndarray, **arguments) -> np.ndarray:
+    height, width = depth.shape
+    functions = CudaPreprocessing(device, width, height)
+    source, out = device.put(depth), device.allocate(depth.nbytes)
+    allocated = device.allocations
+    getattr(functions, f"fill_{kind}")(source, out, **arguments)
+    assert device.allocations == allocated, "a frame must not allocate: it may run inside a graph capture"
+    np.testing.assert_array_equal(device.get(source, depth.shape, np.float32), depth)
+    return device.get(out, depth.shape, np.float32)
+
+
+@pytest.mark.parametrize("golden", ["kitti_velo_crop", "nyu_raw_crop", "rgbd_mm_crop", "stereo_holes_160x120"])
+def test_fill_goldens(shared_data, device, golden):
+    stored = np.load(shared_data / "golden" / f"ipbasic_{golden}.npz")
+    for case, kind, arguments in (
+        ("fast_bilateral", "fast", {}),
+        ("fast_gaussian", "fast", {"blur": "gaussian"}),
+        ("fast_gaussian_extrap", "fast", {"blur": "gaussian", "extrapolate": True}),
+        ("fast_bilateral_md20", "fast", {"max_depth": 20.0}),
+        ("multi_bilateral", "multiscale", {}),
+        ("multi_bilateral_extrap", "multiscale", {"extrapolate": True}),
+        ("multi_gaussian", "multiscale", {"blur": "gaussian"}),
+    ):
+        assert np.abs(run_fill(device, kind, stored["input"], **arguments) - stored[case]).max() <= 1e-4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (33, 50), (64, 96)])
+@pytest.mark.parametrize("extrapolate", [False, True])
+@pytest.mark.parametrize("blur", ["bilateral", "gaussian"])
+def test_fill_equals_the_cpu(device, size, extrapolate, blur):
+    depth, _ = made_depth("stereo", *size[::-1])
+    depth.flat[:: 7] = [(np.nan, np.inf, -np.inf, -2.0, 150.0)[i % 5] for i in range(len(depth.flat[::7]))]
+    for kind, cpu in (("fast", fill_fast), ("multiscale", fill_multiscale)):
+        clean = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+        result = run_fill(device, kind, clean, extrapolate=extrapolate, blur=blur)
+        assert np.abs(result - cpu(depth, extrapolate=extrapolate, blur=blur)).max() <= 1e-4
+
+
+def run_hha(device, depth, k, missing=None, **arguments) -> tuple[np.ndarray, np.ndarray]:
+    functions = CudaPreprocessing(device, k.width, k.height)
+    source, out = device.put(depth), device.allocate(depth.size * 3)
+    mask = 0 if missing is None else device.put(missing.astype(np.uint8))
+    allocated = device.allocations
+    functions.encode_hha(source, k, out, missing=mask, **arguments)
+    assert device.allocations == allocated
+    return device.get(out, (*depth.shape, 3), np.uint8), device.get(functions.gravity, (6,), np.float32)
+
+
+@pytest.mark.parametrize("name", ["hha_nyu_crop_DD", "hha_nyu_crop_DRD"])
+def test_hha_goldens(shared_data, device, name):
+    golden = np.load(shared_data / "golden" / f"{name}.npz")
+    depth, c = (golden["depth_tenth_mm"] / 1e4).astype(np.float32), golden["C"]
+    k = Intrinsics(c[0, 0], c[1, 1], c[0, 2] - 1, c[1, 2] - 1, depth.shape[1], depth.shape[0])
+    image, gravity = run_hha(device, depth, k, golden["raw_tenth_mm"] == 0)
+    difference = np.abs(image.astype(int) - golden["hha_bgr"])
+    assert difference[~golden["few_valid_mask"]].max() <= 1
+    assert (difference == 0).mean() >= 0.995
+    np.testing.assert_allclose(gravity[:3], golden["gravity"], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dense", "stereo"])
+def test_hha_equals_the_cpu(device, kind):
+    depth, k = made_depth(kind, 120, 80)
+    missing = depth == 0
+    depth = fill_multiscale(depth, extrapolate=True)
+    image, _ = run_hha(device, depth, k, missing)
+    expected = encode_hha(depth, k, missing=missing)
+    count = cv2.boxFilter((~missing).astype(np.float32), -1, (7, 7), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    compared = (count < 0.5) | (count > 7.5)
+    assert np.abs(image.astype(int) - expected)[compared].max() <= 1
+    assert (image == expected)[compared].mean() >= 0.995
+
+
+def test_hha_robot_modes_equal_the_cpu(device):
+    depth, k = made_depth("stereo", 120, 80)
+    down = np.array([0.05, 0.98, 0.19])
+    down /= np.linalg.norm(down)
+    image, gravity = run_hha(
+        device, depth, k, gravity=tuple(down), camera_height=1.4, height_range=5.1, mask_missing=True
+    )
+    options = HHAOptions(camera_height=1.4, height_range=5.1, mask_missing=True)
+    expected = HHAEncoder(options).encode(depth, k, gravity=down)
+    np.testing.assert_allclose(gravity[:3], down, atol=1e-6)
+    assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+def test_jet_equals_the_cpu(device):
+    depth, _ = made_depth("stereo", 50, 33)
+    depth[0, :3] = 60.0, 0.2, np.inf
+    functions = CudaPreprocessing(device, 50, 33)
+    out = device.allocate(depth.size * 3)
+    functions.jet_depth(device.put(depth), out, 0.5, 40.0)
+    image = device.get(out, (33, 50, 3), np.uint8).astype(int)
+    assert np.abs(image - colormap.jet_depth(depth, 0.5, 40.0)).max() <= 4  # one table entry at a rounding tie
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_vegetation_equals_the_cpu(device, index, dtype):
+    rng = np.random.default_rng(0)
+    color = rng.integers(0, 256, (30, 41, 3), np.uint8)
+    scale = 255 if dtype == np.uint8 else 4095
+    nir = rng.integers(0, scale + 1, (30, 41)).astype(dtype)
+    functions = CudaPreprocessing(device, 41, 30)
+    out = device.allocate(color.size)
+    functions.vegetation(
+        device.put(color), device.put(nir), out, index, nir_bytes=nir.itemsize, nir_full_scale=float(scale)
+    )
+    image = device.get(out, color.shape, np.uint8).astype(int)
+    b, g, r = (vegetation.reflectance(color[..., i]) for i in range(3))
+    n = vegetation.reflectance(nir, scale)
+    if index == "nrg":
+        expected = np.rint(vegetation.nrg(n, r, g) * 255)
+    else:
+        value = {"ndvi": lambda: vegetation.ndvi(n, r), "evi": lambda: vegetation.evi(n, r, b),
+                 "evi2": lambda: vegetation.evi2(n, r)}[index]()
+        expected = vegetation.to_uint8(value)[..., None]
+    assert np.abs(image - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 48), (51, 37), (200, 150)])
+def test_resizing_equals_opencv(device, size):
+    rng = np.random.default_rng(1)
+    color = rng.integers(0, 256, (75, 100, 3), np.uint8)
+    wide = rng.integers(0, 65536, (75, 100)).astype(np.uint16)
+    depth = rng.uniform(0, 50, (75, 100)).astype(np.float32)
+    functions = CudaPreprocessing(device, *size)
+    out = device.allocate(size[0] * size[1] * 4)
+    for image in (color, np.ascontiguousarray(color[..., 0])):
+        channels = image.shape[2] if image.ndim == 3 else 1
+        functions.resize_image(device.put(image), 100, 75, out, channels=channels)
+        expected = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        assert np.abs(device.get(out, expected.shape, np.uint8).astype(int) - expected).max() <= 1
+    functions.resize_image(device.put(wide), 100, 75, out, channels=1, bytes_each=2)
+    expected = cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
+    assert np.abs(device.get(out, expected.shape, np.uint16).astype(int) - expected).max() <= 1
+    functions.resize_depth(device.put(depth), 100, 75, out, millimetres=False)
+    expected = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    np.testing.assert_array_equal(device.get(out, expected.shape, np.float32), expected)
+    functions.resize_depth(device.put(wide), 100, 75, out, millimetres=True)
+    expected = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST_EXACT) * np.float32(0.001)
+    np.testing.assert_allclose(device.get(out, expected.shape, np.float32), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="got 3 channels of 2 bytes"):
+        functions.resize_image(0, 1, 1, 0, channels=3, bytes_each=2)
+
+
+def test_packing(device):
+    image = np.random.default_rng(2).integers(0, 256, (9, 40, 3), np.uint8)
+    functions = CudaPreprocessing(device, 40, 9)
+    source, out = device.put(image), device.allocate(image.size * 4)
+    functions.pack(source, out)
+    np.testing.assert_array_equal(device.get(out, image.shape, np.uint8), image)
+    functions.pack(source, out, planar=True, swap=True)
+    np.testing.assert_array_equal(device.get(out, (3, 9, 40), np.uint8), image[..., ::-1].transpose(2, 0, 1))
+    mean, scale = (1.0, 2.0, 3.0), (0.5, 0.25, 2.0)
+    functions.pack_normalized(source, out, mean, scale)
+    expected = (image.transpose(2, 0, 1) - np.array(mean)[:, None, None]) * np.array(scale)[:, None, None]
+    np.testing.assert_allclose(device.get(out, (3, 9, 40), np.float32), expected)
