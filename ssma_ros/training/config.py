@@ -103,6 +103,8 @@ class StageConfig:
         warmup: share of the steps in which ``onecycle`` rises.
         beta1, beta2, epsilon, weight_decay: of Adam (decoupled weight decay).
         augment: False = only the mirror.
+        class_weight_power: exponent on the run's class weights: 1 = as they are, 0 = none. Weights help rare classes
+            to be found at all; less of them at the end gives up fewer pixels of the others.
     """
 
     name: str = "fusion"
@@ -121,6 +123,7 @@ class StageConfig:
     epsilon: float = 1e-10
     weight_decay: float = 0.0
     augment: bool = True
+    class_weight_power: float = 1.0
 
 
 @dataclass(frozen=True)

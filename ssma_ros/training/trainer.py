@@ -173,7 +173,8 @@ class Trainer:
             logits, auxiliary = _logits_and_auxiliary(network(*batch.images, present=batch.present))
             loss = segmentation_loss(
                 logits, auxiliary, batch.label, ignore_id=self._contract.labels.ignore_id,
-                auxiliary_weights=self._config.auxiliary_weights, class_weights=self._class_weights,
+                auxiliary_weights=self._config.auxiliary_weights,
+                class_weights=None if self._class_weights is None else self._class_weights**stage.class_weight_power,
             )
         optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
