@@ -25,6 +25,7 @@ class ParameterSet:
     Args:
         node: on which they are declared.
         configured: whether the node is configured now, when only live parameters may change.
+        check: called before a change with what the parameters would be; raises SsmaError to refuse it.
         changed: called after a change with the new parameters.
 
     Raises:
@@ -32,9 +33,14 @@ class ParameterSet:
     """
 
     def __init__(
-        self, node: Node, configured: Callable[[], bool], changed: Callable[[FusionParameters], None]
+        self,
+        node: Node,
+        configured: Callable[[], bool],
+        check: Callable[[FusionParameters], None],
+        changed: Callable[[FusionParameters], None],
     ) -> None:
         self._configured = configured
+        self._check_values = check
         self._changed = changed
         values: dict[str, Any] = {}
         for name, default in defaults().items():
@@ -54,7 +60,7 @@ class ParameterSet:
                 reason = f"parameter {name} is read at configure, expected the node to be cleaned up first"
                 return SetParametersResult(successful=False, reason=reason)
         try:
-            self.current.replaced(own)
+            self._check_values(self.current.replaced(own))
         except SsmaError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 OK, WARN, ERROR = 0, 1, 2
 
+#: How long a lost frame is reported as an error, nanoseconds.
+FAILURE_SHOWN_NS = 5_000_000_000
+
 _S = 1e-9  # of a nanosecond
 
 
@@ -100,8 +103,8 @@ def synchronization_status(counters: SyncCounters, progress: Progress, degraded_
     return Status("synchronization", OK, f"{counters.matched} frames matched", values)
 
 
-def inference_status(progress: Progress, identity: Mapping[str, str], rate_hz: float, new_failures: int) -> Status:
-    """Status of network and output: rate, latencies, engine identity."""
+def inference_status(progress: Progress, identity: Mapping[str, str], rate_hz: float, now_ns: int) -> Status:
+    """Status of network and output: rate, latencies, engine identity; a lost frame is an ERROR for some seconds."""
     values = dict(identity)
     values["published"] = str(progress.published)
     values["degraded"] = str(progress.degraded)
@@ -109,6 +112,8 @@ def inference_status(progress: Progress, identity: Mapping[str, str], rate_hz: f
     values["failures"] = str(progress.failures.total())
     for stage, (median, high) in sorted(progress.stages.percentiles(50, 95).items()):
         values[f"{stage} p50/p95 (ms)"] = f"{median:.1f} / {high:.1f}"
-    if new_failures:
-        return Status("inference", ERROR, f"{new_failures} frames lost, last: {progress.last_failure}", values)
+    lost = progress.last_failure_ns
+    if lost is not None and now_ns - lost < FAILURE_SHOWN_NS:
+        words = f"{progress.failures.total()} frames lost so far, last: {progress.last_failure}"
+        return Status("inference", ERROR, words, values)
     return Status("inference", OK, f"{rate_hz:.1f} Hz out", values)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
 from ssma_ros.ros.declaration import ParameterSet
-from ssma_ros.ros.executor import make_executor
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
 
@@ -62,7 +61,9 @@ class FusionNode(LifecycleNode):
         self._load = load
         self._session: FusionSession | None = None
         self._life_state = "unconfigured"
-        self._parameter_set = ParameterSet(self, lambda: self._session is not None, self._parameters_changed)
+        self._parameter_set = ParameterSet(
+            self, lambda: self._session is not None, self._check_parameters, self._parameters_changed
+        )
         self._reporter = DiagnosticsReporter(self)
         # Steady, so that reports go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -134,12 +135,13 @@ class FusionNode(LifecycleNode):
         if session is not None:
             session.close()
 
+    def _check_parameters(self, parameters: FusionParameters) -> None:
+        if self._session is not None:
+            self._session.check_parameters(parameters)
+
     def _parameters_changed(self, parameters: FusionParameters) -> None:
         if self._session is not None:
-            try:
-                self._session.set_parameters(parameters)
-            except SsmaError as error:
-                self.get_logger().error(str(error))
+            self._session.set_parameters(parameters)
 
     def _report(self) -> None:
         self._reporter.check(self._session, self._life_state, self.parameters.diagnostics_period)
@@ -149,11 +151,16 @@ def main(
     arguments: Sequence[str] | None = None, load: Callable[[FusionParameters], Backend] = load_from_parameters
 ) -> int:
     """Run the node until SIGINT or SIGTERM; the exit status is 1 if it cannot start."""
-    rclpy.init(args=None if arguments is None else list(arguments))
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+    except RuntimeError as error:  # every one of rclpy's errors about arguments is one
+        print(f"fusion_node: the ROS arguments cannot be read ({error})", file=sys.stderr)
+        return 1
     node: FusionNode | None = None
     try:
         node = FusionNode(load)
-        executor = make_executor(node)
+        executor = SingleThreadedExecutor()  # one thread is enough: callbacks only pass messages on
+        executor.add_node(node)
         if node.parameters.autostart and not node.start():
             return 1
         executor.spin()

@@ -51,7 +51,7 @@ class Progress:
         degraded: of these, frames that went without a sensor.
         refused: driving images refused.
         unwanted: frames not segmented because nobody subscribes to any output.
-        failures: frames lost to an exception, and the last one in words.
+        failures: frames lost to an exception, by its kind; the last one in words and when it was.
         outputs: rate of published frames.
         stages: milliseconds by stage, ``latency`` from the arrival of the driving image to the last publish.
         sensors: by sensor and ``camera_info``.
@@ -63,6 +63,7 @@ class Progress:
     unwanted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     last_failure: str = ""
+    last_failure_ns: int | None = None
     outputs: RateMeter = field(default_factory=RateMeter)
     stages: StageTimes = field(default_factory=StageTimes)
     sensors: dict[str, SensorRecord] = field(default_factory=dict)
@@ -118,12 +119,12 @@ class FrameProcessor:
 
     def handle(self, matched: Matched[Any]) -> None:
         """Take one frame all the way."""
+        if matched.new_beginning:
+            self._pipeline.reset()
         wanted = self._publishers.wanted()
         if not wanted:
             self.progress.unwanted += 1
             return
-        if matched.new_beginning:
-            self._pipeline.reset()
         start = time.monotonic_ns()
         frame = self._assemble(matched)
         if frame is None:
@@ -157,6 +158,7 @@ class FrameProcessor:
         """Count a frame that an exception took."""
         self.progress.failures[type(error).__name__] += 1
         self.progress.last_failure = f"{type(error).__name__}: {error}"
+        self.progress.last_failure_ns = time.monotonic_ns()
 
     def _assemble(self, matched: Matched[Any]) -> Frame | None:
         parameters = self._parameters()

@@ -44,6 +44,9 @@ class OutputPublishers:
         node: that owns the publishers.
         catalog: of the outputs.
         report: receives a sentence when a subscriber asks for a QoS that is not offered, as (topic, sentence).
+
+    Attributes:
+        not_installed: outputs whose message type is not installed, in words.
     """
 
     def __init__(self, node: Node, catalog: OutputCatalog, report: Callable[[str, str], None]) -> None:
@@ -51,27 +54,27 @@ class OutputPublishers:
         self._report = report
         self._publishers: dict[str, _ReusingPublisher] = {}
         self._label_info: Publisher | None = None
-        self.not_installed: tuple[str, ...] = ()
+        self.not_installed: list[str] = []
         self.set_catalog(catalog)
         label_info = message_class(LABEL_INFO)
         if label_info is not None:
             self._label_info = self._create("label_info", label_info, LATCHED_QOS)
         else:
-            self.not_installed += (f"~/label_info ({LABEL_INFO})",)
+            self.not_installed.append(f"~/label_info ({LABEL_INFO})")
 
     def set_catalog(self, catalog: OutputCatalog) -> None:
         """Use another catalogue of the same network; publishers that stay are kept."""
         self._catalog = catalog
-        missing = []
         for output in catalog.outputs:
             if output.topic in self._publishers:
                 continue
             kind = message_class(output.type)
             if kind is None:
-                missing.append(f"~/{output.topic} ({output.type})")
+                words = f"~/{output.topic} ({output.type})"
+                if words not in self.not_installed:
+                    self.not_installed.append(words)
                 continue
             self._publishers[output.topic] = _ReusingPublisher(self._create(output.topic, kind, OUTPUT_QOS), kind)
-        self.not_installed += tuple(missing)
 
     def wanted(self) -> tuple[Output, ...]:
         """Outputs that somebody subscribes to now."""

@@ -38,7 +38,6 @@ class DiagnosticsReporter:
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._levels: tuple[int, ...] = ()
         self._last_ns = 0
-        self._failures_seen = 0
 
     def check(self, session: FusionSession | None, state: str, period_s: float) -> None:
         """Publish if the period is over or a level has changed since the last message.
@@ -55,8 +54,6 @@ class DiagnosticsReporter:
         if not due and levels == self._levels:
             return
         self._levels, self._last_ns = levels, now
-        if session is not None:
-            self._failures_seen = session.processor.progress.failures.total()
         message = DiagnosticArray(status=[self._message(status, session) for status in statuses])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
@@ -81,17 +78,15 @@ class DiagnosticsReporter:
             if record.reason:
                 degraded[sensor] = record.reason
         statuses.append(synchronization_status(counters, progress, degraded))
-        failures = progress.failures.total()
-        self._failures_seen = min(self._failures_seen, failures)
         rate = progress.outputs.rate_hz(now_ns)
         identity = session.pipeline.backend.identity
-        statuses.append(inference_status(progress, identity, rate, failures - self._failures_seen))
+        statuses.append(inference_status(progress, identity, rate, now_ns))
         return statuses
 
     def _message(self, status: Status, session: FusionSession | None) -> DiagnosticStatus:
         return DiagnosticStatus(
             level=bytes([status.level]),
-            name=f"{self._node.get_name()}: {status.name}",
+            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: {status.name}",
             message=status.message,
             hardware_id="" if session is None else session.parameters.model,
             values=[KeyValue(key=key, value=value) for key, value in status.values.items()],

@@ -84,14 +84,17 @@ class FusionSession:
         self.worker.set_active(False)
         self.processor.set_open(False)
 
-    def set_parameters(self, parameters: FusionParameters) -> None:
-        """Adopt changed live parameters from the next frame on.
+    def check_parameters(self, parameters: FusionParameters) -> None:
+        """Whether the network can be run so.
 
         Raises:
             SsmaError: a parameter names something the network does not have.
         """
+        _check_class_names(self.pipeline.contract, parameters)
+
+    def set_parameters(self, parameters: FusionParameters) -> None:
+        """Adopt changed live parameters, checked before, from the next frame on."""
         contract = self.pipeline.contract
-        _check_class_names(contract, parameters)
         before, self.parameters = self.parameters, parameters
         self.pipeline.options = pipeline_options(parameters)
         self.worker.set_options(sync_options(contract, parameters, needed_sensors(contract, parameters)))

@@ -59,13 +59,15 @@ def test_inference_tells_latencies_identity_and_lost_frames() -> None:
     progress = Progress(published=5)
     progress.stages.add({"inference": 10.0})
     progress.stages.add({"inference": 20.0})
-    status = inference_status(progress, {"backend": "openvino"}, 12.0, 0)
+    status = inference_status(progress, {"backend": "openvino"}, 12.0, 9 * S)
     assert (status.level, status.message) == (OK, "12.0 Hz out")
     assert status.values["inference p50/p95 (ms)"] == "15.0 / 19.5"
     assert status.values["backend"] == "openvino"
-    progress.last_failure = "RuntimeError: device lost"
-    lost = inference_status(progress, {}, 0.0, 2)
-    assert (lost.level, lost.message) == (ERROR, "2 frames lost, last: RuntimeError: device lost")
+    progress.failures["RuntimeError"] = 2
+    progress.last_failure, progress.last_failure_ns = "RuntimeError: device lost", 9 * S
+    lost = inference_status(progress, {}, 0.0, 10 * S)
+    assert (lost.level, lost.message) == (ERROR, "2 frames lost so far, last: RuntimeError: device lost")
+    assert inference_status(progress, {}, 0.0, 60 * S).level == OK
 
 
 def test_rate_is_messages_a_second_and_sinks_when_they_stay_away() -> None:

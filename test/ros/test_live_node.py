@@ -91,6 +91,7 @@ def set_parameter(peer: Peer, name: str, value: Any) -> tuple[bool, str]:
         bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
         float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
         str: (ParameterType.PARAMETER_STRING, "string_value"),
+        list: (ParameterType.PARAMETER_STRING_ARRAY, "string_array_value"),
     }
     kind, field = kinds[type(value)]
     parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
@@ -238,6 +239,9 @@ def test_live_parameters_take_effect_and_others_are_refused_with_the_reason(rig:
     good, reason = rig.set_parameter("sync_slop", 99.0)
     assert not good
     assert "sync_slop" in reason
+    good, reason = rig.set_parameter("points_semantic_fields", ["lava"])
+    assert not good
+    assert "names lava, expected classes of the network: trail" in reason
 
 
 def test_points_are_computed_only_while_somebody_subscribes(rig: Rig) -> None:
@@ -299,6 +303,7 @@ def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, dom
             ("sync_slop:=99.0", "sync_slop"),
             ("backend:=magic", "parameter backend is 'magic', expected one of auto"),
             ("class_confidence_topics:=['lava']", "names lava, expected classes of the network: trail"),
+            ("sync_slop", "the ROS arguments cannot be read"),
         ]
     ):
         node = NodeProcess(domain, tmp_path / f"{number}.log", "-p", argument)

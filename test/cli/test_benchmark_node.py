@@ -1,0 +1,85 @@
+"""``ssma benchmark node``: the search for the peak, and one short real run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ssma_ros.cli.benchmark_node import cpu_seconds, find_peak, parse_size, table, write_json
+from ssma_ros.cli.main import main
+from ssma_ros.errors import SsmaError
+
+
+def report(rate_hz: float, missed: int, sent: int = 100):
+    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+    from ssma_ros.ros.load_generator import RunReport
+
+    return RunReport(
+        rate_hz=rate_hz, duration_s=sent / rate_hz, sent=sent, received=sent - missed, missed=missed,
+        output_rate_hz=rate_hz, first_latency_ms=1.0, last_latency_ms=1.0, latency_p50_ms=1.0, latency_p95_ms=1.0,
+        latency_max_ms=1.0, jitter_ms=0.1, cpu_percent=10.0, stages_ms={"assembly": "0.1 / 0.2"},
+    )
+
+
+def test_the_peak_is_the_highest_rate_below_five_percent_loss() -> None:
+    peak = find_peak(lambda rate: report(rate, missed=0 if rate <= 47.0 else 30))
+    assert 47.0 / 1.06 < peak.rate_hz <= 47.0
+
+
+def test_a_run_at_no_rate_the_machine_can_keep_proves_nothing() -> None:
+    def measure(rate: float):
+        kept = report(min(rate, 20.0), missed=0)
+        return report(rate, missed=0, sent=kept.sent) if rate <= 20.0 else type(kept)(
+            **{**kept.to_document(), "rate_hz": rate, "duration_s": kept.sent / 20.0}
+        )
+
+    assert find_peak(measure).rate_hz <= 21.1
+
+
+def test_table_has_a_line_for_each_run() -> None:
+    lines = table([report(10.0, 0), report(30.0, 3)]).splitlines()
+    assert len(lines) == 4
+    assert lines[2].split()[:4] == ["30.0", "30.0", "100", "3"]
+    assert lines[3].endswith("assembly 0.1 / 0.2")
+
+
+def test_sizes_are_checked() -> None:
+    assert parse_size("768x384") == (768, 384)
+    for text in ("768", "0x5", "axb", "-1x5"):
+        with pytest.raises(SsmaError, match="expected WIDTHxHEIGHT"):
+            parse_size(text)
+
+
+def test_cpu_time_of_this_process_rises() -> None:
+    before = cpu_seconds(os.getpid())
+    while cpu_seconds(os.getpid()) == before:
+        sum(range(10_000))
+    assert cpu_seconds(os.getpid()) > before
+
+
+def test_results_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SsmaError, match="cannot be written"):
+        write_json(tmp_path / "no" / "such" / "file.json", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_short_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+    for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE",
+                 "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.setenv(name, "")  # given back afterwards
+        monkeypatch.delenv(name)
+    output = tmp_path / "results.json"
+    status = main([
+        "benchmark", "node", "--size", "96x64", "--rates", "10", "--duration", "1", "--no-peak", "--domain",
+        str(1 + os.getpid() % 100), "-o", str(output),
+    ])
+    assert status == 0
+    run = json.loads(output.read_text())["runs"][0]
+    assert run["received"] > 0
+    assert run["sent"] == run["received"] + run["missed"]
+    assert "besides_inference" in run["stages_ms"]
+    assert "Hz in" in capsys.readouterr().out
