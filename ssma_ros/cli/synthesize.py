@@ -60,7 +60,7 @@ def _write_contact_sheet(args: argparse.Namespace) -> int:
 
     names = parse_conditions(args.conditions)
     write_contact_sheet(args.contact_sheet, args.seed, names)
-    print(f"{len(names)} conditions in {args.contact_sheet}")
+    print(f"{len(names)} condition{'s' if len(names) > 1 else ''} in {args.contact_sheet}")
     return 0
 
 

@@ -27,8 +27,10 @@ def write_contact_sheet(path: Path, seed: int, conditions: tuple[str, ...]) -> N
     Raises:
         SsmaError: a condition is unknown, OpenGL is missing, or the file cannot be written.
     """
+    if not path.parent.is_dir():
+        raise SsmaError(f"synthesize: cannot write {path}: there is no folder {path.parent}")
     rig = StereoRig.default()
-    palette = np.array(load_label_set(LABEL_SET).palette, np.uint8)[:, ::-1]
+    palette = np.array(load_label_set(LABEL_SET).palette(), np.uint8)[:, ::-1]
     rows = []
     with Renderer() as renderer:
         for name in conditions:
