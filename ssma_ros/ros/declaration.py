@@ -8,7 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.parameters import FusionParameters, constraints, defaults
+from ssma_ros.ros.parameters import FusionParameters, constraints, defaults, unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,9 @@ class ParameterSet:
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
                 raise SsmaError(f"parameter {name}: {str(error).removesuffix(f': {name}')}") from None
         self.current = FusionParameters.from_values(values)
+        # rclpy ignores overrides of undeclared names in silence and has no public way to list them.
+        for sentence in unknown_names(getattr(node, "_parameter_overrides", {})):
+            node.get_logger().warning(sentence)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._adopt)
 

@@ -6,6 +6,7 @@ Started as ``ros2 run ssma_ros fusion_node``, ``python -m ssma_ros.ros.fusion_no
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -174,9 +175,12 @@ def main(
             raise
         # The signal invalidated the context in the middle of a transition; there is nothing left to do.
     finally:
+        # A second Ctrl-C while all is being closed would only leave a traceback; rclpy gives the handler back.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.close()
         rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 

@@ -7,6 +7,7 @@ are written from it (``python -m ssma_ros.ros.parameters``), and a test compares
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+_OF_RCLPY = ("use_sim_time", "start_type_description_service")
 
 @dataclass(frozen=True)
 class Constraint:
@@ -169,8 +171,8 @@ class FusionParameters:
         Raises:
             SsmaError: a value has the wrong type or is out of range.
         """
-        known = {item.name for item in dataclasses.fields(cls)}
-        return cls(**{name: _frozen(value) for name, value in values.items() if name in known})
+        known = defaults()
+        return cls(**{name: _frozen(value, known[name]) for name, value in values.items() if name in known})
 
     def replaced(self, changes: Mapping[str, Any]) -> FusionParameters:
         """A copy with some values changed.
@@ -178,7 +180,8 @@ class FusionParameters:
         Raises:
             SsmaError: a value has the wrong type or is out of range.
         """
-        return dataclasses.replace(self, **{name: _frozen(value) for name, value in changes.items()})
+        known = defaults()
+        return dataclasses.replace(self, **{name: _frozen(value, known[name]) for name, value in changes.items()})
 
 
 def constraints() -> dict[str, Constraint]:
@@ -213,8 +216,26 @@ def _sentence(name: str, value: Any, expected: str) -> str:
     return f"parameter {name} is {value!r}, expected {expected}"
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: Any, default: Any) -> Any:
+    if value is None and isinstance(default, tuple):
+        return ()  # an empty list in a YAML file has no type for ROS and arrives as "not set"
     return tuple(value) if isinstance(value, list) else value
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """One sentence for each name that is no parameter, with the one that was probably meant.
+
+    rclpy's own parameters (``use_sim_time``, ``qos_overrides…``, ``start_type_description_service``) are known.
+    """
+    known = defaults()
+    sentences = []
+    for name in names:
+        if name in known or name in _OF_RCLPY or name.startswith("qos_overrides"):
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"'{close[0]}'" if close else "a name from docs/components.md"
+        sentences.append(f"parameter '{name}' is unknown and ignored, expected {hint}")
+    return sentences
 
 
 def to_yaml(node_name: str = "/**") -> str:

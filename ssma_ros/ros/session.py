@@ -52,6 +52,7 @@ class FusionSession:
         try:
             self.pipeline = Pipeline(backend, pipeline_options(parameters))
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
+            logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             self.pipeline.warm_up()
             contract = backend.contract
             _check_class_names(contract, parameters)

@@ -256,8 +256,9 @@ def test_points_are_computed_only_while_somebody_subscribes(rig: Rig) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_the_node_with_status_0(tmp_path: Path, domain: int, number: int) -> None:
-    with live_node(tmp_path, domain) as (node, _):
+    with live_node(tmp_path, domain, "-p", "modell:=x", "-p", "class_confidence_topics:=[]") as (node, _):
         node.wait_for_text("active")
+        assert "parameter 'modell' is unknown and ignored, expected 'model'" in node.text()
         assert node.end(number) == 0
         assert "Traceback" not in node.text()
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.parameters import FusionParameters, constraints, defaults, to_markdown, to_yaml
+from ssma_ros.ros.parameters import (
+    FusionParameters,
+    constraints,
+    defaults,
+    to_markdown,
+    to_yaml,
+    unknown_names,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -55,3 +62,16 @@ def test_lists_and_whole_numbers_are_taken_as_ros_and_yaml_give_them() -> None:
     parameters = FusionParameters.from_values({"class_confidence_topics": ["grass"], "sync_slop": 1, "other": 3})
     assert parameters.class_confidence_topics == ("grass",)
     assert parameters.replaced({"points_semantic_fields": ["*"]}).points_semantic_fields == ("*",)
+
+
+def test_an_empty_list_of_a_yaml_file_is_no_class() -> None:
+    assert FusionParameters.from_values({"class_confidence_topics": None}).class_confidence_topics == ()
+    with pytest.raises(SsmaError, match="parameter model is None"):
+        FusionParameters.from_values({"model": None})
+
+
+def test_misspelt_names_are_found_with_what_was_meant() -> None:
+    assert unknown_names(["modell", "model", "use_sim_time", "qos_overrides./tf.subscription.depth", "xyz"]) == [
+        "parameter 'modell' is unknown and ignored, expected 'model'",
+        "parameter 'xyz' is unknown and ignored, expected a name from docs/components.md",
+    ]
