@@ -1,0 +1,100 @@
+"""The kernels must become machine code for the GPUs they are meant for, on a machine that has none."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.preprocessing.cuda import compiler
+from ssma_ros.preprocessing.cuda.device import SIGNATURES
+
+#: Xavier, Orin, Hopper, Thor, Blackwell. A compiler may not know the oldest or the newest.
+ARCHITECTURES = ("sm_72", "sm_87", "sm_90", "sm_110", "sm_120")
+
+
+def nvcc_or_skip() -> str:
+    return compiler.find_nvcc() or pytest.skip("no nvcc on this machine")
+
+
+def nvrtc_or_skip() -> str:
+    return compiler.find_nvrtc() or pytest.skip("no NVRTC library on this machine (pip install nvidia-cuda-nvrtc)")
+
+
+
+@pytest.mark.parametrize("source", compiler.SOURCES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nvcc(source, architecture):
+    nvcc = nvcc_or_skip()
+    known = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout.split()
+    if architecture not in known:
+        pytest.skip(f"this nvcc does not know {architecture}")
+    code = compiler.compile_with_nvcc(nvcc, source, architecture)
+    assert code.startswith(b"\x7fELF")
+    for kernel in SIGNATURES[source]:
+        assert f".text.{kernel}".encode() in code
+
+
+@pytest.mark.parametrize("source", compiler.SOURCES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nvrtc(source, architecture):
+    library = nvrtc_or_skip()
+    try:
+        code = compiler.compile_with_nvrtc(library, source, architecture)
+    except SsmaError as error:
+        if "status 5" in str(error) or "invalid value" in str(error):
+            pytest.skip(f"this NVRTC does not know {architecture}")
+        raise
+    assert code.startswith(b"\x7fELF")
+    for kernel in SIGNATURES[source]:
+        assert f".text.{kernel}".encode() in code
+
+
+@pytest.mark.parametrize("source", compiler.SOURCES)
+def test_signatures_are_those_of_the_kernels(source):
+    text = (compiler._HERE / f"{source}.cu").read_text()
+    found = {}
+    for name, parameters in re.findall(r"__global__ void (\w+)\(([^)]*)\)", text):
+        found[name] = "".join(
+            "P" if "*" in parameter else {"int": "i", "float": "f"}[parameter.split()[0]]
+            for parameter in parameters.split(",")
+        )
+    assert found == SIGNATURES[source]
+
+
+def test_machine_code_is_made_once(tmp_path, monkeypatch):
+    made = []
+
+    def compile_source(source: str, architecture: str) -> bytes:
+        made.append((source, architecture))
+        return b"code"
+
+    monkeypatch.setattr(compiler, "compile_source", compile_source)
+    for _ in range(2):
+        assert compiler.cubin("fill", "sm_87", cache=tmp_path) == b"code"
+    compiler.cubin("fill", "sm_90", cache=tmp_path)
+    assert made == [("fill", "sm_87"), ("fill", "sm_90")]
+    monkeypatch.setattr(compiler, "_digest", lambda source: "changed")
+    compiler.cubin("fill", "sm_87", cache=tmp_path)
+    assert len(made) == 3
+    assert not [file for file in tmp_path.iterdir() if file.suffix != ".cubin"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_read_only_cache_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiler, "compile_source", lambda source, architecture: b"code")
+    tmp_path.chmod(0o500)
+    assert compiler.cubin("fill", "sm_87", cache=tmp_path) == b"code"
+
+
+def test_refusals_are_sentences(monkeypatch):
+    nvcc = nvcc_or_skip()
+    with pytest.raises(SsmaError, match=r"nvcc refuses fill\.cu for sm_1: "):
+        compiler.compile_with_nvcc(nvcc, "fill", "sm_1")
+    monkeypatch.setattr(compiler, "find_nvcc", lambda: None)
+    monkeypatch.setattr(compiler, "find_nvrtc", lambda: None)
+    with pytest.raises(SsmaError, match=r"found neither nvcc .* nor libnvrtc, expected one of them"):
+        compiler.compile_source("fill", "sm_87")
