@@ -42,6 +42,10 @@ class TestSSMA(NetworkBattery):
     def test_quick_export(self, network: SegmentationNetwork) -> None:
         self.check_export(network)
 
+    @pytest.mark.slow
+    def test_generated_code(self, network: SegmentationNetwork) -> None:
+        self.check_compile(network, "inductor")
+
 
 class TestSSMAOneModality(NetworkBattery):
     name = "SSMA"
