@@ -1,0 +1,158 @@
+"""One frame's way through the node: nothing is computed that nobody wants, nothing leaves a closed node."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from ros import messages
+from ros.stub_network import StubBackend, stub_contract
+
+from ssma_ros.pipeline import Pipeline
+from ssma_ros.ros.assembly import DEFAULT_TOPICS
+from ssma_ros.ros.outputs import Output, OutputCatalog
+from ssma_ros.ros.parameters import FusionParameters
+from ssma_ros.ros.processing import FrameProcessor
+from ssma_ros.ros.statistics import ThrottledLog
+from ssma_ros.synchronization import Matched
+
+SIZE = (16, 16)
+CONTRACT = stub_contract(*SIZE)
+
+
+class Subscribed:
+    """Stands in for the publishers: these topics have a subscriber; notes which fields were computed."""
+
+    def __init__(self, *topics: str) -> None:
+        self.topics = topics
+        self.computed: list[str] = []
+        self.published: list[tuple[str, int]] = []
+
+    def wanted(self) -> tuple[Output, ...]:
+        return tuple(output for output in OutputCatalog(CONTRACT).outputs if output.topic in self.topics)
+
+    def publish(self, wanted: tuple[Output, ...], result: Any, frame: Any) -> None:
+        for output in wanted:
+            self.computed.append(output.topic)
+            if output.fields(result, frame) is not None:
+                self.published.append((output.topic, result.stamp_ns))
+
+
+class Rig:
+    def __init__(self, *topics: str, **parameters: Any) -> None:
+        self.backend = StubBackend(CONTRACT)
+        self.subscribed = Subscribed(*topics)
+        self.said: list[str] = []
+        info = SimpleNamespace(last=messages.camera_info(*SIZE))
+        inputs: Any = SimpleNamespace(
+            inputs={"color": None, "depth": None, "nir": None, "camera_info": info}, topics=lambda: dict(DEFAULT_TOPICS)
+        )
+        publishers: Any = self.subscribed
+        self.pipeline = Pipeline(self.backend)
+        self.processor = FrameProcessor(
+            self.pipeline, publishers, inputs, lambda: FusionParameters(**parameters),
+            ThrottledLog(self.said.append, lambda: 0),
+        )
+        self.processor.set_open(True)
+
+    def handle(self, *sensors: str, driver: str = "color", new_beginning: bool = False, **items: Any) -> None:
+        shape = SIZE[::-1]
+        good = {
+            "color": messages.image(np.full((*shape, 3), 90, np.uint8), "bgr8"),
+            "depth": messages.image(np.full(shape, 2000, np.uint16), "16UC1"),
+            "nir": messages.image(np.full(shape, 90, np.uint8), "mono8"),
+        }
+        chosen = {s: m for s, m in good.items() if s in (sensors or tuple(good))} | items
+        missing = {s: f"no {s} message for 2.0 s" for s in good if s not in chosen}
+        self.processor.handle(Matched(driver, 1_500_000_000, 0, chosen, missing, new_beginning))
+
+
+@pytest.mark.parametrize(
+    ("topics", "asked"),
+    [
+        (("mask",), {"mask", "confidence"}),
+        (("overlay", "color_mask"), {"mask", "confidence"}),
+        (("points",), {"mask", "confidence"}),
+        (("confidence/grass",), {"mask", "confidence", "probabilities"}),
+        (("semantic_image", "traversability"), {"mask", "confidence", "probabilities"}),
+        (("modality_weights/hha",), {"mask", "confidence", "gates"}),
+        (("hha", "depth_completed"), {"mask", "confidence"}),
+    ],
+)
+def test_the_network_is_asked_for_what_subscribers_need_and_no_more(topics: tuple[str, ...], asked: set[str]) -> None:
+    rig = Rig(*topics)
+    rig.handle()
+    assert [set(call) for call in rig.backend.asked] == [asked]
+    assert set(rig.subscribed.computed) == set(topics)
+    assert {topic for topic, _ in rig.subscribed.published} == set(topics)
+
+
+def test_without_a_subscriber_nothing_is_segmented_and_it_is_counted() -> None:
+    rig = Rig()
+    rig.handle()
+    assert rig.backend.calls == 0
+    assert rig.processor.progress.unwanted == 1
+
+
+def test_a_stamp_jump_is_told_to_the_pipeline_even_with_no_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    resets: list[int] = []
+    monkeypatch.setattr(rig.pipeline, "reset", lambda: resets.append(1))
+    rig.handle()
+    rig.handle(new_beginning=True)
+    assert len(resets) == 1
+
+
+def test_nothing_is_published_once_closed() -> None:
+    rig = Rig("mask")
+    rig.processor.set_open(False)
+    rig.handle()
+    assert rig.backend.calls == 1  # as of a frame in work at the time
+    assert rig.subscribed.published == []
+    assert rig.processor.progress.published == 0
+
+
+def test_refusals_are_counted_said_once_and_end_with_the_next_good_message() -> None:
+    rig = Rig("mask")
+    bad = messages.image(np.zeros((4, 4), np.uint16), "16UC1")
+    for _ in range(3):
+        rig.handle(depth=bad)
+    record = rig.processor.progress.sensors["depth"]
+    assert record.refused == 3
+    assert record.reason.startswith("refused: topic depth/image_rect: size is 4x4")
+    assert len(rig.said) == 1
+    assert rig.processor.progress.degraded == 3
+    rig.handle()
+    assert rig.processor.progress.sensors["depth"].reason == ""
+
+
+def test_a_driver_that_makes_no_stream_is_said_and_costs_the_frame_alone() -> None:
+    rig = Rig("mask")
+    rig.handle("nir", driver="nir")
+    assert rig.backend.calls == 0
+    assert "nir alone makes no input of this network" in rig.said[0]
+    rig.handle("depth", driver="depth")
+    assert rig.subscribed.published == [("mask", 1_500_000_000)]
+
+
+def test_stage_times_cover_the_way_from_arrival_to_publish() -> None:
+    rig = Rig("mask")
+    rig.handle()
+    stages = rig.processor.progress.stages.percentiles(50)
+    assert {"waiting", "assembly", "preprocessing", "inference", "publishing", "besides_inference", "latency"} <= set(
+        stages
+    )
+    assert stages["latency"][0] >= stages["besides_inference"][0]
+
+
+def test_gravity_from_tf_reaches_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig("mask", gravity_frame="odom")
+    seen: list[Any] = []
+    process = rig.pipeline.process
+    monkeypatch.setattr(rig.pipeline, "process", lambda frame, outputs: seen.append(frame) or process(frame, outputs))
+    down = np.array([0.0, 1.0, 0.0])
+    rig.processor._geometry = SimpleNamespace(gravity=lambda frame_id, stamp_ns: down)
+    rig.handle()
+    assert seen[0].gravity is down
