@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from ssma_ros.demo.speech import Orders, say, speaking
 from ssma_ros.recordings.typestore import DIAGNOSTIC_ARRAY, LABEL_INFO
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
-from ssma_ros.ros.executor import make_executor
 from ssma_ros.ros.message_types import required_message_class
 
 if TYPE_CHECKING:
@@ -214,7 +213,8 @@ def _record(args: argparse.Namespace) -> int:
     topics.append(Recorded(DIAGNOSTICS_TOPIC, DIAGNOSTIC_ARRAY))
     rclpy.init(args=[])
     node = rclpy.create_node("output_recorder")
-    executor = make_executor(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
     with RecordingWriter(args.output, storage=args.storage) as writer:
         output = DeferredWriter(writer)
         recorder = Recorder(node, topics, args.mask, output)
