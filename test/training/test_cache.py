@@ -45,8 +45,8 @@ def test_another_encoding_is_another_cache(forest_folder: Path, contract: Contra
     dataset = open_dataset("folder", forest_folder, "train", contract.labels)
     other = replace(contract, streams=(*contract.streams[:2], Stream("evi", "ndvi")))
     for each in (contract, other, replace(contract, width=48)):
-        open_samples(dataset, each, tmp_path, progress=False)
-    assert len(list(tmp_path.iterdir())) == 3
+        open_samples(dataset, each, tmp_path / "cache", progress=False)
+    assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
 def test_nothing_is_left_of_a_cache_that_failed(forest_folder: Path, contract: Contract, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""The generic folder layout, which the synthetic world writes too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.training.datasets.base import check_size, read_gray, read_intrinsics
+from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.frame import Intrinsics
+    from ssma_ros.labels import LabelSet
+
+#: Optional sensors and the folder each has.
+_SENSOR_FOLDERS = {"color": "rgb", "depth": "depth", "nir": "nir"}
+
+
+class FolderDataset(PathDataset):
+    """``ROOT/SPLIT/{rgb,depth,nir,label}/NAME.png``, with ``ROOT[/SPLIT]/camera.json`` where there is depth.
+
+    rgb: 8-bit colour. depth: 16-bit, 0 = no reading, in units of ``depth_scale`` metres. nir: 8- or 16-bit grey.
+    label: 8-bit ids. camera.json: fx, fy, cx, cy, width, height. A sensor whose folder is absent is absent from every
+    sample; within a folder that exists every labelled sample must have its file.
+
+    Args:
+        depth_scale: metres of one depth unit (default: millimetres).
+        limit: split name → use only that many samples of it, the first by name; other splits whole.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        labels: LabelSet,
+        *,
+        depth_scale: float = 1e-3,
+        limit: Mapping[str, int] | None = None,
+    ) -> None:
+        self._depth_scale = depth_scale
+        self._limit = (limit or {}).get(split)
+        super().__init__(root, split, labels)
+        self._camera: Intrinsics | None = None
+        if self._samples[0].camera is not None:
+            self._camera = read_intrinsics(self._samples[0].camera)
+
+    def _list_samples(self) -> list[SamplePaths]:
+        labels = require_folder(self.root, f"{self.split}/label")
+        folder = labels.parent
+        sensors = {s: folder / f for s, f in _SENSOR_FOLDERS.items() if (folder / f).is_dir()}
+        if not sensors:
+            raise SsmaError(f"data set {self.root}: none of rgb, depth, nir in {self.split}, expected at least one")
+        camera = None
+        if "depth" in sensors:
+            own = folder / "camera.json"
+            camera = own if own.is_file() else self.root / "camera.json"
+        return [
+            SamplePaths(
+                name=label.stem, label=label, camera=camera, **{s: f / label.name for s, f in sensors.items()}
+            )
+            for label in sorted(labels.glob("*.png"))[: self._limit]
+        ]
+
+    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
+        assert sample.depth is not None
+        raw = read_gray(sample.depth, "depth image", "uint16")
+        return raw.astype(np.float32) * np.float32(self._depth_scale)
+
+    def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
+        if self._camera is not None and sample.camera is not None:
+            expected = (self._camera.width, self._camera.height)
+            check_size(np.empty((height, width)), expected, sample.files[0], "image")
+        return self._camera

@@ -1,0 +1,101 @@
+"""Freiburg Forest, annotated part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Intrinsics
+from ssma_ros.training.datasets.base import read_gray, read_image
+from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.labels import LabelSet
+
+#: R, G, B of the annotation → raw id; tree and vegetation share one.
+_COLORS = {
+    (255, 255, 255): 0, (170, 170, 170): 1, (0, 255, 0): 2, (102, 102, 51): 3, (0, 60, 0): 3, (0, 120, 255): 4,
+    (0, 0, 0): 5,
+}
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+class FreiburgForestDataset(PathDataset):
+    """``SPLIT/{rgb, GT_color, nir_gray, depth_gray}/KEY_….*``; SPLIT is ``train`` or ``test``.
+
+    Files of a sample share what comes before the last underscore of their names. Near infrared and depth are used
+    where their folders exist. Images of a sample may differ a little in size and are brought to the colour image's.
+    The set's depth is estimated, 8-bit and without a scale, and no intrinsics come with it: for HHA both are to be
+    given.
+
+    Args:
+        depth_scale: metres of one grey level.
+        focal, center: of the colour image in pixels, center defaults to its middle; None = no intrinsics.
+    """
+
+    may_resize = True
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        labels: LabelSet,
+        *,
+        depth_scale: float = 0.2,
+        focal: float | None = None,
+        center: Sequence[float] | None = None,
+    ) -> None:
+        self._depth_scale, self._focal, self._center = depth_scale, focal, center
+        super().__init__(root, split, labels)
+
+    def _list_samples(self) -> list[SamplePaths]:
+        color = _by_key(require_folder(self.root, f"{self.split}/rgb"))
+        others = {}
+        for name, folder in (("label", "GT_color"), ("nir", "nir_gray"), ("depth", "depth_gray")):
+            path = self.root / self.split / folder
+            if name == "label" or path.is_dir():
+                others[name] = _by_key(require_folder(self.root, f"{self.split}/{folder}"))
+        samples = []
+        for key, image in sorted(color.items()):
+            for name, found in others.items():
+                if key not in found:
+                    raise SsmaError(f"data set {self.root}: no {name} image for {self.split}/rgb/{image.name}")
+            samples.append(SamplePaths(name=key, color=image, **{name: found[key] for name, found in others.items()}))
+        return samples
+
+    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
+        assert sample.depth is not None
+        raw = read_gray(sample.depth, "depth image", "uint8", "uint16")
+        return raw.astype(np.float32) * np.float32(self._depth_scale)
+
+    def _read_raw_label(self, sample: SamplePaths) -> NDArray[Any]:
+        image = read_image(sample.label, cv2.IMREAD_COLOR, "label image")
+        code = image.astype(np.int32) @ np.array([1, 256, 65536])  # B, G, R
+        raw = np.full(code.shape, 254, np.uint8)
+        for (red, green, blue), raw_id in _COLORS.items():
+            raw[code == blue + 256 * green + 65536 * red] = raw_id
+        unknown = code[raw == 254]
+        if unknown.size:
+            first = int(unknown[0])
+            color = (first >> 16, first >> 8 & 255, first & 255)
+            raise SsmaError(f"label image {sample.label}: {unknown.size} pixels have a colour that is no class, "
+                            f"the first R, G, B = {color}")
+        return raw
+
+    def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
+        if self._focal is None:
+            return None
+        cx, cy = self._center or ((width - 1) / 2, (height - 1) / 2)
+        return Intrinsics(fx=self._focal, fy=self._focal, cx=cx, cy=cy, width=width, height=height)
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+    return {p.stem.rpartition("_")[0] or p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in _PICTURES}

@@ -1,0 +1,117 @@
+"""Synthia: Rand-Cityscapes and the video sequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Intrinsics
+from ssma_ros.training.datasets.base import read_image
+from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, read_lines, read_numbers, require_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.labels import LabelSet
+
+#: Focal length and principal point that every camera of Synthia has at 1280×760 (the sequences' intrinsics.txt).
+_FOCAL, _CX, _CY = 532.740352, 640.0, 380.0
+
+
+class _Synthia(PathDataset):
+    """What both forms share: depth in centimetres, ids in the first of three channels."""
+
+    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
+        assert sample.depth is not None
+        raw = read_image(sample.depth, cv2.IMREAD_UNCHANGED, "depth image")
+        if raw.dtype != np.uint16:
+            raise SsmaError(f"depth image {sample.depth}: type is {raw.dtype}, expected uint16 centimetres")
+        one = raw if raw.ndim == 2 else raw[..., 0]
+        metres = one.astype(np.float32) * np.float32(0.01)
+        metres[one == np.iinfo(np.uint16).max] = 0.0  # the sky: infinitely far
+        return metres
+
+    def _read_raw_label(self, sample: SamplePaths) -> NDArray[Any]:
+        raw = read_image(sample.label, cv2.IMREAD_UNCHANGED, "label image")
+        # First channel as R, G, B, which OpenCV gives last; the others hold instance numbers.
+        return raw if raw.ndim == 2 else raw[..., 2]
+
+    def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
+        if sample.depth is None:
+            return None
+        focal, cx, cy = _FOCAL, _CX, _CY
+        if sample.camera is not None:
+            focal, cx, cy = read_numbers(sample.camera, "camera file", 3)[:3]
+        return Intrinsics(fx=focal, fy=focal, cx=cx, cy=cy, width=width, height=height)
+
+
+class SynthiaRandDataset(_Synthia):
+    """``RGB/NAME.png``, ``GT/LABELS/NAME.png`` and, where it exists, ``Depth/NAME.png`` (or ``Depth/Depth/NAME.png``).
+
+    The data set has no splits. Where ``ROOT/SPLIT.txt`` exists it lists the names; else every tenth sample by name is
+    ``val`` and the others are ``train``.
+    """
+
+    def _list_samples(self) -> list[SamplePaths]:
+        images = require_folder(self.root, "RGB")
+        depth = next((f for f in (self.root / "Depth/Depth", self.root / "Depth") if f.is_dir()), None)
+        listing = self.root / f"{self.split}.txt"
+        if listing.is_file():
+            names = [line.removesuffix(".png") for line in read_lines(listing, "split file")]
+        elif self.split in ("train", "val"):
+            every = sorted(p.stem for p in images.glob("*.png"))
+            names = [n for i, n in enumerate(every) if (i % 10 == 9) == (self.split == "val")]
+        else:
+            raise SsmaError(f"data set {self.root}: split is '{self.split}', expected train, val or a file {listing.name}")
+        return [
+            SamplePaths(
+                name=name, color=images / f"{name}.png", label=self.root / "GT/LABELS" / f"{name}.png",
+                depth=None if depth is None else depth / f"{name}.png",
+            )
+            for name in names
+        ]
+
+
+class SynthiaSequencesDataset(_Synthia):
+    """``SEQUENCE/{RGB,Depth,GT/LABELS}/CAMERA/NAME.png`` with ``SEQUENCE/CameraParams/intrinsics.txt``.
+
+    Args:
+        sequences: split name → names of its sequence folders, for example
+            ``{"train": ["SYNTHIA-SEQS-01-SUMMER"], "val": ["SYNTHIA-SEQS-01-FALL"]}``.
+        cameras: folders below RGB.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        labels: LabelSet,
+        *,
+        sequences: Mapping[str, Sequence[str]],
+        cameras: Sequence[str] = ("Stereo_Left/Omni_F",),
+    ) -> None:
+        if split not in sequences:
+            raise SsmaError(f"data set {root}: split is '{split}', expected one of {', '.join(sequences)}")
+        self._sequences, self._cameras = sequences[split], cameras
+        super().__init__(root, split, labels)
+
+    def _list_samples(self) -> list[SamplePaths]:
+        samples = []
+        for sequence in self._sequences:
+            for camera in self._cameras:
+                images = require_folder(self.root, f"{sequence}/RGB/{camera}")
+                base = self.root / sequence
+                for image in sorted(images.glob("*.png")):
+                    samples.append(SamplePaths(
+                        name=f"{sequence}/{camera}/{image.stem}", color=image,
+                        label=base / "GT/LABELS" / camera / image.name,
+                        depth=base / "Depth" / camera / image.name if (base / "Depth").is_dir() else None,
+                        camera=base / "CameraParams/intrinsics.txt",
+                    ))
+        return samples
