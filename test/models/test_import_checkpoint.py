@@ -19,7 +19,7 @@ from ssma_ros.models import load_model
 from ssma_ros.models.import_checkpoint import import_checkpoint
 
 if TYPE_CHECKING:
-    from conftest import Writer
+    from models.conftest import Writer
 
 LABELS = load_label_set("cityscapes11")
 

@@ -15,7 +15,7 @@ from ssma_ros.models.crc32c import crc32c, unmask
 from ssma_ros.models.tensorflow_checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
-    from conftest import Writer
+    from models.conftest import Writer
 
 VARIABLES = {
     "a/weights": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
