@@ -23,7 +23,8 @@ _FOOT = 48
 
 def write_overlay_video(
     path: Path,
-    frames: Iterable[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]],
+    frames: Iterable[tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]],
+    size: tuple[int, int],
     labels: LabelSet,
     *,
     rate: float,
@@ -33,7 +34,9 @@ def write_overlay_video(
 
     Args:
         path: of the ``.mp4``.
-        frames: (stamp_ns, H×W×3 uint8 RGB camera image, h×w uint8 mask) in order of time, at least one.
+        frames: (stamp_ns, H×W×3 uint8 RGB camera image, h×w uint8 mask) in order of time. Where there is no mask
+            (the frame was dropped) the right half goes on showing the last segmentation, as a viewer would have it.
+        size: width and height of the masks.
         labels: classes of the masks.
         rate: frames a second.
         note: written at the lower right, for example the model's name.
@@ -41,29 +44,23 @@ def write_overlay_video(
     Returns:
         The codec in words.
     """
-    iterator = iter(frames)
-    first_stamp, image, mask = next(iterator)
-    width, height = mask.shape[1] // 2 * 2, mask.shape[0] // 2 * 2
+    width, height = size[0] // 2 * 2, size[1] // 2 * 2
     foot = _foot(labels, 2 * width, note)
+    first_stamp: int | None = None
+    right: NDArray[np.uint8] | None = None
     with VideoWriter(path, 2 * width, height + _FOOT, rate) as video:
-        video.write(_compose(image, mask, labels, foot, 0.0))
-        for stamp, image, mask in iterator:
-            video.write(_compose(image, mask, labels, foot, (stamp - first_stamp) * 1e-9))
+        for stamp, image, mask in frames:
+            first_stamp = stamp if first_stamp is None else first_stamp
+            left = pictures.resize(image, *size)[:height, :width]
+            if mask is not None:
+                right = pictures.overlay_picture(image, mask, labels)[:height, :width]
+            canvas = Canvas(2 * width, height + _FOOT)
+            canvas.paste(np.ascontiguousarray(left), 0, 0)
+            canvas.paste(np.ascontiguousarray(left if right is None else right), width, 0)
+            canvas.paste(foot, 0, height)
+            canvas.text_right(f"{(stamp - first_stamp) * 1e-9:4.1f} s", 2 * width - 16, height + 15, 18)
+            video.write(canvas.array())
         return video.codec
-
-
-def _compose(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], labels: LabelSet, foot: NDArray[np.uint8], seconds: float
-) -> NDArray[np.uint8]:
-    width, height = mask.shape[1] // 2 * 2, mask.shape[0] // 2 * 2
-    overlay = pictures.overlay_picture(image, mask, labels)
-    camera = pictures.resize(image, mask.shape[1], mask.shape[0])
-    canvas = Canvas(2 * width, height + _FOOT)
-    canvas.paste(np.ascontiguousarray(camera[:height, :width]), 0, 0)
-    canvas.paste(np.ascontiguousarray(overlay[:height, :width]), width, 0)
-    canvas.paste(foot, 0, height)
-    canvas.text_right(f"{seconds:4.1f} s", 2 * width - 16, height + 15, 18)
-    return canvas.array()
 
 
 def _foot(labels: LabelSet, width: int, note: str) -> NDArray[np.uint8]:

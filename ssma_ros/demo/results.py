@@ -62,18 +62,26 @@ class DriveResults:
         #: Class ids by stamp.
         self.masks: dict[int, NDArray[np.uint8]] = dict(self._images(self._made, self._outputs.mask))
 
-    def frames(self) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
-        """(stamp_ns, H×W×3 uint8 RGB driving image, h×w mask) of every segmented frame in order of time."""
-        topic = self._inputs.color or self._inputs.nir or self._inputs.depth
-        assert topic is not None, "a played recording has a driving topic"
-        for stamp, message in self._messages(self._played, topic.name):
-            if stamp in self.masks:
-                yield stamp, _displayable(conversion.decoded(message, topic.name)), self.masks[stamp]
+    def frames(self) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]]:
+        """(stamp_ns, H×W×3 uint8 RGB driving image, h×w mask or None where it was dropped) in order of time."""
+        topic = self._driving_topic()
+        for stamp, message in self._messages(self._played, topic):
+            yield stamp, _displayable(conversion.decoded(message, topic)), self.masks.get(stamp)
 
     def frame_rate(self) -> float:
-        """Frames a second by their stamps; 1 for a single frame."""
-        steps = np.diff(sorted(self.masks))
+        """Driving images a second by their stamps; 1 for a single one."""
+        steps = np.diff([stamp for stamp, _ in self._messages(self._played, self._driving_topic())])
         return 1e9 / float(np.median(steps)) if steps.size else 1.0
+
+    def mask_size(self) -> tuple[int, int]:
+        """(width, height) of the masks."""
+        height, width = next(iter(self.masks.values())).shape
+        return width, height
+
+    def _driving_topic(self) -> str:
+        topic = self._inputs.color or self._inputs.nir or self._inputs.depth
+        assert topic is not None, "a played recording has a driving topic"
+        return topic.name
 
     def accuracy(self) -> dict[str, Any] | None:
         """Metrics against the recording's labels (see :class:`ConfusionMatrix`), or None without labels."""
@@ -118,7 +126,7 @@ class DriveResults:
         """``count`` frames spread evenly over the drive, with colour and mask only."""
         stamps = sorted(self.masks)
         chosen = {stamps[i] for i in np.linspace(0, len(stamps) - 1, min(count, len(stamps))).round().astype(int)}
-        return [Scene(stamp, image, mask) for stamp, image, mask in self.frames() if stamp in chosen]
+        return [Scene(t, image, mask) for t, image, mask in self.frames() if t in chosen and mask is not None]
 
     def _outputs_at(self, stamp_ns: int, topics: dict[str, str]) -> dict[str, NDArray[Any]]:
         found = {name: self._output_at(stamp_ns, topic) for name, topic in topics.items()}

@@ -138,7 +138,7 @@ def _write_results(
     summary["frames"]["degraded"] = summary["node"]["degraded"]
     note = f"{Path(options.node.model).name}, live"
     summary["video_codec"] = write_overlay_video(
-        folder / VIDEO, results.frames(), contract.labels, rate=results.frame_rate(), note=note
+        folder / VIDEO, results.frames(), results.mask_size(), contract.labels, rate=results.frame_rate(), note=note
     )
     _write_sheet(folder / SHEET, results, contract, options, summary)
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -35,13 +35,16 @@ def results(tmp_path, masks: dict[int, np.ndarray], *, compressed: bool = True, 
 
 def test_frames_join_images_and_masks_by_stamp(tmp_path):
     found = list(results(tmp_path, {0: label(0), 2: label(2)}).frames())
-    assert [s for s, _, _ in found] == [stamp(0), stamp(2)]
-    np.testing.assert_array_equal(found[1][1], color(2)[..., ::-1])
-    np.testing.assert_array_equal(found[1][2], label(2))
+    assert [s for s, _, _ in found] == [stamp(i) for i in range(4)]
+    assert [m is None for _, _, m in found] == [False, True, False, True]
+    np.testing.assert_array_equal(found[2][1], color(2)[..., ::-1])
+    np.testing.assert_array_equal(found[2][2], label(2))
 
 
 def test_frame_rate_comes_from_the_stamps(tmp_path):
-    assert results(tmp_path, {i: label(i) for i in range(4)}).frame_rate() == pytest.approx(1e9 / PERIOD_NS)
+    found = results(tmp_path, {0: label(0)})
+    assert found.frame_rate() == pytest.approx(1e9 / PERIOD_NS)
+    assert found.mask_size() == (WIDTH, HEIGHT)
 
 
 def test_perfect_masks_score_one(tmp_path):

@@ -80,7 +80,7 @@ def test_demo_leaves_video_sheet_recording_and_summary(tmp_path, node):
     assert sheet is not None
     assert sheet.shape[1] > 1900
     video = cv2.VideoCapture(str(out / VIDEO))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == frames["segmented"]
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
     with RecordingReader(out / RECORDING) as reader:
         counts = {t.name: t.count for t in reader.topics}
