@@ -5,6 +5,7 @@ ros2 launch ssma_ros fusion.launch.py --show-args lists the arguments.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
@@ -34,6 +35,9 @@ OVERRIDES = {"model": str, "autostart": bool, "use_sim_time": bool}
 
 def nodes(context: LaunchContext) -> list[Node]:
     """The nodes; an argument that was left empty leaves the parameter to the file."""
+    params_file = Path(LaunchConfiguration("params_file").perform(context)).expanduser()
+    if not params_file.is_file():
+        raise FileNotFoundError(f"params_file: {params_file} is not a file")  # launch would only warn
     overrides = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, kind in OVERRIDES.items()
@@ -41,24 +45,28 @@ def nodes(context: LaunchContext) -> list[Node]:
     }
     use_sim_time = {name: value for name, value in overrides.items() if name == "use_sim_time"}
     return [
+        # First: where rviz2 is not installed, nothing else has been started yet.
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz",
+            namespace=LaunchConfiguration("namespace"),
+            arguments=[
+                "-d", PathJoinSubstitution([FindPackageShare("ssma_ros"), "rviz", "fusion.rviz"]),
+                "-f", LaunchConfiguration("fixed_frame"),
+            ],
+            parameters=[use_sim_time],
+            condition=IfCondition(LaunchConfiguration("rviz")),
+        ),
         Node(
             package="ssma_ros",
             executable="fusion_node",
             name="ssma_fusion",
             namespace=LaunchConfiguration("namespace"),
             output="screen",
-            parameters=[LaunchConfiguration("params_file"), overrides],
+            parameters=[str(params_file), overrides],
             remappings=[(default, LaunchConfiguration(name)) for name, default, _ in TOPICS],
             arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        ),
-        Node(
-            package="rviz2",
-            executable="rviz2",
-            name="rviz",
-            namespace=LaunchConfiguration("namespace"),
-            arguments=["-d", PathJoinSubstitution([FindPackageShare("ssma_ros"), "rviz", "fusion.rviz"])],
-            parameters=[use_sim_time],
-            condition=IfCondition(LaunchConfiguration("rviz")),
         ),
     ]
 
@@ -89,6 +97,10 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="start rviz with its configuration"
+        ),
+        DeclareLaunchArgument(
+            "fixed_frame", default_value="camera_optical_frame",
+            description="rviz shows the points in this frame: the colour camera's, or any that tf connects with it",
         ),
         DeclareLaunchArgument(
             "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
