@@ -22,10 +22,11 @@ class CompiledModules(NamedTuple):
 def compiled_modules() -> CompiledModules | None:
     """The compiled implementations, or None where numba is missing. Imported at first use: numba is a heavy import."""
     try:
-        from ssma_ros.preprocessing.compiled import depth_completion, hha
+        from ssma_ros.preprocessing.compiled import cache, depth_completion, hha
     except ImportError as error:
         logger.warning("preprocessing runs uncompiled, several times slower: %s", error)
         return None
+    cache.discard_stale()
     return CompiledModules(depth_completion, hha)
 
 

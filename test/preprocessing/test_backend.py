@@ -56,3 +56,25 @@ def test_nothing_compiles_after_the_warm_up():
             fill_multiscale(depth[:, ::-1], extrapolate=extrapolate)
         encode_hha(depth, Intrinsics(60.0, 60.0, 31.0, 23.0, 64, 48), missing=depth > 1e9)
     assert not recorder.buffer
+
+
+def test_machine_code_of_older_sources_is_thrown_away(monkeypatch, tmp_path):
+    pytest.importorskip("numba")
+    from types import SimpleNamespace
+
+    from ssma_ros.preprocessing.compiled import cache
+
+    kernel = SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path))
+    monkeypatch.setattr(cache, "fill", SimpleNamespace(fast=kernel))
+    old, own = tmp_path / "fill.fast-1.py311.nbi", tmp_path / "notes.txt"
+    for file in (old, own):
+        file.write_text("x")
+    cache.discard_stale()
+    assert not old.exists()
+    assert own.exists()
+    old.write_text("made from the present sources")
+    cache.discard_stale()
+    assert old.exists()
+    monkeypatch.setattr(cache, "source_digest", lambda: "changed")
+    cache.discard_stale()
+    assert not old.exists()

@@ -111,15 +111,20 @@ def _rotate(m, v, p, q):
 @kernel
 def lowest_height(z, g, fx, fy, cx, cy, y0, y1, width, lines):
     """The least −(g·P) in metres over rows y0..y1; pixels without depth are points at the camera (height 0)."""
-    lowest = np.float32(np.inf)
     gx, gy, gz = np.float32(g[0] / fx), np.float32(g[1] / fy), np.float32(g[2])
+    begin, end, low = np.uint64(PAD), np.uint64(PAD + width), lines[0]
+    for x in range(begin, end):
+        low[x] = np.float32(3e38)
+    # The least of each column first: element by element, as LLVM vectorises it.
     for y in range(y0, y1):
-        row, height = z[y], lines[0]
-        offset = gy * (np.float32(y) - cy) + gz
-        for x in range(np.uint64(PAD), np.uint64(PAD + width)):
-            height[x] = -(gx * (np.float32(np.int32(x) - np.int32(PAD)) - cx) + offset) * row[x]
-        for x in range(np.uint64(PAD), np.uint64(PAD + width)):
-            lowest = min(lowest, height[x])
+        row, offset = z[y], gy * (np.float32(y) - cy) + gz
+        for x in range(begin, end):
+            h = -(gx * (np.float32(np.int32(x) - np.int32(PAD)) - cx) + offset) * row[x]
+            v = low[x]
+            low[x] = h if h < v else v
+    lowest = low[PAD]
+    for x in range(begin, end):
+        lowest = min(lowest, low[x])
     return lowest
 
 

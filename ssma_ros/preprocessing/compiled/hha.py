@@ -16,7 +16,7 @@ from ssma_ros.preprocessing.compiled.window_sums import RING_ROWS
 #: (threshold in degrees, iterations) of the gravity estimate.
 STAGES = ((45.0, 5), (15.0, 5))
 #: An iteration that turns gravity by less than this (radians) has found its fixed point.
-_SETTLED = 1e-7
+_SETTLED = 1e-6
 
 
 class Buffers:

@@ -43,11 +43,17 @@ def prepare(depth, missing, has_missing, z, valid, y0, y1):
         else:
             for x in range(width):
                 use[x + PAD] = _ZERO if row[x + PAD] == _ZERO else _ONE
-        count = _ZERO
-        for x in range(width):
-            count += use[x + PAD]
-        absent += width - int(count)
+        absent += width - _count(use, width)
     return absent
+
+
+@kernel
+def _count(use, width):
+    """How many ones there are; a float sum, which LLVM vectorises where it may reorder it."""
+    count = _ZERO
+    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
+        count += use[x]
+    return int(count)
 
 
 @kernel

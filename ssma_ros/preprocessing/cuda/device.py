@@ -77,8 +77,8 @@ class PycudaDevice:
     """A device in the current pycuda context.
 
     Everything is enqueued on one stream; nothing waits for the GPU except :meth:`download` and a second
-    :meth:`upload` to the same pointer while the first is still under way. Launches and copies can be captured in a
-    graph: they allocate nothing.
+    :meth:`upload` to the same pointer while the first is still under way. Launches can be captured in a graph: they
+    allocate nothing and wait for nothing. Uploads stay outside of it, before its replay.
 
     Args:
         stream: a ``pycuda.driver.Stream`` to share (with TensorRT, say), or None for an own one.

@@ -1,0 +1,42 @@
+"""Keeps numba's cache honest across versions of this package.
+
+numba compiles a kernel anew when the kernel's own file changes, but not when a kernel it calls does, in another file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from ssma_ros.preprocessing.compiled import fill
+
+_MARKER = "kernels.digest"
+
+
+def discard_stale() -> None:
+    """Delete cached machine code that was made from other sources than those of this package, once per change."""
+    place = getattr(fill.fast.stats, "cache_path", None)
+    if place is None:
+        return
+    folder, digest = Path(place), source_digest()
+    marker = folder / _MARKER
+    with contextlib.suppress(OSError):  # no folder yet, or one that is not ours to change: nothing of ours to delete
+        if marker.exists() and marker.read_text(encoding="ascii") == digest:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (*folder.glob("*.nbi"), *folder.glob("*.nbc")):
+            stale.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="ascii") as partial:
+            partial.write(digest)
+        os.replace(partial.name, marker)
+
+
+def source_digest() -> str:
+    """SHA-256 over all kernel sources."""
+    content = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(file.read_bytes())
+    return content.hexdigest()
