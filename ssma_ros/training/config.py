@@ -105,6 +105,7 @@ class StageConfig:
         augment: False = only the mirror.
         class_weight_power: exponent on the run's class weights: 1 = as they are, 0 = none. Weights help rare classes
             to be found at all; less of them at the end gives up fewer pixels of the others.
+        precision: instead of the run's, "" = the run's.
     """
 
     name: str = "fusion"
@@ -124,6 +125,7 @@ class StageConfig:
     weight_decay: float = 0.0
     augment: bool = True
     class_weight_power: float = 1.0
+    precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,11 @@ class TrainConfig:
     tensorboard: bool = True
 
     @property
+    def precisions(self) -> tuple[str, ...]:
+        """Of each stage."""
+        return tuple(stage.precision or self.precision for stage in self.stages)
+
+    @property
     def total_steps(self) -> int:
         """Optimiser steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
@@ -222,6 +229,7 @@ def parse_config(document: Any, where: str) -> TrainConfig:
     for index, stage in enumerate(config.stages):
         key = f"stages[{index}]"
         _choice(stage.schedule, SCHEDULES, where, f"{key}.schedule")
+        _choice(stage.precision or config.precision, PRECISIONS, where, f"{key}.precision")
         if stage.steps <= 0 or stage.batch_size <= 0:
             raise SsmaError(f"training configuration {where}: {key} has steps {stage.steps} and batch_size "
                             f"{stage.batch_size}, expected positive numbers")

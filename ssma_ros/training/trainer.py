@@ -82,7 +82,7 @@ class Trainer:
         self._normalize = Normalizer(self._contract, self._device)
         weights = class_weights(config.class_weights, train, self._contract.labels.num_classes)
         self._class_weights = None if weights is None else weights.to(self._device)
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled="fp16" in config.precisions)
         self._progress = Progress()
         self._run = _run_digest(config, train, val)
         self._optimizer: torch.optim.Optimizer | None = None
@@ -169,7 +169,7 @@ class Trainer:
         network.train()
         if stage.encoder_lr == 0:
             _encoders(self._network).eval()
-        with self._autocast():
+        with self._autocast(stage.precision or self._config.precision):
             logits, auxiliary = _logits_and_auxiliary(network(*batch.images, present=batch.present))
             loss = segmentation_loss(
                 logits, auxiliary, batch.label, ignore_id=self._contract.labels.ignore_id,
@@ -180,7 +180,11 @@ class Trainer:
         self._scaler.scale(loss).backward()
         if self._config.clip_norm > 0:
             self._scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip_norm)
+            # With fp16 the scaler skips such a step and lowers its scale; otherwise the weights would be lost.
+            if not self._scaler.is_enabled() and not bool(torch.isfinite(norm)):
+                raise SsmaError(f"training: a gradient is not finite at step {self._done}; the last checkpoint is "
+                                "sound, go on from it with a lower learning rate or precision: fp32")
         self._scaler.step(optimizer)
         self._scaler.update()
         if self._average is not None:
@@ -254,10 +258,10 @@ class Trainer:
         # Frozen encoders and blanked streams leave parameters without a gradient in some steps.
         return DistributedDataParallel(self._network, device_ids=ids, find_unused_parameters=True)
 
-    def _autocast(self) -> Any:
-        if self._config.precision == "fp32":
+    def _autocast(self, precision: str) -> Any:
+        if precision == "fp32":
             return nullcontext()
-        dtype = torch.bfloat16 if self._config.precision == "bf16" else torch.float16
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float16
         return torch.autocast(self._device.type, dtype)
 
 
@@ -272,7 +276,7 @@ def choose_device(config: TrainConfig) -> torch.device:
     use_cuda = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
     if use_cuda and not torch.cuda.is_available():
         raise SsmaError("training: device is 'cuda', but this machine offers no CUDA device; set device: cpu")
-    if not use_cuda and config.precision == "fp16":
+    if not use_cuda and "fp16" in config.precisions:
         raise SsmaError("training: precision is fp16, which needs CUDA; expected fp32 or bf16 on a CPU")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_cuda else torch.device("cpu")
 

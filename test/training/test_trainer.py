@@ -158,6 +158,17 @@ def test_early_stop(contract: Contract, samples: MemorySamples, tmp_path: Path) 
     assert last["step"] < 10
 
 
+def test_lost_gradients_stop_the_run_before_the_weights_are_lost(
+    contract: Contract, samples: MemorySamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss_without_slope(logits: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return (0.0 * logits.sum()).sqrt()  # 0, with an infinite derivative
+
+    monkeypatch.setattr("ssma_ros.training.trainer.segmentation_loss", loss_without_slope)
+    with pytest.raises(SsmaError, match="a gradient is not finite at step 0"):
+        train(config_for(contract), samples, tmp_path)
+
+
 def test_checkpoint_of_another_run_is_refused(contract: Contract, samples: MemorySamples, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(config_for(contract, checkpoint_every=1), samples, tmp_path, kill_after=1)

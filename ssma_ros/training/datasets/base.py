@@ -102,7 +102,8 @@ def read_gray(path: Path, what: str, *dtypes: str) -> NDArray[Any]:
     image = read_image(path, cv2.IMREAD_UNCHANGED, what)
     if image.ndim != 2 or image.dtype.name not in dtypes:
         raise SsmaError(
-            f"{what} {path}: has shape {image.shape} and type {image.dtype}, expected one channel of {' or '.join(dtypes)}"
+            f"{what} {path}: has shape {image.shape} and type {image.dtype}, "
+            f"expected one channel of {' or '.join(dtypes)}"
         )
     return image
 

@@ -65,5 +65,7 @@ def _camera(path: Path) -> dict[str, Any]:
             for name in names:
                 document[section][name] = float(document[section][name])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SsmaError(f"camera file {path}: {type(error).__name__} at {error}, expected Cityscapes' camera.json") from None
+        raise SsmaError(
+            f"camera file {path}: {type(error).__name__} at {error}, expected Cityscapes' camera.json"
+        ) from None
     return document

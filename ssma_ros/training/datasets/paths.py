@@ -89,12 +89,15 @@ class PathDataset(FrameDataset):
         return len(self._samples)
 
     def name(self, index: int) -> str:
+        """Of the sample, unique in the split."""
         return self._samples[index].name
 
     def files(self, index: int) -> Sequence[Path]:
+        """Those the sample is made from, colour first."""
         return self._samples[index].files
 
     def frame(self, index: int) -> Frame:
+        """The sensors' images; see :class:`FrameDataset`."""
         sample = self._samples[index]
         frame = Frame(stamp_ns=0, frame_id="camera")
         size: tuple[int, int] | None = None
@@ -113,6 +116,7 @@ class PathDataset(FrameDataset):
         return frame
 
     def label(self, index: int) -> NDArray[np.uint8]:
+        """Train ids at the size of the first image; see :class:`FrameDataset`."""
         sample = self._samples[index]
         first = sample.files[0]
         size = _size(read_image(first, cv2.IMREAD_UNCHANGED, "image"))

@@ -31,9 +31,12 @@ class SunRgbdDataset(PathDataset):
         for number, line in enumerate(read_lines(listing, "split file"), start=1):
             words = line.split()
             if len(words) != 3:
-                raise SsmaError(f"split file {listing}: line {number} has {len(words)} paths, expected image, depth, label")
+                raise SsmaError(
+                    f"split file {listing}: line {number} has {len(words)} paths, expected image, depth, label"
+                )
             image, depth, label = (self.root / word for word in words)
-            samples.append(SamplePaths(name=words[0], color=image, depth=depth, label=label, camera=_camera_file(image)))
+            camera = _camera_file(image)
+            samples.append(SamplePaths(name=words[0], color=image, depth=depth, label=label, camera=camera))
         return samples
 
     def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:

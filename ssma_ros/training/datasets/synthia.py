@@ -68,7 +68,9 @@ class SynthiaRandDataset(_Synthia):
             every = sorted(p.stem for p in images.glob("*.png"))
             names = [n for i, n in enumerate(every) if (i % 10 == 9) == (self.split == "val")]
         else:
-            raise SsmaError(f"data set {self.root}: split is '{self.split}', expected train, val or a file {listing.name}")
+            raise SsmaError(
+                f"data set {self.root}: split is '{self.split}', expected train, val or a file {listing.name}"
+            )
         return [
             SamplePaths(
                 name=name, color=images / f"{name}.png", label=self.root / "GT/LABELS" / f"{name}.png",
@@ -102,16 +104,21 @@ class SynthiaSequencesDataset(_Synthia):
         super().__init__(root, split, labels)
 
     def _list_samples(self) -> list[SamplePaths]:
-        samples = []
-        for sequence in self._sequences:
-            for camera in self._cameras:
-                images = require_folder(self.root, f"{sequence}/RGB/{camera}")
-                base = self.root / sequence
-                for image in sorted(images.glob("*.png")):
-                    samples.append(SamplePaths(
-                        name=f"{sequence}/{camera}/{image.stem}", color=image,
-                        label=base / "GT/LABELS" / camera / image.name,
-                        depth=base / "Depth" / camera / image.name if (base / "Depth").is_dir() else None,
-                        camera=base / "CameraParams/intrinsics.txt",
-                    ))
-        return samples
+        return [
+            sample
+            for sequence in self._sequences
+            for camera in self._cameras
+            for sample in self._list_sequence(sequence, camera)
+        ]
+
+    def _list_sequence(self, sequence: str, camera: str) -> list[SamplePaths]:
+        images = require_folder(self.root, f"{sequence}/RGB/{camera}")
+        base = self.root / sequence
+        depth = base / "Depth" / camera if (base / "Depth").is_dir() else None
+        return [
+            SamplePaths(
+                name=f"{sequence}/{camera}/{image.stem}", color=image, label=base / "GT/LABELS" / camera / image.name,
+                depth=None if depth is None else depth / image.name, camera=base / "CameraParams/intrinsics.txt",
+            )
+            for image in sorted(images.glob("*.png"))
+        ]
