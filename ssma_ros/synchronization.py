@@ -90,6 +90,7 @@ class SyncCounters:
         overflowed: driving images dropped because too many were waiting.
         duplicates, overtaken, jumps: messages per sensor with the stamp of the one before (ignored), with a
             slightly older one (a late driving image is ignored, a late partner still used), with a much older one.
+        repeating: for each sensor whose latest messages were all duplicates, how many they were and their stamp.
     """
 
     received: Counter[str] = field(default_factory=Counter)
@@ -100,6 +101,7 @@ class SyncCounters:
     duplicates: Counter[str] = field(default_factory=Counter)
     overtaken: Counter[str] = field(default_factory=Counter)
     jumps: Counter[str] = field(default_factory=Counter)
+    repeating: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ class Synchronizer(Generic[T]):
         previous, track.last_arrival_ns = track.last_stamp_ns, now_ns
         if previous is not None and any(m.stamp_ns == stamp_ns for m in track.recent):
             self.counters.duplicates[sensor] += 1
+            self.counters.repeating[sensor] = (self.counters.repeating.get(sensor, (0, 0))[0] + 1, stamp_ns)
             return
+        self.counters.repeating.pop(sensor, None)
         late = previous is not None and stamp_ns < previous
         if late and previous is not None and previous - stamp_ns > self.options.jump_ns:
             self._begin_anew(sensor)

@@ -154,6 +154,10 @@ def test_duplicates_are_ignored_and_counted() -> None:
     assert bench.take() is not None
     assert bench.take() is None
     assert bench.sync.counters.duplicates == {"color": 1, "depth": 1, "nir": 1}
+    bench.add("nir", 0)
+    assert bench.sync.counters.repeating == {"color": (1, 0), "depth": (1, 0), "nir": (2, 0)}
+    bench.moment(100)
+    assert not bench.sync.counters.repeating
 
 
 def test_an_overtaken_color_image_is_ignored_an_overtaken_partner_is_used() -> None:

@@ -15,6 +15,8 @@ OK, WARN, ERROR = 0, 1, 2
 
 #: How long a lost frame is reported as an error, nanoseconds.
 FAILURE_SHOWN_NS = 5_000_000_000
+#: This many duplicates in a row are no hiccup but a driver that does not stamp.
+REPEATS_SHOWN = 3
 
 _S = 1e-9  # of a nanosecond
 
@@ -46,6 +48,7 @@ class InputState:
         rate_hz: arrivals a second.
         age_ns: since the last message, None for never.
         stale_ns: more than this is too old.
+        publishers: how many publish the topic.
         problem: a QoS that does not fit, or empty.
     """
 
@@ -55,24 +58,17 @@ class InputState:
     rate_hz: float
     age_ns: int | None
     stale_ns: int
+    publishers: int
     problem: str = ""
 
 
-def input_status(state: InputState, counters: SyncCounters, progress: Progress) -> Status:
+def input_status(state: InputState, counters: SyncCounters, progress: Progress, now_ns: int) -> Status:
     """Status of one image input."""
     record = progress.sensors.get(state.sensor)
-    reason = "" if record is None else record.reason
+    message = _trouble(state, counters, "" if record is None else record.current_reason(now_ns))
     bad = ERROR if state.required else WARN
-    if state.age_ns is None:
-        level, message = bad, f"no {state.sensor} message on {state.topic} yet"
-        if state.problem:
-            message = state.problem
-    elif state.age_ns > state.stale_ns:
-        level, message = bad, f"no {state.sensor} message on {state.topic} for {state.age_ns * _S:.1f} s"
-    elif reason:
-        level, message = bad, reason
-    else:
-        level, message = OK, f"{state.rate_hz:.1f} Hz"
+    level = bad if message else OK
+    message = message or f"{state.rate_hz:.1f} Hz"
     values = {
         "topic": state.topic,
         "rate (Hz)": f"{state.rate_hz:.2f}",
@@ -86,6 +82,21 @@ def input_status(state: InputState, counters: SyncCounters, progress: Progress) 
     if state.problem:
         values["QoS"] = state.problem
     return Status(state.sensor, level, message, values)
+
+
+def _trouble(state: InputState, counters: SyncCounters, reason: str) -> str:
+    """What is wrong with an input, in words, or nothing."""
+    silent = state.age_ns is None or state.age_ns > state.stale_ns
+    if silent and state.problem and state.publishers:
+        return state.problem
+    if silent:
+        nobody = "" if state.publishers else ", nobody publishes it"
+        since = "yet" if state.age_ns is None else f"for {state.age_ns * _S:.1f} s"
+        return f"no {state.sensor} message on {state.topic} {since}{nobody}"
+    count, stamp_ns = counters.repeating.get(state.sensor, (0, 0))
+    if count >= REPEATS_SHOWN:
+        return f"stamp of the last {count + 1} {state.sensor} messages is {stamp_ns * _S:.3f} s, expected rising stamps"
+    return reason
 
 
 def synchronization_status(counters: SyncCounters, progress: Progress, degraded_now: Mapping[str, str]) -> Status:

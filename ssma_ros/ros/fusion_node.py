@@ -151,7 +151,13 @@ class FusionNode(LifecycleNode):
 def main(
     arguments: Sequence[str] | None = None, load: Callable[[FusionParameters], Backend] = load_from_parameters
 ) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit status is 1 if it cannot start."""
+    """Run the node until SIGINT or SIGTERM; the exit status is 1 if it cannot start.
+
+    It is the process's main function: Python's own handler of SIGINT is replaced.
+    """
+    # rclpy's handler ends the spinning. Python's own would raise KeyboardInterrupt wherever the program is; launch
+    # and terminals often send a second SIGINT, which would leave a traceback in the middle of closing.
+    signal.signal(signal.SIGINT, lambda *_: None)
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
     except RuntimeError as error:  # every one of rclpy's errors about arguments is one
@@ -168,19 +174,16 @@ def main(
     except SsmaError as error:
         print(f"fusion_node: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass  # SIGINT and SIGTERM: the usual ways to end a node
     except Exception:
         if rclpy.ok():
             raise
         # The signal invalidated the context in the middle of a transition; there is nothing left to do.
     finally:
-        # A second Ctrl-C while all is being closed would only leave a traceback; rclpy gives the handler back.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.close()
         rclpy.try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Frame, Intrinsics
+    from ssma_ros.frame import Frame, Intrinsics, Segmentation
     from ssma_ros.pipeline import Pipeline
     from ssma_ros.ros.parameters import FusionParameters
     from ssma_ros.ros.publishers import OutputPublishers
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _MS = 1e-6  # of a nanosecond
 
+#: How long the reason of the last frame is taken as the reason of now, nanoseconds.
+REASON_HOLDS_NS = 2_000_000_000
+
 
 @dataclass
 class SensorRecord:
@@ -35,11 +38,17 @@ class SensorRecord:
 
     Attributes:
         reason: why the last frame went without it, or empty if it was there.
+        noted_ns: when that was.
         refused: messages refused so far.
     """
 
     reason: str = ""
+    noted_ns: int = 0
     refused: int = 0
+
+    def current_reason(self, now_ns: int) -> str:
+        """The reason, unless no frame has been made since for so long that it says nothing about now."""
+        return self.reason if now_ns - self.noted_ns < REASON_HOLDS_NS else ""
 
 
 @dataclass
@@ -132,6 +141,7 @@ class FrameProcessor:
         assembled = time.monotonic_ns()
         needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
         result = self._pipeline.process(frame, needs)
+        self._note_unused(result)
         segmented = time.monotonic_ns()
         with self._publishing:
             if not self._open:
@@ -188,9 +198,19 @@ class FrameProcessor:
             frame.gravity = geometry.gravity(frame.frame_id, frame.stamp_ns)
         return frame
 
+    def _note_unused(self, result: Segmentation) -> None:
+        """A sensor that is there and of no use is in trouble too: depth without intrinsics makes no HHA."""
+        streams = self._pipeline.contract.streams
+        used = {sensor for stream in streams if result.present[stream.name] for sensor in stream.sensors}
+        for stream in streams:
+            for sensor in stream.sensors:
+                record = self.progress.sensors.get(sensor)
+                if record is not None and sensor not in used and not record.reason:
+                    self._note(sensor, f"not used: {result.missing[stream.name]}")
+
     def _note(self, sensor: str, reason: str) -> None:
         record = self.progress.sensors.setdefault(sensor, SensorRecord())
-        record.reason = reason
+        record.reason, record.noted_ns = reason, time.monotonic_ns()
         if reason.startswith("refused: "):
             record.refused += 1
             self._log.say(f"{sensor} {_kind(reason)}", reason.removeprefix("refused: "))

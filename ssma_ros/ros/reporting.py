@@ -72,11 +72,13 @@ class DiagnosticsReporter:
             required = sensor == "color" and parameters.driver == "color"
             stale_ns = round(parameters.stale_after * 1e9)
             rate = entry.rate.rate_hz(now_ns)
-            state_of = InputState(sensor, entry.topic, required, rate, age, stale_ns, entry.problem)
-            statuses.append(input_status(state_of, counters, progress))
+            publishers = self._node.count_publishers(entry.topic)
+            state_of = InputState(sensor, entry.topic, required, rate, age, stale_ns, publishers, entry.problem)
+            statuses.append(input_status(state_of, counters, progress, now_ns))
         for sensor, record in progress.sensors.items():
-            if record.reason:
-                degraded[sensor] = record.reason
+            reason = record.current_reason(now_ns)
+            if reason:
+                degraded[sensor] = reason
         statuses.append(synchronization_status(counters, progress, degraded))
         rate = progress.outputs.rate_hz(now_ns)
         identity = session.pipeline.backend.identity

@@ -30,6 +30,8 @@ STUB_NODE = Path(__file__).with_name("stub_network.py")
 NODE = "/ssma_fusion"
 #: Seconds; only reached when something is broken.
 DEADLINE_S = 60.0
+#: Seconds after which an answer counts as lost.
+ANSWER_S = 10.0
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -110,6 +112,7 @@ class Peer:
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
@@ -154,20 +157,33 @@ class Peer:
             return {}
         return {s.name.partition(": ")[2]: (s.level[0], s.message) for s in arrays[-1].status}
 
-    def call(self, service: str, kind: Any, request: Any) -> Any:
-        client = self.node.create_client(kind, service)
-        try:
-            wait_until(client.service_is_ready, f"service {service}")
+    def call(self, service: str, kind: Any, request: Any, arrived: Callable[[], bool] = lambda: False) -> Any:
+        """The service's answer, or None where ``arrived`` says that it has been done although no answer came.
+
+        DDS may lose the very first answer of a service: the server answers before it has discovered the client's
+        reader. So the question is asked again; it must be one that may be asked twice.
+        """
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
+        wait_until(client.service_is_ready, f"service {service}")
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
             future = client.call_async(request)
-            wait_until(future.done, f"answer of {service}")
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+            with suppress(AssertionError):
+                wait_until(future.done, f"answer of {service}", ANSWER_S)
+                return future.result()
+            if arrived():
+                return None
+        raise AssertionError(f"{service} does not answer")
 
     def change_state(self, label: str) -> bool:
+        """Whether the transition succeeded."""
         request = ChangeState.Request()
         request.transition.label = label
-        return bool(self.call(f"{NODE}/change_state", ChangeState, request).success)
+        before = self.state()
+        answer = self.call(f"{NODE}/change_state", ChangeState, request, lambda: self.state() != before)
+        return answer is None or bool(answer.success)
 
     def state(self) -> str:
         return str(self.call(f"{NODE}/get_state", GetState, GetState.Request()).current_state.label)

@@ -22,23 +22,37 @@ from ssma_ros.synchronization import SyncCounters
 S = 1_000_000_000
 
 
-def state(age_ns: int | None, *, required: bool = False, problem: str = "") -> InputState:
-    return InputState("depth", "/depth", required, 30.0, age_ns, S // 2, problem)
+NOW = 100 * S
+
+
+def state(age_ns: int | None, *, required: bool = False, problem: str = "", publishers: int = 1) -> InputState:
+    return InputState("depth", "/depth", required, 30.0, age_ns, S // 2, publishers, problem)
 
 
 def test_inputs_in_words() -> None:
     progress, counters = Progress(), SyncCounters()
-    assert input_status(state(S // 10), counters, progress).level == OK
-    silent = input_status(state(2 * S), counters, progress)
+    assert input_status(state(S // 10), counters, progress, NOW).level == OK
+    silent = input_status(state(2 * S), counters, progress, NOW)
     assert (silent.level, silent.message) == (WARN, "no depth message on /depth for 2.0 s")
-    assert input_status(state(2 * S, required=True), counters, progress).level == ERROR
-    assert input_status(state(None), counters, progress).message == "no depth message on /depth yet"
-    qos = input_status(state(None, problem="topic /depth: QoS"), counters, progress)
+    assert input_status(state(2 * S, required=True), counters, progress, NOW).level == ERROR
+    assert input_status(state(None), counters, progress, NOW).message == "no depth message on /depth yet"
+    qos = input_status(state(None, problem="topic /depth: QoS"), counters, progress, NOW)
     assert qos.message == "topic /depth: QoS"
-    progress.sensors["depth"] = SensorRecord(reason="refused: topic /depth: step is 1", refused=4)
-    refused = input_status(state(S // 10), counters, progress)
+    gone = input_status(state(None, problem="topic /depth: QoS", publishers=0), counters, progress, NOW)
+    assert gone.message == "no depth message on /depth yet, nobody publishes it"
+    record = progress.sensors["depth"] = SensorRecord("refused: topic /depth: step is 1", NOW - S // 10, refused=4)
+    refused = input_status(state(S // 10), counters, progress, NOW)
     assert (refused.level, refused.message) == (WARN, "refused: topic /depth: step is 1")
     assert refused.values["refused"] == "4"
+    record.noted_ns = NOW - 10 * S  # no frame since: nothing is known about now
+    assert input_status(state(S // 10), counters, progress, NOW).level == OK
+
+
+def test_a_driver_that_does_not_stamp_is_named() -> None:
+    counters = SyncCounters(repeating={"depth": (7, 0)})
+    status = input_status(state(S // 10, required=True), counters, Progress(), NOW)
+    assert status.level == ERROR
+    assert status.message == "stamp of the last 8 depth messages is 0.000 s, expected rising stamps"
 
 
 def test_counters_are_reported() -> None:

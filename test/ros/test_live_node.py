@@ -259,7 +259,8 @@ def test_signals_end_the_node_with_status_0(tmp_path: Path, domain: int, number:
     with live_node(tmp_path, domain, "-p", "modell:=x", "-p", "class_confidence_topics:=[]") as (node, _):
         node.wait_for_text("active")
         assert "parameter 'modell' is unknown and ignored, expected 'model'" in node.text()
-        assert node.end(number) == 0
+        node.process.send_signal(number)
+        assert node.end(number) == 0  # twice, as launch does
         assert "Traceback" not in node.text()
 
 

@@ -45,7 +45,7 @@ class Rig:
         self.backend = StubBackend(CONTRACT)
         self.subscribed = Subscribed(*topics)
         self.said: list[str] = []
-        info = SimpleNamespace(last=messages.camera_info(*SIZE))
+        info = self.info = SimpleNamespace(last=messages.camera_info(*SIZE))
         inputs: Any = SimpleNamespace(
             inputs={"color": None, "depth": None, "nir": None, "camera_info": info}, topics=lambda: dict(DEFAULT_TOPICS)
         )
@@ -126,6 +126,15 @@ def test_refusals_are_counted_said_once_and_end_with_the_next_good_message() -> 
     assert rig.processor.progress.degraded == 3
     rig.handle()
     assert rig.processor.progress.sensors["depth"].reason == ""
+
+
+def test_depth_that_makes_no_stream_is_not_called_well() -> None:
+    rig = Rig("mask")
+    rig.info.last = messages.camera_info(8, 8)
+    rig.handle()
+    reason = rig.processor.progress.sensors["depth"].reason
+    assert reason.startswith("not used: refused: topic camera/camera_info: size is 8x8")
+    assert rig.processor.progress.sensors["nir"].reason == ""
 
 
 def test_a_driver_that_makes_no_stream_is_said_and_costs_the_frame_alone() -> None:
