@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ssma_ros.contract import contract_path_for, load_contract, save_contract
 from ssma_ros.errors import SsmaError
@@ -87,7 +87,8 @@ def save_model(
     }
     partial = weights.with_name(weights.name + ".partial")
     try:
-        save_file(tensors, partial)
+        # Not save_file: it makes a file that only its owner can read, and a model is for everybody on the robot.
+        partial.write_bytes(save(tensors))
         partial.replace(weights)
     finally:
         partial.unlink(missing_ok=True)
