@@ -60,6 +60,7 @@ class FusionParameters:
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
     threads: int = _parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
+    preprocessing_threads: int = _parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
     autostart: bool = _parameter(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
     )
@@ -92,6 +93,14 @@ class FusionParameters:
     gravity_frame: str = _parameter(
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
         "Empty: estimated from the depth image. Needs tf2_ros.",
+    )
+    gravity_smoothing: float = _parameter(
+        0.0, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
+        low=0.0, high=60.0,
+    )
+    camera_height: float = _parameter(
+        0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
+        "network's contract says.", low=0.0, high=20.0,
     )
     depth_source: str = _parameter(
         "image", "Where depth comes from: image = depth/image_rect, disparity = depth/disparity, none = not used.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import SENSORS
 from ssma_ros.pipeline import Pipeline, PipelineOptions
+from ssma_ros.preprocessing.encoder import EncoderOptions
 from ssma_ros.ros.outputs import OutputCatalog, OutputOptions, unknown_classes
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
@@ -50,7 +51,7 @@ class FusionSession:
         logger.info(f"loading model {parameters.model}")
         backend = load(parameters)
         try:
-            self.pipeline = Pipeline(backend, pipeline_options(parameters))
+            self.pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters))
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             self.pipeline.warm_up()
@@ -157,6 +158,15 @@ def pipeline_options(parameters: FusionParameters) -> PipelineOptions:
     """The part of the parameters that says how results are delivered."""
     resolution = cast("Literal['network', 'camera']", parameters.output_resolution)
     return PipelineOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)
+
+
+def encoder_options(parameters: FusionParameters) -> EncoderOptions:
+    """The part of the parameters that says what robot carries the sensors."""
+    return EncoderOptions(
+        camera_height=parameters.camera_height or None,
+        gravity_smoothing=parameters.gravity_smoothing,
+        threads=parameters.preprocessing_threads,
+    )
 
 
 def output_options(parameters: FusionParameters) -> OutputOptions:
