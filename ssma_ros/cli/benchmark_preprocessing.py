@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=20, help="pairs of runs; a fifth of it for HHA (%(default)s)")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                         help="cpu: the calling thread's own time, for one thread on a busy machine (%(default)s)")
+    parser.add_argument("--gpu", action="store_true", help="the CUDA kernels instead, on this machine's GPU (pycuda)")
     parser.add_argument("--json", type=Path, default=Path("benchmarks_preprocessing.json"),
                         help="results (%(default)s)")
     parser.add_argument("--note", default="", help="a sentence about the machine's state, kept with the results")
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.preprocessing.backend import compiled_modules, warm_up
 
     sizes = [_size(text) for text in args.sizes]
+    if args.gpu:
+        return _run_on_gpu(args, sizes)
     if args.rounds < 1 or min(args.threads) < 1:
         raise SsmaError(f"rounds {args.rounds}, threads {args.threads}: expected whole numbers of at least 1")
     if args.clock == "cpu" and args.threads != [1]:
@@ -76,6 +79,22 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
     print(f"first use: {first:.1f} s to compile or load the kernels")
     print(markdown_table(found))
+    return 0
+
+
+def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> int:
+    from ssma_ros.inference.files import write_atomically
+    from ssma_ros.preprocessing.cuda.measure import measure
+
+    try:
+        found = [timing for width, height in sizes for timing in measure(width, height)]
+    except ImportError as error:
+        raise SsmaError(f"--gpu: pycuda cannot be imported ({error}), expected ssma_ros[gpu] installed") from None
+    document = {"note": args.note, "measurements": [asdict(t) for t in found]}
+    write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
+    print("| function | size | GPU | median ms | p95 ms |\n|---|---|---|---|---|")
+    for t in found:
+        print(f"| {t.function} | {t.width}×{t.height} | {t.gpu} | {t.median_ms:.3f} | {t.p95_ms:.3f} |")
     return 0
 
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ssma_ros.preprocessing.cuda import compiler
 from ssma_ros.preprocessing.cuda.device import SIGNATURES
@@ -24,17 +25,19 @@ def build(folder: Path) -> dict[str, ctypes.CDLL] | None:
     gxx = shutil.which("g++") or shutil.which("clang++")
     if gxx is None:
         return None
-    libraries = {}
+    libraries: dict[str, Path] = {}
+    compilers = {}
     for source, kernels in SIGNATURES.items():
         runners = "\n".join(f"RUNNER({name}, {str(name in MEETING).lower()})" for name in kernels)
         text = f'#include "{HERE / "cuda_host.hpp"}"\n#include "{KERNELS / f"{source}.cu"}"\n{runners}\n'
         program, library = folder / f"{source}.cpp", folder / f"lib{source}.so"
         program.write_text(text)
-        command = [gxx, "-std=c++20", "-O2", "-Wall", "-Wno-unknown-pragmas", "-Werror", "-shared", "-fPIC", "-pthread",
+        command = [gxx, "-std=c++20", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Werror", "-shared", "-fPIC", "-pthread",
                    str(program), "-o", str(library)]
-        subprocess.run(command, check=True)
-        libraries[source] = ctypes.CDLL(str(library))
-    return libraries
+        compilers[library] = subprocess.Popen(command)
+        libraries[source] = library
+    assert all(compiler.wait() == 0 for compiler in compilers.values())
+    return {source: ctypes.CDLL(str(library)) for source, library in libraries.items()}
 
 
 class HostDevice:
@@ -75,3 +78,31 @@ class HostDevice:
     def get(self, pointer: int, shape, dtype) -> np.ndarray:
         count = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(pointer)).view(dtype).reshape(shape).copy()
+
+
+def gpu_device():
+    """A pycuda device with HostDevice's extras, in a context of its own; skips where there is no GPU."""
+    driver = pytest.importorskip("pycuda.driver", reason="pycuda is not installed: the kernels run on the host only")
+    from ssma_ros.preprocessing.cuda.device import PycudaDevice
+
+    class GpuDevice(PycudaDevice):
+        @property
+        def allocations(self) -> int:
+            return len(self._memory)
+
+        put = HostDevice.put
+
+        def get(self, pointer: int, shape, dtype) -> np.ndarray:
+            result = np.empty(shape, dtype)
+            self.download(result, pointer)
+            return result
+
+    driver.init()
+    if driver.Device.count() == 0:
+        pytest.skip("no GPU: the kernels run on the host only")
+    context = driver.Device(0).make_context()
+    try:
+        yield GpuDevice()
+    finally:
+        context.pop()
+        context.detach()

@@ -1,4 +1,4 @@
-"""The CUDA kernels and their order, run on the host against the CPU implementation. No GPU is needed, none is used."""
+"""The CUDA kernels and their order against the CPU implementation: on the host, and on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ def libraries(tmp_path_factory):
     return found
 
 
-@pytest.fixture
-def device(libraries):
-    return cuda_host.HostDevice(libraries)
+@pytest.fixture(params=["host", "gpu"])
+def device(request):
+    if request.param == "host":
+        yield cuda_host.HostDevice(request.getfixturevalue("libraries"))
+    else:
+        yield from cuda_host.gpu_device()
 
 
 def run_fill(device, kind: str, depth: np.ndarray, **arguments) -> np.ndarray:
