@@ -72,11 +72,13 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     save_model(network, _contract(network), tmp_path / "m.safetensors")
     before = (tmp_path / "m.safetensors").read_bytes()
 
-    def fail(_tensors: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def fail(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
         raise OSError("disk full")
 
-    monkeypatch.setattr("ssma_ros.models.weights.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         save_model(network, _contract(network), tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").read_bytes() == before
