@@ -3,7 +3,7 @@
 Weights are stored as int8 with one scale per output channel; activations get one scale per tensor, zero point 0
 throughout – the scheme TensorRT requires and OpenVINO understands, so that one file serves both. Scales come from
 real frames: for each tensor the clipping point with the least mean squared rounding and clipping error over a
-histogram of its magnitudes.
+histogram of its magnitudes. Convolutions that would gain nothing stay float (see ``_is_quantisable``).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _BINS = 2048
 _LEVELS = 127
+#: Convolutions with fewer input or output channels (of a group) stay as they are.
+_MIN_CHANNELS = 16
 
 
 def quantize_int8(
@@ -123,10 +125,21 @@ def _best_scale(histogram: NDArray[np.float64], largest: float) -> float:
 
 
 def _is_quantisable(node: ir.Node) -> bool:
-    """A convolution with constant weights over a map of more than one pixel."""
-    if node.op_type not in CONVOLUTIONS or is_pixel(node.outputs[0]):
+    """A convolution that gains from int8: constant weights, many channels in and out, more than one pixel.
+
+    Depthwise convolutions, those that read the image and those that make the class scores or narrow bottlenecks are
+    left alone: they are memory-bound, so int8 makes them no faster, and they are where it costs most accuracy.
+    """
+    weights = constant_of(node.inputs[1]) if node.op_type in CONVOLUTIONS else None
+    if weights is None or is_pixel(node.outputs[0]):
         return False
-    return constant_of(node.inputs[1]) is not None
+    # Both axes of a grouped convolution's weights count channels of one group (a transposed one's outputs, too).
+    per_group = min(weights.shape[0] // _groups(node), weights.shape[1])
+    return per_group >= _MIN_CHANNELS
+
+
+def _groups(node: ir.Node) -> int:
+    return node.attributes["group"].as_int() if "group" in node.attributes else 1
 
 
 def _insert_pair(graph: ir.Graph, before: ir.Node, value: ir.Value, scale: float) -> ir.Value:
@@ -145,13 +158,12 @@ def _store_int8_weights(graph: ir.Graph, node: ir.Node) -> None:
     assert weight is not None  # _is_quantisable has seen it
     assert array is not None
     array = array.astype(np.float32)
-    groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
     # Output channels are the first axis of a convolution, the second of a transposed one; with groups the latter's
     # second axis holds several groups' channels at once, so their common scale covers them all.
     axis = 0 if node.op_type == "Conv" else 1
     others = tuple(i for i in range(array.ndim) if i != axis)
     largest = np.abs(array).max(axis=others)
-    if node.op_type == "ConvTranspose" and groups > 1:
+    if node.op_type == "ConvTranspose" and _groups(node) > 1:
         largest = np.full_like(largest, largest.max())
     scales = np.where(largest > 0, largest / _LEVELS, 1.0).astype(np.float32)
     shape = [1] * array.ndim

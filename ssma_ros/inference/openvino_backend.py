@@ -30,7 +30,8 @@ class OpenVinoBackend(BackendBase):
     """An ONNX graph compiled for the CPU.
 
     Two graphs are compiled from the file: one that ends at mask and confidence, and, once somebody asks for more,
-    one with all outputs – so that probabilities and gates cost nothing while nobody looks at them.
+    one with all outputs – so that probabilities and gates cost nothing while nobody looks at them. The two are fused
+    differently, so in bf16 a confidence may differ by one level between them.
 
     Args:
         path: ONNX file with its contract beside it.

@@ -65,8 +65,10 @@ def test_only_wanted_outputs_come_and_they_are_the_same(toy_folder, name):
     few, all_of_them = backend.infer(frame, present), backend.infer(frame, present, OUTPUTS)
     assert few.probabilities is None
     assert few.gates is None
-    assert np.array_equal(few.mask, all_of_them.mask)
-    assert np.array_equal(few.confidence, all_of_them.confidence)
+    # OpenVINO compiles two graphs and fuses them differently: in bf16 a rounding can fall the other way.
+    levels = 1 if name == "openvino" else 0
+    assert np.abs(few.confidence.astype(int) - all_of_them.confidence).max() <= levels
+    assert (few.mask != all_of_them.mask).mean() <= 0.002 * levels
     assert "inference" in few.timings_ms
 
 

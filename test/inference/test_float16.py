@@ -75,7 +75,7 @@ def test_every_layer_is_close_to_float32(toy_folder):
 
 def test_layer_check_sees_a_wrong_layer(toy_folder, tmp_path):
     model = onnx.load(toy_folder / "model.fp16.onnx")
-    weight = next(t for t in model.graph.initializer if list(t.dims) == [8, 16, 1, 1])
+    weight = next(t for t in model.graph.initializer if list(t.dims) == [16, 32, 1, 1])
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float16(1.5), weight.name))
     onnx.save(model, tmp_path / "m.onnx")
     layers = compare_layers(toy_folder / "model.onnx", tmp_path / "m.onnx", example_frames(1)[0])

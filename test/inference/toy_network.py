@@ -11,9 +11,9 @@ from ssma_ros.labels import load_label_set
 
 
 class ToyFusion(nn.Module):
-    """Stride-2 conv + BN + ReLU per stream, sigmoid gates, image-level mean, transposed convolution to full size."""
+    """Stride-2 conv + BN + ReLU per stream, sigmoid gates, image-level mean, transposed convolutions to full size."""
 
-    def __init__(self, modalities: int = 2, classes: int = 5, width: int = 8) -> None:
+    def __init__(self, modalities: int = 2, classes: int = 5, width: int = 16) -> None:
         super().__init__()
         self.stems = nn.ModuleList(
             nn.Sequential(
@@ -26,8 +26,8 @@ class ToyFusion(nn.Module):
         self.gate = nn.Conv2d(channels, channels, 3, 1, 1)
         self.fuse = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
         self.pool = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
-        self.up = nn.ConvTranspose2d(width, classes, 8, 4, 2, bias=False)
-        self.up_bn = nn.BatchNorm2d(classes)
+        self.up = nn.Sequential(nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.classify = nn.Sequential(nn.ConvTranspose2d(width, classes, 4, 2, 1, bias=False), nn.BatchNorm2d(classes))
 
     def forward(
         self, *images: Tensor, present: Tensor | None = None, return_gates: bool = False
@@ -40,7 +40,7 @@ class ToyFusion(nn.Module):
         s = torch.sigmoid(self.gate(x))
         f = self.fuse(x * s)
         f = f * self.pool(f.mean(dim=(2, 3), keepdim=True)) + f
-        logits = self.up_bn(self.up(f))
+        logits = self.classify(self.up(f))
         gates = torch.stack([g.mean(dim=1) for g in s.chunk(len(features), dim=1)], dim=1)
         return (logits, gates) if return_gates else logits
 
