@@ -15,6 +15,8 @@ OK, WARN, ERROR = 0, 1, 2
 
 #: How long a lost frame is reported as an error, nanoseconds.
 FAILURE_SHOWN_NS = 5_000_000_000
+#: How long messages lost by the middleware are warned of, nanoseconds.
+LOSS_SHOWN_NS = 5_000_000_000
 #: This many duplicates in a row are no hiccup but a driver that does not stamp.
 REPEATS_SHOWN = 3
 
@@ -50,6 +52,7 @@ class InputState:
         stale_ns: more than this is too old.
         publishers: how many publish the topic.
         problem: a QoS that does not fit, or empty.
+        lost, lost_ns: messages the middleware lost, and when it last did.
     """
 
     sensor: str
@@ -60,14 +63,21 @@ class InputState:
     stale_ns: int
     publishers: int
     problem: str = ""
+    lost: int = 0
+    lost_ns: int | None = None
 
 
 def input_status(state: InputState, counters: SyncCounters, progress: Progress, now_ns: int) -> Status:
     """Status of one image input."""
     record = progress.sensors.get(state.sensor)
     message = _trouble(state, counters, "" if record is None else record.current_reason(now_ns))
-    bad = ERROR if state.required else WARN
-    level = bad if message else OK
+    level = OK if not message else ERROR if state.required else WARN
+    if not message and state.lost_ns is not None and now_ns - state.lost_ns < LOSS_SHOWN_NS:
+        level = WARN
+        message = (
+            f"{state.rate_hz:.1f} Hz, the middleware lost {state.lost} messages so far, expected none: give both "
+            f"sides config/fastdds.xml, or publish reliably and set {state.sensor}_reliability"
+        )
     message = message or f"{state.rate_hz:.1f} Hz"
     values = {
         "topic": state.topic,
@@ -75,6 +85,7 @@ def input_status(state: InputState, counters: SyncCounters, progress: Progress, 
         "age (s)": "never" if state.age_ns is None else f"{state.age_ns * _S:.3f}",
         "received": str(counters.received[state.sensor]),
         "refused": str(0 if record is None else record.refused),
+        "lost by the middleware": str(state.lost),
         "duplicate stamps": str(counters.duplicates[state.sensor]),
         "overtaken": str(counters.overtaken[state.sensor]),
         "stamp jumps": str(counters.jumps[state.sensor]),

@@ -73,7 +73,9 @@ class DiagnosticsReporter:
             stale_ns = round(parameters.stale_after * 1e9)
             rate = entry.rate.rate_hz(now_ns)
             publishers = self._node.count_publishers(entry.topic)
-            state_of = InputState(sensor, entry.topic, required, rate, age, stale_ns, publishers, entry.problem)
+            state_of = InputState(
+                sensor, entry.topic, required, rate, age, stale_ns, publishers, entry.problem, entry.lost, entry.lost_ns
+            )
             statuses.append(input_status(state_of, counters, progress, now_ns))
         for sensor, record in progress.sensors.items():
             reason = record.current_reason(now_ns)

@@ -34,6 +34,7 @@ class Input:
         rate: of arrival.
         last: the latest camera info; images are not kept.
         problem: a sentence about a QoS that does not fit, or empty.
+        lost, lost_ns: messages that the middleware lost on the way, and when it last did.
     """
 
     sensor: str
@@ -41,6 +42,8 @@ class Input:
     rate: RateMeter = field(default_factory=RateMeter)
     last: Any = None
     problem: str = ""
+    lost: int = 0
+    lost_ns: int | None = None
 
 
 class InputSubscriptions:
@@ -128,7 +131,12 @@ class InputSubscriptions:
             )
             self._report(entry.topic, entry.problem)
 
-        events = SubscriptionEventCallbacks(incompatible_qos=incompatible, use_default_callbacks=False)
+        def lost(event: Any) -> None:
+            entry.lost, entry.lost_ns = int(event.total_count), time.monotonic_ns()
+
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=incompatible, message_lost=lost, use_default_callbacks=False
+        )
         qos = QoSProfile(
             depth=self._parameters.input_queue,
             reliability=ReliabilityPolicy.RELIABLE if asked == "reliable" else ReliabilityPolicy.BEST_EFFORT,

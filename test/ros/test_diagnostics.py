@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,15 @@ def test_inputs_in_words() -> None:
     assert refused.values["refused"] == "4"
     record.noted_ns = NOW - 10 * S  # no frame since: nothing is known about now
     assert input_status(state(S // 10), counters, progress, NOW).level == OK
+
+
+def test_losses_on_the_way_are_warned_of_for_a_while() -> None:
+    lossy = replace(state(S // 10, required=True), lost=49, lost_ns=NOW - S)
+    status = input_status(lossy, SyncCounters(), Progress(), NOW)
+    assert status.level == WARN
+    assert "the middleware lost 49 messages so far" in status.message
+    assert "depth_reliability" in status.message
+    assert input_status(replace(lossy, lost_ns=NOW - 10 * S), SyncCounters(), Progress(), NOW).level == OK
 
 
 def test_a_driver_that_does_not_stamp_is_named() -> None:
