@@ -36,7 +36,7 @@ class Batch:
     Attributes:
         images: for each stream N×3×H×W float32, normalised as the contract says, channels last in memory.
         present: N×M float32.
-        label: N×H×W int64.
+        label: N×H×W int64; void pixels carry the ignore id, for the network is not asked to find void.
     """
 
     images: list[Tensor]
@@ -49,6 +49,7 @@ class Normalizer:
 
     def __init__(self, contract: Contract, device: torch.device) -> None:
         self._device = device
+        self._labels = contract.labels
         self._mean = [torch.tensor(s.mean, device=device).view(1, 3, 1, 1) for s in contract.streams]
         self._scale = [torch.tensor(s.scale, device=device).view(1, 3, 1, 1) for s in contract.streams]
 
@@ -59,6 +60,8 @@ class Normalizer:
             stacked = torch.from_numpy(np.stack([s.images[index] for s in samples])).to(self._device)
             images.append((stacked.permute(0, 3, 1, 2).float() - mean) * scale)
         label = torch.from_numpy(np.stack([s.label for s in samples])).to(self._device).long()
+        if self._labels.void_class is not None:
+            label[label == self._labels.void_class] = self._labels.ignore_id
         present = torch.tensor([s.present for s in samples], dtype=torch.float32, device=self._device)
         return Batch(images, present, label)
 

@@ -1,0 +1,81 @@
+"""Batches: what the network gets, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ssma_ros.labels import load_label_set
+from ssma_ros.training.batches import BatchMaker, Normalizer
+from ssma_ros.training.cache import Sample
+
+from .test_trainer import config_for
+
+if TYPE_CHECKING:
+    from ssma_ros.contract import Contract
+
+    from .conftest import MemorySamples
+
+
+def test_images_are_normalised_as_the_contract_says(contract: Contract, samples: MemorySamples) -> None:
+    batch = Normalizer(contract, torch.device("cpu"))([samples[0], samples[1]])
+    assert [tuple(i.shape) for i in batch.images] == [(2, 3, 32, 64)] * 2
+    assert batch.images[0].is_contiguous(memory_format=torch.channels_last)
+    expected = (samples[1].images[0].astype(np.float32) - 128) * np.float32(0.01)
+    np.testing.assert_allclose(batch.images[0][1].permute(1, 2, 0).numpy(), expected, rtol=1e-6)
+    assert batch.present.tolist() == [[1, 1], [1, 1]]
+
+
+def test_void_is_ignored_in_training(contract: Contract) -> None:
+    with_void = replace(contract, labels=load_label_set("freiburg_forest"))
+    image = np.zeros((32, 64, 3), np.uint8)
+    label = np.zeros((32, 64), np.uint8)
+    label[:, :10] = 3
+    batch = Normalizer(with_void, torch.device("cpu"))([Sample((image, image), (True, True), label)])
+    assert batch.label.unique().tolist() == [3, 255]
+    assert label.min() == 0, "the sample itself stays as it is"
+
+
+def test_every_epoch_shows_every_sample_once(contract: Contract, samples: MemorySamples) -> None:
+    seen: list[int] = []
+
+    class Watched:
+        digest = ""
+
+        def __len__(self) -> int:
+            return len(samples)
+
+        def name(self, index: int) -> str:
+            return str(index)
+
+        def __getitem__(self, index: int) -> Sample:
+            seen.append(index)
+            return samples[index]
+
+    maker = BatchMaker(config_for(contract), contract, Watched(), 0)
+    for step in range(6):  # batch 2, six samples: two epochs
+        maker.samples_of(step)
+    assert sorted(seen[:6]) == sorted(seen[6:]) == list(range(6))
+    assert seen[:6] != seen[6:]
+
+
+def test_processes_share_a_step_without_overlap(contract: Contract, samples: MemorySamples) -> None:
+    config = config_for(contract)
+    config = replace(config, stages=(replace(config.stages[0], batch_size=5),))
+    whole = BatchMaker(config, contract, samples, 0).samples_of(3)
+    parts = [BatchMaker(config, contract, samples, 0, rank=r, world_size=2).samples_of(3) for r in range(2)]
+    assert [len(p) for p in parts] == [3, 2]
+    for made, expected in zip((*parts[0], *parts[1]), (*whole[0::2], *whole[1::2]), strict=True):
+        np.testing.assert_array_equal(made.label, expected.label)
+        np.testing.assert_array_equal(made.images[0], expected.images[0])
+
+
+def test_prefetched_batches_are_those_of_their_step(contract: Contract, samples: MemorySamples) -> None:
+    maker = BatchMaker(config_for(contract), contract, samples, 1)
+    for step, made in enumerate(maker.iterate(first_step=1), start=1):
+        for a, b in zip(made, maker.samples_of(step), strict=True):
+            np.testing.assert_array_equal(a.images[0], b.images[0])
+    assert step == 3
