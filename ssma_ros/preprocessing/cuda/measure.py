@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing.cuda.device import PycudaDevice
 from ssma_ros.preprocessing.cuda.functions import CudaPreprocessing
 from ssma_ros.preprocessing.cuda.graph import CapturedGraph
@@ -40,12 +41,15 @@ def measure(width: int, height: int, rounds: int = 200) -> list[GpuTiming]:
 
     Raises:
         ImportError: pycuda is not installed.
-        SsmaError: the kernels cannot be compiled or captured.
+        SsmaError: there is no GPU, or the kernels cannot be compiled or captured.
     """
     import pycuda.driver as driver
 
-    driver.init()
-    gpu = driver.Device(0)
+    try:
+        driver.init()
+        gpu = driver.Device(0)
+    except driver.Error as error:
+        raise SsmaError(f"GPU: {error}, expected a CUDA device with a driver") from None
     context = gpu.make_context()
     try:
         device = PycudaDevice()
