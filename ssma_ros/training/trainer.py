@@ -92,6 +92,11 @@ class Trainer:
         """Of the network under training, with its whole description."""
         return self._contract
 
+    @property
+    def network(self) -> nn.Module:
+        """The network under training, not averaged."""
+        return self._network
+
     def run(self) -> Path:
         """Train to the end (or to the early stop).
 

@@ -72,6 +72,20 @@ def test_multi_scale_is_one_more_case(
     assert "all sensors, msf" in capsys.readouterr().out
 
 
+def test_a_labelled_recording_is_evaluated(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = Path(__file__).parents[2] / "demo" / "forest_drive"
+    assert main(["evaluate", str(model), str(recording), "--limit", "2", "--quiet"]) == 0
+    assert "no depth " in capsys.readouterr().out
+
+
+def test_a_recording_without_labels_is_refused(
+    model: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = next(p.parent for p in sorted((shared_data / "rosbag2_from_real_images").glob("*/metadata.yaml")))
+    assert main(["evaluate", str(model), str(recording), "--quiet"]) == 1
+    assert "has no label topic" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
