@@ -151,7 +151,7 @@ def _render_scene(job: tuple[DatasetRecipe, Path, int]) -> None:
     scene = Scene(_renderer, seed, StereoRig.default(), condition=recipe.condition(index))
     for frame in range(recipe.frames):
         rng = np.random.default_rng([seed, 10 + frame])
-        sample = scene.capture(scene.random_pose(rng), rng)
+        sample = scene.random_sample(rng)
         _write_sample(sample, folder / recipe.split, f"{_scene_name(recipe, index)}_{frame:02d}.png")
 
 

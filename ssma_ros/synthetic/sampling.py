@@ -27,6 +27,9 @@ from ssma_ros.synthetic.world import World, build_world
 #: Analogue and digital gain at which a camera gives up; 1 is a sunny day.
 LARGEST_GAIN = 14.0
 
+#: A view that is for the most part nearer than this (metres) shows a trunk or a boulder and nothing else.
+BLOCKED_DEPTH = 0.7
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -98,6 +101,14 @@ class Scene:
             return gain, self._camera
         gain = min(gain, LARGEST_GAIN)
         return gain, replace(self._camera, noise=self._camera.noise * max(1.0, gain / 2.0) ** 0.6)
+
+    def random_sample(self, rng: np.random.Generator) -> Sample:
+        """What the rig sees from a random pose that nothing blocks."""
+        for _ in range(5):
+            sample = self.capture(self.random_pose(rng), rng)
+            if np.mean((sample.true_depth > 0) & (sample.true_depth < BLOCKED_DEPTH)) < 0.5:
+                break
+        return sample
 
     def random_pose(self, rng: np.random.Generator) -> Pose:
         """A pose of a robot somewhere on the trail, more or less along it, clear of obstacles."""

@@ -71,3 +71,12 @@ def test_poses_stand_on_the_trail_clear_of_obstacles(renderer, rig, captured: li
         x, y, z = scene.random_pose(rng).position
         assert abs(y - parameters.trail_y(np.array([x]))[0]) < parameters.trail_width
         assert abs(z - scene.world.height(x, y) - parameters.camera_height) < 1e-6
+
+
+def test_a_blocked_view_is_taken_again(renderer, rig):
+    """In scene 75 the second picture's pose lies inside a bush."""
+    scene = Scene(renderer, 75, rig)
+    blocked = scene.capture(scene.random_pose(rng := np.random.default_rng([75, 11])), rng)
+    assert blocked.true_depth.max() < 0.7
+    sample = scene.random_sample(np.random.default_rng([75, 11]))
+    assert len(np.unique(sample.label)) >= 4
