@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     reference = _load_reference(reference_path, args.threads)
     frames = encoded_frames(candidate.contract, args.frames, args.count)
     result = verify(candidate, reference, [(frame.inputs, frame.present) for frame in frames])
-    threshold = threshold_for(candidate.identity["precision"]) if args.threshold is None else args.threshold
+    threshold = threshold_for(candidate.identity) if args.threshold is None else args.threshold
     for role, backend in (("model", candidate), ("reference", reference)):
         identity = backend.identity
         print(f"{role + ':':10} {identity['model']} ({identity['backend']}, {identity['precision']})")

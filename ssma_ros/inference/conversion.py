@@ -20,6 +20,7 @@ from ssma_ros.inference.onnx_file import (
     META_LABELS,
     META_PRECISION,
     META_VERSION,
+    META_WEIGHTS,
     read_onnx_facts,
 )
 from ssma_ros.inference.onnx_graph import describe_output
@@ -129,6 +130,7 @@ def store_weights_as_float16(model: ir.Model) -> None:
         del graph.initializers[name]
         graph.register_initializer(half)
         graph.insert_before(graph[0], cast)
+    model.metadata_props[META_WEIGHTS] = "fp16"
 
 
 def strip_traces(model: ir.Model) -> None:

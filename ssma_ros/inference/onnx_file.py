@@ -21,6 +21,8 @@ META_CONTRACT = "ssma.contract_digest"
 META_LABELS = "ssma.labels"
 META_PRECISION = "ssma.precision"
 META_VERSION = "ssma.version"
+#: Present, with value ``fp16``, where float32 weights were rounded to float16 for storage.
+META_WEIGHTS = "ssma.weights"
 
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",

@@ -10,7 +10,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.backend_base import BackendBase
 from ssma_ros.inference.fit import load_checked_contract
-from ssma_ros.inference.onnx_file import META_CONTRACT, META_PRECISION
+from ssma_ros.inference.onnx_file import META_CONTRACT, META_PRECISION, META_WEIGHTS
 from ssma_ros.inference.protocol import OUTPUTS, PRESENT, RawOutputs
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class OpenVinoBackend(BackendBase):
                 "model": str(path),
                 "version": str(openvino.__version__),
                 "contract": facts.metadata[META_CONTRACT],
+                **({"weights": facts.metadata[META_WEIGHTS]} if META_WEIGHTS in facts.metadata else {}),
             },
         )
 

@@ -57,15 +57,19 @@ class Verification:
         return self.total_difference / self.values if self.values else 0.0
 
 
-def threshold_for(precision: str) -> float:
-    """Least agreement wanted of a precision as backends name it (``int8/bf16`` counts as int8).
+def threshold_for(identity: Mapping[str, str]) -> float:
+    """Least agreement wanted of a backend by its ``precision`` (``int8/bf16`` counts as int8) and ``weights``.
+
+    A float32 graph whose weights were rounded to float16 for storage is held to float16's threshold.
 
     Raises:
         SsmaError: no threshold is known for it.
     """
+    precision = identity["precision"]
+    words = precision.replace("-", "/").split("/")
     for name in ("int8", "bf16", "fp16", "fp32"):
-        if name in precision.replace("-", "/").split("/"):
-            return THRESHOLDS[name]
+        if name in words:
+            return THRESHOLDS[identity.get("weights", name) if name == "fp32" else name]
     raise SsmaError(f"verify: no threshold for precision '{precision}', expected one of {', '.join(THRESHOLDS)}")
 
 

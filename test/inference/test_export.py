@@ -14,6 +14,7 @@ from inference.toy_network import ToyFusion, example_frames, toy_contract, toy_n
 
 from ssma_ros.contract import Stream
 from ssma_ros.errors import SsmaError
+from ssma_ros.inference import load_backend
 from ssma_ros.inference.conversion import convert_file
 from ssma_ros.inference.export import export_onnx
 from ssma_ros.inference.graph import SegmentationGraph
@@ -50,6 +51,7 @@ def test_network_is_left_as_it_was(tmp_path):
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     stored = {t.data_type for t in onnx.load(tmp_path / "m.onnx").graph.initializer if np.prod(t.dims) >= 256}
     assert stored == {onnx.TensorProto.FLOAT16}
+    assert load_backend(tmp_path / "m.onnx", backend="onnxruntime", threads=1).identity["weights"] == "fp16"
 
 
 def test_network_that_does_not_fit_leaves_nothing_behind(tmp_path):

@@ -80,9 +80,14 @@ def test_no_frames_are_refused():
     [("fp32", 0.9999), ("fp16", 0.999), ("bf16", 0.995), ("int8", 0.99), ("int8/bf16", 0.99), ("int8-fp16", 0.99)],
 )
 def test_threshold_of_each_precision(precision, threshold):
-    assert threshold_for(precision) == threshold
+    assert threshold_for({"precision": precision}) == threshold
+
+
+def test_rounded_weights_count_as_float16():
+    assert threshold_for({"precision": "fp32", "weights": "fp16"}) == THRESHOLDS["fp16"]
+    assert threshold_for({"precision": "bf16", "weights": "fp16"}) == THRESHOLDS["bf16"]
 
 
 def test_unknown_precision_has_no_threshold():
     with pytest.raises(SsmaError, match="no threshold for precision 'fp8'"):
-        threshold_for("fp8")
+        threshold_for({"precision": "fp8"})
