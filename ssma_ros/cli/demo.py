@@ -94,6 +94,9 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("rate", f"{summary['rate_hz']:.2f} Hz (images came at {summary['input_rate_hz']:.2f} Hz)"))
     if latency is not None:
         rows.append(("latency", f"{latency['p50']:.0f} ms p50, {latency['p95']:.0f} ms p95, image out to mask in"))
+    load, cores = summary["machine"]["load_before"], summary["machine"]["cores"]
+    if load > cores:
+        rows.append(("note", f"other programs were busy: load {load:g} on {cores} cores before the demo began"))
     rows.append(
         ("frames", f"{frames['published']} published, {frames['segmented']} segmented, {frames['dropped']} dropped, "
          f"{frames['degraded']} degraded")
@@ -109,11 +112,12 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 class _Progress:
-    """Stages as lines, playing as a bar of the masks that came back."""
+    """Stages as lines, playing as a bar of the images published and the masks that came back."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._total = 0
+        self._masks = 0
 
     def __enter__(self) -> _Progress:
         return self
@@ -132,9 +136,12 @@ class _Progress:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=self._total, unit="frame", desc="Segmenting", dynamic_ncols=True)
-        if name == "mask":
+            self._bar = tqdm(total=self._total, unit="frame", desc="Playing", dynamic_ncols=True)
+        if name == "frame":
             self._bar.update()
+        elif name == "mask":
+            self._masks += 1
+            self._bar.set_postfix(segmented=self._masks)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -14,12 +14,12 @@ PACKAGES = (
 
 
 def describe_machine() -> dict[str, str | int | float]:
-    """Processor, cores this process may use, memory, system."""
+    """Processor, cores this process may use, load of the last minute, memory, system; asked for before measuring."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "load_1min": round(os.getloadavg()[0], 2),
+        "load_before": round(os.getloadavg()[0], 2),
         "memory_gib": round(pages / 2**30, 1),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }

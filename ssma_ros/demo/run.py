@@ -87,11 +87,12 @@ def run_demo(options: DemoOptions, observer: Observer) -> dict[str, Any]:
     contract = load_contract(contract_path_for(find_model(options.node.model, backend=options.node.backend)))
     with RecordingReader(options.recording) as reader:
         topics = find_input_topics(reader.topics, str(options.recording), parse_mapping(options.topics))
+    machine = describe_machine()
     whole = WholeFolder(options.output, what="demo output", replace_if=SUMMARY)
     with whole as folder, tempfile.TemporaryDirectory(prefix="ssma-demo-") as scratch:
         live = _live(options, contract, topics, folder, Path(scratch), observer)
         observer.stage("Drawing")
-        return _write_results(options, contract, topics, folder, live)
+        return _write_results(options, contract, topics, folder, live, machine)
 
 
 def _live(
@@ -119,7 +120,12 @@ def _live(
 
 
 def _write_results(
-    options: DemoOptions, contract: Contract, topics: InputTopics, folder: Path, live: LiveResult
+    options: DemoOptions,
+    contract: Contract,
+    topics: InputTopics,
+    folder: Path,
+    live: LiveResult,
+    machine: dict[str, Any],
 ) -> dict[str, Any]:
     outputs = plans.output_topics(contract)
     results = DriveResults((options.recording, topics), (folder / RECORDING, outputs), contract)
@@ -132,7 +138,7 @@ def _write_results(
         **measured(live),
         "accuracy": results.accuracy(),
         "node": node_report(folder / RECORDING, plans.NODE_NAME),
-        "machine": describe_machine(),
+        "machine": machine,
         "versions": describe_versions(),
     }
     summary["frames"]["degraded"] = summary["node"]["degraded"]

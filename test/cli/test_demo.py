@@ -30,6 +30,7 @@ def test_closing_rows_hold_the_figures():
         "latency_ms": {"p50": 61.2, "p95": 90.0, "max": 99.0},
         "frames": {"published": 55, "segmented": 54, "dropped": 1, "degraded": 2},
         "node": {"identity": "openvino bf16", "stages_ms": {"inference": {"p50": 30.0, "p95": 40.0}}},
+        "machine": {"load_before": 9.5, "cores": 2},
         "accuracy": {"miou": 0.71, "frames": 54, "iou": {"trail": 0.9, "void": None}},
     }  # fmt: skip
     rows = dict(demo._rows(summary))
@@ -37,6 +38,7 @@ def test_closing_rows_hold_the_figures():
     assert rows["rate"] == "9.90 Hz (images came at 10.00 Hz)"
     assert rows["latency"] == "61 ms p50, 90 ms p95, image out to mask in"
     assert rows["frames"] == "55 published, 54 segmented, 1 dropped, 2 degraded"
+    assert rows["note"] == "other programs were busy: load 9.5 on 2 cores before the demo began"
     assert rows["  inference"] == "30 ms p50, 40 ms p95, in the node"
     assert rows["mIoU"] == "0.710 over 54 labelled frames (trail 0.90)"
 
@@ -45,6 +47,6 @@ def test_closing_rows_without_labels_or_a_second_mask():
     summary = {
         "model": "forest", "rate_hz": None, "input_rate_hz": None, "latency_ms": None, "accuracy": None,
         "frames": {"published": 1, "segmented": 1, "dropped": 0, "degraded": 0},
-        "node": {"identity": "", "stages_ms": {}},
+        "node": {"identity": "", "stages_ms": {}}, "machine": {"load_before": 0.1, "cores": 2},
     }  # fmt: skip
     assert [name for name, _ in demo._rows(summary)] == ["network", "frames"]
