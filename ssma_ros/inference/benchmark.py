@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ssma_ros.inference.protocol import Backend
+
 #: Networks to measure: words → name, modalities, number of classes, preset (None: the released SSMA-ResNet50).
 NETWORKS: Mapping[str, tuple[tuple[str, ...], int, str | None]] = {
     "ssma-resnet50-rgb-hha": (("rgb", "hha"), 12, None),
@@ -173,7 +175,7 @@ def measure(case: Case) -> Measurement:
     )
 
 
-def _load(case: Case, path: Path):  # type: ignore[no-untyped-def]  # any backend
+def _load(case: Case, path: Path) -> Backend:
     name, _, detail = case.backend.partition(":")
     if name == "torch":
         from ssma_ros.inference.torch_backend import TorchBackend

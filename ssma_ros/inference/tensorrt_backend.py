@@ -81,16 +81,13 @@ class TensorRtBackend(BackendBase):
             },
         )
         cuda.init()
-        self._context = cuda.Device(device).retain_primary_context()
+        self._context: Any = cuda.Device(device).retain_primary_context()
         self._slots: list[Slot] = []
-        self._context.push()
         try:
-            self._open(trt, cuda, plan, str(path), overlap, cuda_graph)
+            self._in_context(partial(self._open, trt, cuda, plan, str(path), overlap, cuda_graph))
         except BaseException:
-            self._release()
+            self.close()
             raise
-        finally:
-            self._context.pop()
 
     def _open(self, trt: Any, cuda: Any, plan: bytes, where: str, overlap: int, cuda_graph: bool) -> None:
         """Deserialise the plan and allocate everything; the context is current."""
@@ -112,7 +109,7 @@ class TensorRtBackend(BackendBase):
             self._slots.append(slot)
             if driver is not None:
                 slot.record(driver)
-        self._identity["memory_mb"] = str(round(sum(s.device_bytes for s in self._slots) / 2**20))
+        self._identity["buffers_mb"] = str(round(sum(s.device_bytes for s in self._slots) / 2**20))
 
     def input_address(self, name: str) -> int:
         """Device address of a stream's H×W×3 uint8 input, for GPU preprocessing that writes there itself.
@@ -180,13 +177,13 @@ class TensorRtBackend(BackendBase):
         """Release buffers, graphs, engine and the device's context. Idempotent."""
         if self._context is None:
             return
-        self._context.push()
+        context, self._context = self._context, None
+        context.push()
         try:
             self._release()
         finally:
-            self._context.pop()
-            self._context.detach()
-            self._context = None
+            context.pop()
+            context.detach()
 
     def _release(self) -> None:
         """Free in the order in which things depend on each other; the context is current."""

@@ -193,6 +193,7 @@ def test_refused_plan_is_one_sentence_and_leaves_nothing(machine, engine):
         TensorRtBackend(engine)
     gc.collect()
     assert machine.cuda.depth == 0
+    assert machine.cuda.attached == 0
     assert machine.trt.live["runtime"] == 0
 
 
