@@ -35,7 +35,13 @@ if TYPE_CHECKING:
         def lowest_height(self, down: Vector) -> float: ...  # noqa: D102
         def height_percentile(self, down: Vector, percent: float) -> float | None: ...  # noqa: D102
         def encode(  # noqa: D102
-            self, down: Vector, height_down: Vector, floor: float, levels_per_metre: float, out: NDArray[np.uint8]
+            self,
+            down: Vector,
+            height_down: Vector,
+            floor: float,
+            levels_per_metre: float,
+            blank: bool,
+            out: NDArray[np.uint8],
         ) -> None: ...
 
 
@@ -75,7 +81,7 @@ def encode_hha(
     work = _start(image, mask, intrinsics, check_threads(threads), True)
     gravity, _, _ = work.estimate_gravity()
     down = _height_direction(gravity)
-    work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, result)
+    work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, False, result)
     return result
 
 
@@ -190,10 +196,8 @@ class HHAEncoder:
             self.gravity_source = "given"
         height_down = _height_direction(down)
         levels = 255.0 / self.options.height_range
-        work.encode(down, height_down, self._floor(work, height_down), levels, result)
-        if self.options.mask_missing:
-            with np.errstate(invalid="ignore"):
-                result[~((image > 0) & (image < np.inf))] = 0
+        floor = self._floor(work, height_down)
+        work.encode(down, height_down, floor, levels, self.options.mask_missing, result)
         return result
 
     def _elapsed(self, stamp_ns: int | None) -> float | None:

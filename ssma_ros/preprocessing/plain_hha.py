@@ -59,14 +59,25 @@ class HHAPass:
         return float(np.percentile(self._heights(down)[self._reading], percent))
 
     def encode(
-        self, down: Array, height_down: Array, floor: float, levels_per_metre: float, out: NDArray[np.uint8]
+        self,
+        down: Array,
+        height_down: Array,
+        floor: float,
+        levels_per_metre: float,
+        blank: bool,
+        out: NDArray[np.uint8],
     ) -> None:
-        """Write the H×W×3 image; ``floor`` is the height in metres over the camera that becomes 0."""
+        """Write the H×W×3 image.
+
+        ``floor`` is the height in metres over the camera that becomes 0; with ``blank`` pixels without depth are 0.
+        """
         angle = angles(normals(self._z, self._missing, ANGLE_RADIUS, self._intrinsics), down) + 38.0
         height = (self._heights(height_down) - floor) * levels_per_metre
         disparity = 310.0 / np.maximum(self._z, 1.0)
         for channel, values in enumerate((angle, height, disparity)):
             out[..., channel] = np.clip(np.floor(values + 0.5), 0, 255)
+        if blank:
+            out[~self._reading] = 0
 
     def _heights(self, down: Array) -> Array:
         k, (rows, columns) = self._intrinsics, self._z.shape

@@ -147,7 +147,7 @@ def count_heights(z, g, fx, fy, cx, cy, y0, y1, width, lines, histogram):
 
 
 @kernel
-def encode(z, normals, g, height_g, lowest, scale, unit, fx, fy, cx, cy, out, y0, y1, width, lines, bytes_):
+def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, out, y0, y1, width, lines, bytes_):
     """Rows y0..y1 of the H×W×3 image: angle, height, disparity.
 
     Args:
@@ -157,6 +157,7 @@ def encode(z, normals, g, height_g, lowest, scale, unit, fx, fy, cx, cy, out, y0
         lowest: metres, the height that becomes 0.
         scale: grey levels per metre of height.
         unit: disparity·metres, 310.
+        blank: make pixels without depth (0, 0, 0).
         out: H×W×3 uint8.
         lines, bytes_: work rows, float32 and uint8.
     """
@@ -178,12 +179,23 @@ def encode(z, normals, g, height_g, lowest, scale, unit, fx, fy, cx, cy, out, y0
             v = row[x]
             d = unit / (v if v > _ONE else _ONE) + half
             disparities[x] = np.uint8(np.int32(d if d < top else top))
+        if blank:
+            _blank(row, angles, width)
+            _blank(row, heights, width)
+            _blank(row, disparities, width)
         line = out[y]
         for i in range(np.uint64(width)):
             x = i + begin
             line[i, 0] = angles[x]
             line[i, 1] = heights[x]
             line[i, 2] = disparities[x]
+
+
+@kernel
+def _blank(z, values, width):
+    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
+        v = values[x]
+        values[x] = v if z[x] > _ZERO else np.uint8(0)
 
 
 @kernel

@@ -139,15 +139,19 @@ class HHAPass:
         height_down: NDArray[np.float64],
         floor: float,
         levels_per_metre: float,
+        blank: bool,
         out: NDArray[np.uint8],
     ) -> None:
-        """Write the H×W×3 image; ``floor`` is the height in metres over the camera that becomes 0."""
+        """Write the H×W×3 image.
+
+        ``floor`` is the height in metres over the camera that becomes 0; with ``blank`` pixels without depth are 0.
+        """
         b = self._b
 
         def tail(i: int, y0: int, y1: int) -> None:
             gravity.encode(
                 b.z, b.fine, down, height_down, np.float32(floor), np.float32(levels_per_metre), np.float32(310.0),
-                *self._k, out, y0, y1, self.width, b.lines[i], b.bytes[i],
+                blank, *self._k, out, y0, y1, self.width, b.lines[i], b.bytes[i],
             )
 
         run_in_bands(tail, self.height, self.threads)
