@@ -73,8 +73,13 @@ def run(args: argparse.Namespace) -> int:
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
+
+            def make_pipeline() -> Pipeline:
+                bar.write("Loading the network (the first time compiles, about a minute) ...")
+                return _pipeline(args)
+
             result = play(
-                Path(args.recording), Path(args.output), lambda: _pipeline(args), options,
+                Path(args.recording), Path(args.output), make_pipeline, options,
                 on_start=bar.reset, on_frame=bar.update,
             )  # fmt: skip
     finally:
@@ -104,4 +109,10 @@ def _pipeline(args: argparse.Namespace) -> Pipeline:
     if not 0.0 <= args.min_confidence <= 1.0:
         raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
     backend = load_backend(args.model, backend=args.backend, precision=args.precision, threads=args.threads)
-    return Pipeline(backend, PipelineOptions(args.output_resolution, args.min_confidence))
+    pipeline = Pipeline(backend, PipelineOptions(args.output_resolution, args.min_confidence))
+    try:
+        pipeline.warm_up()
+    except BaseException:
+        pipeline.close()
+        raise
+    return pipeline

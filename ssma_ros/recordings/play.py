@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ssma_ros.recordings.reader import RecordedMessage
 
 NAMESPACE = "/ssma_fusion"
-#: Topics that are written unless others are asked for. Clouds and planes of every class are large.
-DEFAULT_OUTPUTS = ("mask", "confidence", "color_mask", "overlay/compressed", "camera_info", "modality_weights/*")
+#: Topics that are written unless others are asked for: what is small. Clouds and float images are not.
+DEFAULT_OUTPUTS = ("mask", "confidence", "color_mask/compressed", "overlay/compressed", "camera_info")
 LABEL_INFO_NAME = "label_info"
 
 
@@ -116,6 +116,8 @@ def play(
     with ExitStack() as stack:
         reader = stack.enter_context(RecordingReader(recording))
         topics = find_input_topics(reader.topics, str(recording), options.topics)
+        if not options.copy_inputs:
+            topics = replace(topics, label=None)  # nothing but copying needs them
         writer = RecordingWriter(output, storage=options.storage, overwrite=options.overwrite)
         _check_encodings(reader, topics)
         pipeline = make_pipeline()
