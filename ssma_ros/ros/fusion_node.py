@@ -127,14 +127,14 @@ class FusionNode(LifecycleNode):
 
     def close(self) -> None:
         """Release everything and leave the graph."""
-        self._end_session("finalized")
+        self._end_session("finalized", timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
         self.destroy_node()
 
-    def _end_session(self, state: str) -> None:
+    def _end_session(self, state: str, timeout_s: float = 30.0) -> None:
         self._life_state = state
         session, self._session = self._session, None
         if session is not None:
-            session.close()
+            session.close(timeout_s)
 
     def _check_parameters(self, parameters: FusionParameters) -> None:
         if self._session is not None:

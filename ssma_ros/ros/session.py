@@ -103,10 +103,10 @@ class FusionSession:
         if output_options(before) != output_options(parameters):
             self.publishers.set_catalog(OutputCatalog(contract, output_options(parameters)))
 
-    def close(self) -> None:
-        """Release everything, after the frame in work."""
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""
         self.deactivate()
-        ended = self.worker.close()
+        ended = self.worker.close(timeout_s)
         self.inputs.close()
         self.publishers.close()
         if self._geometry is not None:
@@ -114,7 +114,8 @@ class FusionSession:
         if ended:
             self.pipeline.close()
         else:  # closing a network that is at work would crash the process
-            self._node.get_logger().error("the network did not finish its frame in 30 s, its memory is not released")
+            words = f"the network did not finish its frame in {timeout_s:.0f} s, its memory is not released"
+            self._node.get_logger().error(words)
 
     def _deliver(self, sensor: str, stamp_ns: int, message: Any) -> None:
         self.worker.offer(sensor, stamp_ns, message)
