@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ssma_ros.frame import SENSORS
@@ -255,9 +256,23 @@ class Synchronizer(Generic[T]):
         if self.is_silent(partner, now_ns):
             return True
         last = self._tracks[partner].last_stamp_ns
-        # Stamps rise, so what follows a message at or after ours is farther away. A message from another epoch
-        # (this sensor has not jumped yet, or its clock is off) says nothing.
-        return last is not None and stamp_ns <= last <= stamp_ns + max(self.options.jump_ns, self.options.slop_ns)
+        if last is None:
+            return False
+        if stamp_ns <= last:
+            # Stamps rise, so what follows a message at or after ours is farther away. A message from another epoch
+            # (this sensor has not jumped yet, or its clock is off) says nothing.
+            return last <= stamp_ns + max(self.options.jump_ns, self.options.slop_ns)
+        # A message a little before ours is as good as it gets if the sensor is not due again before the same time
+        # after ours. Without this, a sensor whose clock is a few milliseconds early would cost its whole period.
+        period = self._shortest_period_ns(partner)
+        return stamp_ns - last <= self.options.slop_ns and period is not None and last + period > 2 * stamp_ns - last
+
+    def _shortest_period_ns(self, sensor: str) -> int | None:
+        """Least time between two stamps among the sensor's recent messages, None of fewer than three messages."""
+        stamps = sorted(message.stamp_ns for message in self._tracks[sensor].recent)
+        if len(stamps) < 3:
+            return None
+        return min(later - earlier for earlier, later in pairwise(stamps))
 
     def _nearest(self, partner: str, stamp_ns: int) -> _Message[T] | None:
         recent = self._tracks[partner].recent

@@ -48,6 +48,36 @@ def test_three_equal_stamps_match_at_once() -> None:
     assert bench.take() is None
 
 
+def test_a_partner_with_a_clock_a_little_early_is_not_waited_for_once_its_period_is_known() -> None:
+    bench = Bench()
+    for index in range(6):
+        stamp = 100.0 * index
+        bench.add("depth", stamp - 5, after_ms=90)
+        bench.add("nir", stamp - 7)
+        bench.add("color", stamp, after_ms=10)
+        frame = bench.take()
+        if index < 2:  # two stamps make no period yet: something nearer may come
+            assert frame is None
+            frame = bench.take(after_ms=100)
+        assert frame is not None
+        assert not frame.missing
+        assert frame.items["depth"] == ("depth", round((stamp - 5) * MS))
+    assert bench.sync.counters.matched == 6
+
+
+def test_a_partner_that_is_due_nearer_is_waited_for() -> None:
+    bench = Bench()
+    for stamp in (0.0, 30.0, 60.0, 90.0):
+        bench.add("depth", stamp)
+    bench.add("nir", 108)
+    bench.add("color", 108)
+    assert bench.take() is None  # depth of 90 ms is in reach, that of 120 ms is nearer
+    bench.add("depth", 120)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.items["depth"] == ("depth", 120 * MS)
+
+
 def test_a_frame_waits_for_a_partner_that_is_on_its_way() -> None:
     bench = Bench()
     bench.moment(0)
