@@ -138,13 +138,15 @@ def reliability_plot(bins: Sequence[Mapping[str, float]], side: int = 360) -> ND
 def sample_picture(
     images: Sequence[NDArray[np.uint8]], label: NDArray[np.uint8], mask: NDArray[np.uint8], contract: Contract
 ) -> NDArray[np.uint8]:
-    """Inputs, label, prediction and error map (white = wrong) side by side at half size, RGB."""
+    """Inputs above; label, prediction and error map (white = wrong) below; at half size, RGB."""
     palette = np.array(contract.labels.palette(), np.uint8)
     wrong = (mask != label) & (label != contract.labels.ignore_id)
     errors = np.repeat((wrong * np.uint8(255))[..., None], 3, axis=2)
     inputs = [i if s.encoding == "rgb" else i[..., ::-1] for i, s in zip(images, contract.streams, strict=True)]
-    row = np.hstack([*inputs, palette[label], palette[mask], errors])
-    return np.ascontiguousarray(row[::2, ::2])
+    rows = [np.hstack(inputs), np.hstack([palette[label], palette[mask], errors])]
+    width = max(row.shape[1] for row in rows)
+    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.ascontiguousarray(np.vstack(rows)[::2, ::2])
 
 
 def _percent(value: float | None) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.training.evaluation import MISSING_CASES, predictions
 from ssma_ros.training.metrics import Calibration, TrimapBands
@@ -13,8 +11,9 @@ from ssma_ros.training.multi_scale import segment_multi_scale
 from ssma_ros.training.report import CaseResult, sample_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
+    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import nn
@@ -93,9 +92,3 @@ def sample_pictures(
         f"sample_{i}": sample_picture(samples[found.index].images, found.label, found.mask, contract)
         for i, found in enumerate(predictions(network, contract, samples, limit=count, device=device))
     }
-
-
-def best_and_worst(results: Sequence[CaseResult]) -> tuple[CaseResult, CaseResult]:
-    """The cases with the highest and the lowest mIoU."""
-    ordered = sorted(results, key=lambda r: np.nan_to_num(r.scores["miou"] or 0.0))
-    return ordered[-1], ordered[0]

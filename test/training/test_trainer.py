@@ -189,6 +189,19 @@ def test_run_folder_tells_versions_and_data(contract: Contract, samples: MemoryS
     assert "# train: memory" in text
 
 
+def test_tensorboard_gets_curves_and_pictures(contract: Contract, samples: MemorySamples, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    stage = {"steps": 20, "batch_size": 1, "lr": 1e-3}
+    train(config_for(contract, stages=[stage], tensorboard=True, validate_every=20), samples, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"train/loss", "train/lr", "val/miou"} <= set(events.Tags()["scalars"])
+    assert [e.step for e in events.Scalars("val/miou")] == [20]
+    assert events.Tags()["images"] == ["val/0", "val/1"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
