@@ -24,7 +24,7 @@ def libraries(tmp_path_factory):
     return found
 
 
-@pytest.fixture(params=["host", "gpu"])
+@pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request):
     if request.param == "host":
         yield cuda_host.HostDevice(request.getfixturevalue("libraries"))
