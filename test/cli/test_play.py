@@ -67,12 +67,12 @@ def test_a_model_that_is_not_there_is_one_sentence(tmp_path, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(tmp_path, number):
-    """Of a real process, in the middle of a recording that would take minutes."""
-    drive = write_small_recording(tmp_path / "drive", frames=40)
+    """Of a real process, in the middle of a recording that would take a minute and a half."""
+    drive = write_small_recording(tmp_path / "drive", frames=200)
     code = (
         "import sys; from ros.stub_network import StubBackend, stub_contract; from ssma_ros import inference\n"
         "from ssma_ros.cli.main import main\n"
-        f"inference.load_backend = lambda model, **_: StubBackend(stub_contract({WIDTH}, {HEIGHT}), delay_s=10)\n"
+        f"inference.load_backend = lambda model, **_: StubBackend(stub_contract({WIDTH}, {HEIGHT}), delay_s=0.5)\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
