@@ -51,7 +51,7 @@ def depth_mm(index: int) -> np.ndarray:
 
 
 def nir(index: int) -> np.ndarray:
-    return np.full((HEIGHT, WIDTH), 100 + index, np.uint8)
+    return np.full((HEIGHT, WIDTH), (100 + index) % 256, np.uint8)
 
 
 def label(index: int) -> np.ndarray:
