@@ -9,9 +9,10 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -66,6 +67,7 @@ class FusionNode(LifecycleNode):
             self, lambda: self._session is not None, self._check_parameters, self._parameters_changed
         )
         self._reporter = DiagnosticsReporter(self)
+        self._survive_wrong_transitions()
         # Steady, so that reports go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(CHECK_PERIOD_S, self._report, clock=steady)
@@ -135,6 +137,30 @@ class FusionNode(LifecycleNode):
         session, self._session = self._session, None
         if session is not None:
             session.close(timeout_s)
+
+    def _survive_wrong_transitions(self) -> None:
+        """Answer a request for a transition that is not possible now with "no".
+
+        rclpy (7.1) lets its own exception through when such a request names the transition by number, as nav2's
+        lifecycle manager does; it would end the process.
+        """
+        service: Any = getattr(self, "_service_change_state", None)
+        if service is None:  # another rclpy
+            return
+        change_state = service.callback
+
+        def guarded(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                answered: ChangeState.Response = change_state(request, response)
+            except RuntimeError as error:  # rclpy's RCLError is one
+                if not self.context.ok():
+                    raise
+                self.get_logger().warning(f"transition {request.transition.id} is not possible now ({error})")
+                response.success = False
+                return response
+            return answered
+
+        service.callback = guarded
 
     def _check_parameters(self, parameters: FusionParameters) -> None:
         if self._session is not None:

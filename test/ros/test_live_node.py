@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -21,6 +23,7 @@ from ros.live import (
     BEST_EFFORT,
     INPUTS,
     NODE,
+    START_S,
     Cameras,
     NodeProcess,
     Peer,
@@ -299,6 +302,16 @@ def test_life_cycle_by_services(tmp_path: Path, domain: int) -> None:
         assert node.end() == 0
 
 
+@pytest.mark.parametrize("number", [Transition.TRANSITION_CONFIGURE, 250])
+def test_a_transition_that_is_not_possible_is_refused_and_survived(rig: Rig, number: int) -> None:
+    request = ChangeState.Request(transition=Transition(id=number))
+    answer = rig.peer.call(f"{NODE}/change_state", ChangeState, request)
+    assert not answer.success
+    assert f"transition {number} is not possible now" in rig.node.text()
+    assert rig.peer.state() == "active"
+    rig.all_well()
+
+
 def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, domain: int) -> None:
     for number, (argument, words) in enumerate(
         [
@@ -310,7 +323,7 @@ def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, dom
     ):
         node = NodeProcess(domain, tmp_path / f"{number}.log", "-p", argument)
         try:
-            assert node.process.wait(60) == 1
+            assert node.process.wait(START_S) == 1
         finally:
             node.kill()
         assert words in node.text()
