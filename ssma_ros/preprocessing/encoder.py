@@ -18,7 +18,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing import colormap, depth_completion, vegetation
 from ssma_ros.preprocessing.backend import warm_up
-from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions
+from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, HHAOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,11 +59,14 @@ class EncoderOptions:
             image; the floor of HHA's height channel. None = as the contract says.
         gravity_smoothing: seconds, time constant of a low-pass on the gravity estimated for HHA; 0 = each image by
             itself. Needs stamps that follow each other; a jump resets it.
+        gravity_guard: refuse an estimate that tilts the camera by over 45° or rests on few floor or wall normals; the
+            last good one holds, or the camera counts as level. The contract's own limits come first.
         threads: threads of the depth preprocessing.
     """
 
     camera_height: float | None = None
     gravity_smoothing: float = 0.0
+    gravity_guard: bool = False
     threads: int = 1
 
 
@@ -228,6 +231,9 @@ def _hha_encoder(stream: Stream, options: EncoderOptions) -> HHAEncoder:
     chosen = {key: stream.parameters[key] for key in _HHA_PARAMETERS if key in stream.parameters}
     if options.camera_height is not None:
         chosen.pop("floor_percentile", None)
+    if options.gravity_guard:
+        chosen.setdefault("max_tilt", ROBOT_OPTIONS.max_tilt)
+        chosen.setdefault("min_support", ROBOT_OPTIONS.min_support)
     try:
         return HHAEncoder(
             HHAOptions(camera_height=options.camera_height, smoothing=options.gravity_smoothing, **chosen)

@@ -40,7 +40,11 @@ def load_from_parameters(parameters: FusionParameters) -> Backend:
         SsmaError: see :func:`ssma_ros.inference.load_backend`.
     """
     return load_backend(
-        parameters.model, backend=parameters.backend, precision=parameters.precision, threads=parameters.threads
+        parameters.model,
+        backend=parameters.backend,
+        precision=parameters.precision,
+        threads=parameters.threads,
+        rebuild_engine=parameters.rebuild_engine,
     )
 
 

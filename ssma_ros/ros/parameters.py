@@ -61,6 +61,9 @@ class FusionParameters:
     )
     threads: int = _parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
     preprocessing_threads: int = _parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
+    rebuild_engine: bool = _parameter(
+        False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
+    )
     autostart: bool = _parameter(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
     )
@@ -94,8 +97,12 @@ class FusionParameters:
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
         "Empty: estimated from the depth image. Needs tf2_ros.",
     )
+    gravity_guard: bool = _parameter(
+        True, "Refuse a gravity estimate that tilts the camera by over 45 degrees or rests on few normals; the last "
+        "good one holds, or the camera counts as level.",
+    )
     gravity_smoothing: float = _parameter(
-        0.0, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
+        0.5, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
         low=0.0, high=60.0,
     )
     camera_height: float = _parameter(

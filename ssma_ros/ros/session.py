@@ -166,6 +166,7 @@ def encoder_options(parameters: FusionParameters) -> EncoderOptions:
     return EncoderOptions(
         camera_height=parameters.camera_height or None,
         gravity_smoothing=parameters.gravity_smoothing,
+        gravity_guard=parameters.gravity_guard,
         threads=parameters.preprocessing_threads,
     )
 

@@ -122,3 +122,12 @@ def test_given_gravity_is_used():
     downward = enc.encode(frame).inputs["hha"][32, 32, 0]
     assert abs(int(upright) - (90 + 38)) <= 1
     assert abs(int(downward) - 38) <= 1
+
+
+def test_a_guarded_estimate_holds_the_last_good_gravity():
+    """A view without floor must not tip the world over: with the guard a wall keeps the angle of a level camera."""
+    frame = blank_frame(64, 64)
+    frame.depth[...] = 3.0
+    contract = Contract(64, 64, (Stream("hha", "hha"),), LABELS)
+    image = InputEncoder(contract, EncoderOptions(gravity_guard=True)).encode(frame).inputs["hha"]
+    assert abs(int(image[32, 32, 0]) - (90 + 38)) <= 1
