@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# A sourced ROS 2 would slip its own Python packages in before those of the virtual environment.
+unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH
+
 .PHONY: demo test test-all lint clean help
 
 help:

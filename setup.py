@@ -25,11 +25,11 @@ ROS = [
     "ros-lifecycle-msgs==2.0.3",
 ]
 CPU = ["openvino>=2025.0; platform_machine == 'x86_64'", "onnxruntime>=1.20"]
-EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5"]
+EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5", "onnx-ir>=0.1", "onnxruntime>=1.20"]
 SYNTHETIC = ["mujoco>=3.3"]
 TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 # The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.
-GPU = ["tensorrt>=10.3", "pycuda>=2024.1"]
+GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 # Text on the contact sheet, and ffmpeg as a program for H.264 video.
 DEMO = ["pillow>=10.1", "imageio-ffmpeg>=0.5"]
 DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6",
