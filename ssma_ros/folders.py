@@ -26,15 +26,25 @@ class WholeFolder:
         what: how to call it in messages.
         replace_if: an existing non-empty folder is replaced only if it holds a file of this name, which
             says that it is an earlier result and not somebody's data; None = never.
+        source: what the result is made from; a ``path`` that is it or holds it is refused, since replacing it would
+            destroy the source.
 
     Raises:
-        SsmaError: ``path`` exists and may not be replaced, or the disk refuses.
+        SsmaError: ``path`` exists and may not be replaced, holds the source, or the disk refuses.
     """
 
-    def __init__(self, path: str | Path, *, what: str, replace_if: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, what: str, replace_if: str | None = None, source: str | Path | None = None
+    ) -> None:
         self.path = Path(path)
         self._what = what
         self._replace_if = replace_if
+        if source is not None:
+            origin, target = Path(source).resolve(), self.path.resolve()
+            if target in (origin, *origin.parents):
+                raise SsmaError(
+                    f"{what} {self.path}: is or holds the input {source} and would replace it, expected another place"
+                )
         self._scratch: Path | None = None
         self._made_parents: list[Path] = []
         self._check()

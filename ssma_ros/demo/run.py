@@ -88,7 +88,7 @@ def run_demo(options: DemoOptions, observer: Observer) -> dict[str, Any]:
     with RecordingReader(options.recording) as reader:
         topics = find_input_topics(reader.topics, str(options.recording), parse_mapping(options.topics))
     machine = describe_machine()
-    whole = WholeFolder(options.output, what="demo output", replace_if=SUMMARY)
+    whole = WholeFolder(options.output, what="demo output", replace_if=SUMMARY, source=options.recording)
     with whole as folder, tempfile.TemporaryDirectory(prefix="ssma-demo-") as scratch:
         live = _live(options, contract, topics, folder, Path(scratch), observer)
         observer.stage("Drawing")

@@ -118,7 +118,9 @@ def play(
         topics = find_input_topics(reader.topics, str(recording), options.topics)
         if not options.copy_inputs:
             topics = replace(topics, label=None)  # nothing but copying needs them
-        writer = RecordingWriter(output, storage=options.storage, overwrite=options.overwrite)
+        writer = RecordingWriter(
+            output, storage=options.storage, overwrite=options.overwrite, source=recording
+        )
         _check_encodings(reader, topics)
         pipeline = make_pipeline()
         stack.callback(pipeline.close)

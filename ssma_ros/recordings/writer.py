@@ -42,17 +42,27 @@ class RecordingWriter:
         path: folder to make.
         storage: ``mcap`` (chunks compressed with zstd) or ``sqlite3``.
         overwrite: replace an earlier recording of that name; any other folder is never replaced.
+        source: recording that this one is made from; it is never replaced.
 
     Raises:
         SsmaError: ``path`` exists and may not be replaced, or the disk refuses.
     """
 
-    def __init__(self, path: str | Path, *, storage: Storage = "mcap", overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        storage: Storage = "mcap",
+        overwrite: bool = False,
+        source: str | Path | None = None,
+    ) -> None:
         if storage not in STORAGES:
             raise ValueError(f"storage is '{storage}', expected one of {', '.join(STORAGES)}")
         self.path = Path(path)
         self._storage = storage
-        self._folder = WholeFolder(path, what="recording", replace_if="metadata.yaml" if overwrite else None)
+        self._folder = WholeFolder(
+            path, what="recording", replace_if="metadata.yaml" if overwrite else None, source=source
+        )
         self._writer: Writer | None = None
         self._connections: dict[str, Connection] = {}
         self._latched: set[str] = set()

@@ -239,3 +239,16 @@ def test_unknown_output_is_named(tmp_path):
     with pytest.raises(SsmaError, match="'masks' is no output, expected some of mask"):
         play(write_small_recording(tmp_path / "d"), tmp_path / "o", make_pipeline, PlayOptions(outputs=["masks"]))
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize("source", ["set/drive", "set/drive/drive.mcap"])
+@pytest.mark.parametrize("output", ["set/drive", "set", "set/../set/drive"])
+def test_the_recording_itself_is_never_replaced(tmp_path, source, output):
+    """Not even with overwrite, however it and the output are named."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "metadata.yaml").touch()  # makes the outer folder look like a recording too
+    write_small_recording(tmp_path / "set" / "drive")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(SsmaError, match="is or holds the input"):
+        play(tmp_path / source, tmp_path / output, make_pipeline, PlayOptions(overwrite=True))
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
