@@ -37,6 +37,7 @@ def warm_up(
     completion: str | None = None,
     blur: str | None = None,
     extrapolate: bool | None = None,
+    hha: bool = True,
     threads: int = 1,
 ) -> float:
     """Compile (or load from the cache on disk) the kernels and make the buffers for one image size.
@@ -48,6 +49,7 @@ def warm_up(
         width, height: of the depth images to come, pixels.
         completion: ``fast``, ``multiscale`` or ``none``; None = all of them.
         blur, extrapolate: as the fills will be called with; None = every value.
+        hha: whether HHA will be asked for.
         threads: as the functions will be called with.
 
     Returns:
@@ -68,8 +70,9 @@ def warm_up(
         for kind in BLURS if blur is None else (blur,):
             for beyond in (False, True) if extrapolate is None else (extrapolate,):
                 fill(depth, extrapolate=beyond, blur=kind, threads=threads)
-    intrinsics = Intrinsics(float(width), float(width), width / 2, height / 2, width, height)
-    encode_hha(depth, intrinsics, threads=threads)
-    encode_hha(np.full_like(depth, 3.0), intrinsics, missing=np.zeros(depth.shape, bool), threads=threads)
-    HHAEncoder(ROBOT_OPTIONS).encode(depth, intrinsics, threads=threads)
+    if hha:
+        intrinsics = Intrinsics(float(width), float(width), width / 2, height / 2, width, height)
+        encode_hha(depth, intrinsics, threads=threads)
+        encode_hha(np.full_like(depth, 3.0), intrinsics, missing=np.zeros(depth.shape, bool), threads=threads)
+        HHAEncoder(ROBOT_OPTIONS).encode(depth, intrinsics, threads=threads)
     return time.perf_counter() - started

@@ -72,14 +72,26 @@ def check_choice(value: str, choices: tuple[str, ...], name: str) -> str:
 
 
 def check_positive(value: float, name: str) -> float:
-    """``value`` as a float, if it is finite and positive.
+    """``value`` as a float, if it is a finite and positive number.
 
     Raises:
         ValueError: it is not.
     """
-    if not np.isfinite(value) or value <= 0:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or not np.isfinite(value) or value <= 0:
         raise ValueError(f"{name}: got {value}, expected a finite positive number")
     return float(value)
+
+
+def check_bounds(near: float, far: float) -> tuple[float, float]:
+    """Both as floats, if they are finite metres with 0 < near < far.
+
+    Raises:
+        ValueError: they are not.
+    """
+    near, far = check_positive(near, "near"), check_positive(far, "far")
+    if near >= far:
+        raise ValueError(f"near, far: got {near} and {far}, expected near < far")
+    return near, far
 
 
 def check_threads(threads: int) -> int:

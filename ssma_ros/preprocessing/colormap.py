@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ssma_ros.preprocessing.checks import check_depth, check_positive
+from ssma_ros.preprocessing.checks import check_bounds, check_depth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +28,7 @@ def jet_depth(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np
         ValueError: ``depth`` is not an H×W floating array, or the bounds are not 0 < near < far.
     """
     image = check_depth(depth)
-    near, far = check_positive(near, "near"), check_positive(far, "far")
-    if near >= far:
-        raise ValueError(f"near, far: got {near} and {far}, expected near < far")
+    near, far = check_bounds(near, far)
     with np.errstate(invalid="ignore"):
         reading = (image > 0) & (image < np.inf)
     level = np.where(reading, image, np.float32(near))

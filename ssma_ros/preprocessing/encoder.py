@@ -18,6 +18,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing import colormap, depth_completion, vegetation
 from ssma_ros.preprocessing.backend import warm_up
+from ssma_ros.preprocessing.checks import check_bounds, check_choice, check_positive
 from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, HHAOptions
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class InputEncoder:
             completion=parameters["completion"],
             blur=parameters["blur"],
             extrapolate=parameters["extrapolate"],
+            hha=bool(self._hha),
             threads=self._options.threads,
         )
 
@@ -219,10 +221,11 @@ def complete_depth(
 _DEPTH_DEFAULTS: Mapping[str, Any] = {
     "completion": "fast", "max_depth": 100.0, "extrapolate": False, "blur": "bilateral",
 }
+_JET_BOUNDS: Mapping[str, float] = {"near": 0.5, "far": 40.0}
 _HHA_PARAMETERS = ("floor_percentile", "height_range", "max_tilt", "min_support")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "hha": (*_DEPTH_DEFAULTS, *_HHA_PARAMETERS),
-    "depth_jet": (*_DEPTH_DEFAULTS, "near", "far"),
+    "depth_jet": (*_DEPTH_DEFAULTS, *_JET_BOUNDS),
 }
 
 
@@ -250,11 +253,7 @@ def _depth_parameters(contract: Contract) -> dict[str, Any]:
         if "depth" not in stream.sensors:
             continue
         own = {key: stream.parameters.get(key, default) for key, default in _DEPTH_DEFAULTS.items()}
-        if own["completion"] not in ("fast", "multiscale", "none"):
-            raise SsmaError(
-                f"input contract: stream '{stream.name}' has completion '{own['completion']}', "
-                "expected fast, multiscale or none"
-            )
+        _check_depth_values(stream, own)
         if chosen is not None and own != chosen:
             raise SsmaError(f"input contract: depth streams state different completions, {chosen} and {own}")
         chosen = own
@@ -271,6 +270,20 @@ def _check_names(stream: Stream) -> None:
             )
 
 
+def _check_depth_values(stream: Stream, parameters: Mapping[str, Any]) -> None:
+    """Refuse here what the functions would refuse on the first frame."""
+    try:
+        check_choice(parameters["completion"], ("fast", "multiscale", "none"), "completion")
+        check_choice(parameters["blur"], depth_completion.BLURS, "blur")
+        check_positive(parameters["max_depth"], "max_depth")
+        if not isinstance(parameters["extrapolate"], bool):
+            raise ValueError(f"extrapolate: got {parameters['extrapolate']!r}, expected true or false")
+        if stream.encoding == "depth_jet":
+            check_bounds(**_jet_bounds(stream))
+    except ValueError as error:
+        raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
+
+
 def _why_blank(stream: Stream, frame: Frame) -> str | None:
     """The reason why a stream cannot be made from this frame, or None if it can."""
     for sensor in stream.sensors:
@@ -282,8 +295,11 @@ def _why_blank(stream: Stream, frame: Frame) -> str | None:
 
 
 def _encode_jet(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    parameters = stream.parameters
-    return colormap.jet_depth(_present(sensors.depth), parameters.get("near", 0.5), parameters.get("far", 40.0))
+    return colormap.jet_depth(_present(sensors.depth), **_jet_bounds(stream))
+
+
+def _jet_bounds(stream: Stream) -> dict[str, float]:
+    return {key: stream.parameters.get(key, default) for key, default in _JET_BOUNDS.items()}
 
 
 def _encode_index(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
@@ -295,7 +311,8 @@ def _encode_index(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
         pairs |= nir
         return _three_channels(np.take(_index_table(stream.encoding).reshape(-1), pairs))
     blue, _green, red = (color[..., i].astype(np.float32) / 255.0 for i in range(3))
-    reflectance = nir.astype(np.float32) / np.float32(sensors.nir_full_scale)
+    # Beyond the stated full scale a pixel is saturated, as in vegetation.reflectance.
+    reflectance = np.minimum(nir.astype(np.float32) / np.float32(sensors.nir_full_scale), np.float32(1))
     if stream.encoding == "evi":
         return _three_channels(vegetation.to_uint8(vegetation.evi(reflectance, red, blue)))
     function = vegetation.ndvi if stream.encoding == "ndvi" else vegetation.evi2

@@ -82,7 +82,11 @@ def test_inputs_never_change_the_frame():
     ("parameters", "message"),
     [
         ({"completoin": "fast"}, "parameter 'completoin'"),
-        ({"completion": "magic"}, "completion 'magic'"),
+        ({"completion": "magic"}, "stream 'hha': completion: got 'magic', expected one of fast, multiscale, none"),
+        ({"blur": "median"}, "stream 'hha': blur: got 'median'"),
+        ({"max_depth": -1.0}, "max_depth: got -1.0, expected"),
+        ({"max_depth": "far"}, "max_depth: got far, expected"),
+        ({"extrapolate": "no"}, "extrapolate: got 'no', expected true or false"),
         ({"height_range": -1.0}, "height_range is -1.0"),
         ({"max_tilt": "steep"}, "stream 'hha'"),
     ],
@@ -90,6 +94,24 @@ def test_inputs_never_change_the_frame():
 def test_unknown_parameters_are_refused(parameters, message):
     with pytest.raises(SsmaError, match=message):
         encoder(Stream("hha", "hha", parameters=parameters))
+
+
+@pytest.mark.parametrize("bounds", [{"near": 50.0}, {"far": "x"}, {"near": 0.0}])
+def test_impossible_bounds_of_jet_are_refused_at_once(bounds):
+    with pytest.raises(SsmaError, match=r"stream 'jet': (near|far)"):
+        encoder(Stream("jet", "depth_jet", parameters=bounds))
+
+
+def test_near_infrared_beyond_its_full_scale_is_saturated():
+    frame = blank_frame(64, 32)
+    frame.nir_full_scale = 1023.0
+    enc = encoder(Stream("nir", "nir"), Stream("evi2", "evi2"), Stream("evi", "evi"), Stream("ndvi", "ndvi"))
+    images = []
+    for value in (1023, 4000):
+        frame.nir = np.full((32, 64), value, np.uint16)
+        images.append(enc.encode(frame).inputs)
+    for name, image in images[0].items():
+        np.testing.assert_array_equal(image, images[1][name])
 
 
 def test_depth_streams_must_agree():

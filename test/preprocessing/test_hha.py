@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import tracemalloc
 
 import cv2
@@ -173,6 +174,22 @@ def test_nothing_is_allocated_once_warm():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < depth.nbytes / 10
+
+
+def test_callers_in_several_threads_do_not_meet(implementation):
+    depths = [room(tilt=tilt) for tilt in (0.0, 8.0, 16.0, 24.0)]
+    expected = [encode_hha(depth, k) for depth, k in depths]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        wrong.extend(i for _ in range(10) if not np.array_equal(encode_hha(*depths[i], threads=2), expected[i]))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
 
 
 # --- robot modes -----------------------------------------------------------------------------------------------------
