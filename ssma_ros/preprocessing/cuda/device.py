@@ -117,11 +117,13 @@ class PycudaDevice:
 
     def upload(self, pointer: int, array: NDArray[Any]) -> None:
         """Copy ``array`` to device memory at ``pointer``: through a pinned buffer of its own, without waiting."""
-        if pointer not in self._staging or self._staging[pointer][0].nbytes < array.nbytes:
-            self._staging[pointer] = (self._driver.pagelocked_empty(array.nbytes, np.uint8), self._driver.Event())
-        else:
-            self._staging[pointer][1].synchronize()  # the last copy out of this buffer must be done
-        buffer, copied = self._staging[pointer]
+        staged = self._staging.get(pointer)
+        if staged is not None:
+            staged[1].synchronize()  # the last copy out of the buffer must be done before it is written or freed
+        if staged is None or staged[0].nbytes < array.nbytes:
+            staged = (self._driver.pagelocked_empty(array.nbytes, np.uint8), self._driver.Event())
+            self._staging[pointer] = staged
+        buffer, copied = staged
         np.copyto(buffer[: array.nbytes].view(array.dtype).reshape(array.shape), array)
         self._driver.memcpy_htod_async(pointer, buffer[: array.nbytes], self.stream)
         copied.record(self.stream)

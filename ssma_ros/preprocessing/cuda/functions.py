@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ssma_ros.preprocessing.checks import EMPTY_BELOW, check_choice, check_positive
+from ssma_ros.preprocessing.checks import EMPTY_BELOW, check_bounds, check_choice, check_intrinsics, check_positive
 
 if TYPE_CHECKING:
     from ssma_ros.frame import Intrinsics
@@ -116,6 +116,8 @@ class CudaPreprocessing:
                 part of a captured graph.
             camera_height, height_range, mask_missing: as :class:`~ssma_ros.preprocessing.hha.HHAOptions`.
         """
+        check_intrinsics(intrinsics, (self.height, self.width))
+        check_positive(height_range, "height_range")
         k = (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy)
         size = (self.width, self.height)
         self._pixels("hha", "prepare", depth, missing, self._z, self._q, *size)
@@ -136,6 +138,7 @@ class CudaPreprocessing:
 
     def jet_depth(self, depth: int, out: int, near: float, far: float) -> None:
         """Colour depth as :func:`ssma_ros.preprocessing.colormap.jet_depth`, into H×W×3 bytes."""
+        near, far = check_bounds(near, far)
         scale = 255.0 / (far - near)
         self._pixels("images", "jet", depth, self._jet_table, out, self.width, self.height, near, scale)
 
