@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ssma_ros.demo.processes import Event
+
 #: Seconds without a sign of life from any process before the demo gives up. Loading and compiling for the first
 #: time takes a minute on two idle cores.
 PATIENCE_S = 300.0
@@ -90,7 +92,11 @@ def run_live(
     Raises:
         SsmaError: a process failed or fell silent; the message holds its last words.
     """
-    pass_on = None if on_event is None else (lambda event: on_event(event.name))
+
+    def pass_on(event: Event) -> None:
+        if on_event is not None and event.name in ("frame", "mask"):  # a child that ended as expected is no news
+            on_event(event.name)
+
     with ProcessGroup(graph_environment(scratch, dds_profile), scratch) as group:
         node = group.start("fusion node", plan.node_command, speaks_events=False)
         player = group.start("player", _player_command(plan))
