@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 #: Modules of this package that are no command.
 _PLUMBING = ("main",)
 _BENCHMARK = "benchmark_"
+#: Packages that not every installation has, and the extra that brings each.
+_EXTRAS = {
+    "torch": "export",
+    "safetensors": "export",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnx_ir": "export",
+    "mujoco": "synthetic",
+    "yaml": "train",
+    "PIL": "demo",
+}
 
 
 def _command_modules() -> list[str]:
@@ -63,6 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
     except SsmaError as error:
         print(f"ssma: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        extra = _EXTRAS[package]
+        print(f"ssma: package {package} is not installed, try 'pip install ssma_ros[{extra}]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ssma: interrupted", file=sys.stderr)

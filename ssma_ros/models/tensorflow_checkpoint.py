@@ -8,7 +8,9 @@ Everything is checked: sizes, magic number, checksums of blocks and tensors.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ _FOOTER = 48
 _TRAILER = 5
 _INDEX_LIMIT = 256 << 20
 _CHUNK = 64 << 20
+#: What the standard library raises on a damaged archive or member, beside OSError and EOFError.
+_BAD_ZIP = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError)
 #: DataType numbers of tensorflow/core/framework/types.proto.
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 17: "<u2", 19: "<f2"}
 
@@ -73,7 +77,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.generic]]:
             return _read_zip(path)
     except _Damaged as error:
         raise SsmaError(f"TensorFlow checkpoint {path}: {error}") from None
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
+    except (OSError, EOFError, NotImplementedError, *_BAD_ZIP) as error:
         raise SsmaError(f"TensorFlow checkpoint {path}: cannot be read ({error})") from None
     what = "is not one" if path.exists() else "no such file"
     raise SsmaError(
@@ -96,7 +100,9 @@ def _read_zip(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _only_prefix(names: list[str], where: Path) -> str:
-    prefixes = sorted(n.removesuffix(".index") for n in names if n.endswith(".index"))
+    # macOS puts a "._" file of attributes beside every file of a zip or foreign disk.
+    own = (n for n in names if not n.rpartition("/")[2].startswith("._"))
+    prefixes = sorted(n.removesuffix(".index") for n in own if n.endswith(".index"))
     if len(prefixes) != 1:
         found = f"{len(prefixes)} checkpoints ({', '.join(prefixes[:4])})" if prefixes else "no .index file"
         raise SsmaError(f"TensorFlow checkpoint {where}: {found} in it, expected exactly one; name its prefix")

@@ -152,6 +152,34 @@ def test_truncated_zip(tmp_path: Path, checkpoint_writer: Writer) -> None:
         read_checkpoint(tmp_path / "cut.zip")
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_zip_member(tmp_path: Path, checkpoint_writer: Writer, compression: int) -> None:
+    prefix = checkpoint_writer(tmp_path / "m", {"a": np.arange(3000, dtype=np.float32)})
+    archive = tmp_path / "m.zip"
+    with zipfile.ZipFile(archive, "w", compression) as file:
+        for part in sorted(tmp_path.glob("m.*[!p]")):
+            file.write(part, part.name)
+    assert set(read_checkpoint(archive)) == {"a"}
+    prefix.with_name("m.index").unlink()
+    good = archive.read_bytes()
+    for position in np.random.default_rng(3).integers(60, len(good) - 300, 80):
+        bad = bytearray(good)
+        bad[position : position + 4] = bytes(b ^ 0xFF for b in bad[position : position + 4])
+        archive.write_bytes(bad)
+        with pytest.raises(SsmaError, match=r"TensorFlow checkpoint .*m\.zip"):
+            read_checkpoint(archive)
+
+
+def test_zip_made_on_a_mac(tmp_path: Path, checkpoint_writer: Writer) -> None:
+    checkpoint_writer(tmp_path / "m", VARIABLES)
+    archive = tmp_path / "m.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for part in sorted(tmp_path.glob("m.*[!p]")):
+            file.write(part, f"model/{part.name}")
+            file.writestr(f"__MACOSX/model/._{part.name}", b"\0\5\26\7")
+    _assert_read(archive)
+
+
 def test_two_checkpoints_in_a_folder(tmp_path: Path, checkpoint_writer: Writer) -> None:
     for name in ("a", "b"):
         checkpoint_writer(tmp_path / name, {"x": np.ones(1, np.float32)})

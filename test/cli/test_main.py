@@ -1,0 +1,44 @@
+"""What ``ssma`` says when an installation lacks a package that a command needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_RUN_WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from ssma_ros.cli.main import main
+sys.exit(main({arguments!r}))
+"""
+
+
+def _run_without(package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = _RUN_WITHOUT.format(package=package, arguments=list(arguments))
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("package", ["torch", "safetensors"])
+@pytest.mark.parametrize("command", ["inspect", "import-checkpoint"])
+def test_missing_package_is_one_sentence(tmp_path: Path, command: str, package: str) -> None:
+    output = tmp_path / "model.safetensors"
+    arguments = [command, str(tmp_path / "m")]
+    if command == "import-checkpoint":
+        arguments += ["--labels", "cityscapes11", "-o", str(output)]
+    done = _run_without(package, *arguments)
+    assert done.returncode == 1
+    assert done.stderr == f"ssma: package {package} is not installed, try 'pip install ssma_ros[export]'\n"
+    assert done.stdout == ""
+
+
+def test_a_missing_module_of_our_own_is_a_bug_and_keeps_its_traceback(tmp_path: Path) -> None:
+    done = _run_without("numpy", "inspect", str(tmp_path / "m.safetensors"))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
