@@ -8,6 +8,7 @@ import pytest
 
 from ssma_ros.frame import Intrinsics
 from ssma_ros.preprocessing import colormap, vegetation
+from ssma_ros.preprocessing.cuda import measure
 from ssma_ros.preprocessing.cuda.functions import INDICES, CudaPreprocessing
 from ssma_ros.preprocessing.depth_completion import fill_fast, fill_multiscale
 from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions
@@ -203,3 +204,15 @@ def test_packing(device):
     functions.pack_normalized(source, out, mean, scale)
     expected = (image.transpose(2, 0, 1) - np.array(mean)[:, None, None]) * np.array(scale)[:, None, None]
     np.testing.assert_allclose(device.get(out, (3, 9, 40), np.float32), expected)
+
+
+def test_the_benchmark_enqueues_work_that_a_graph_can_capture(device):
+    cases = measure.cases(device, 96, 48)
+    assert set(cases) == {"fill_fast", "fill_multiscale", "encode_hha", "whole"}
+    allocated = device.allocations
+    for enqueue in cases.values():
+        enqueue()
+    assert device.allocations == allocated
+    if isinstance(device, cuda_host.HostDevice):
+        kernels = {kernel for _, kernel in device.launches}
+        assert {"resize_linear_8", "resize_depth_16", "bilateral", "encode", "vegetation", "pack_8"} <= kernels

@@ -16,6 +16,8 @@ from ssma_ros.preprocessing.measure import made_depth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssma_ros.preprocessing.cuda.device import Device
+
 
 @dataclass(frozen=True)
 class GpuTiming:
@@ -55,22 +57,25 @@ def measure(width: int, height: int, rounds: int = 200) -> list[GpuTiming]:
         device = PycudaDevice()
         return [
             GpuTiming(name, width, height, *_time(device, enqueue, rounds), gpu.name())
-            for name, enqueue in _cases(device, width, height).items()
+            for name, enqueue in cases(device, width, height).items()
         ]
     finally:
         context.pop()
         context.detach()
 
 
-def _cases(device: PycudaDevice, width: int, height: int) -> dict[str, Callable[[], None]]:
+def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], None]]:
+    """What is timed, by name: each call enqueues one frame's kernels. ``whole`` starts from 1280×720 sensor images."""
     functions = CudaPreprocessing(device, width, height)
     depth, k = made_depth("stereo", width, height)
     pixels = width * height
-    raw, filled = device.allocate(pixels * 4), device.allocate(pixels * 4)
+    millimetres, raw, filled = device.allocate(1280 * 720 * 2), device.allocate(pixels * 4), device.allocate(pixels * 4)
+    small_depth = device.allocate(pixels * 4)
     color, small = device.allocate(1280 * 720 * 3), device.allocate(pixels * 3)
     nir, small_nir = device.allocate(1280 * 720), device.allocate(pixels)
     hha, evi2, network = (device.allocate(pixels * 3) for _ in range(3))
     device.upload(raw, depth)
+    device.upload(millimetres, np.rint(made_depth("stereo", 1280, 720)[0] * 1000).astype(np.uint16))
     rng = np.random.default_rng(0)
     device.upload(color, rng.integers(0, 256, (720, 1280, 3), np.uint8))
     device.upload(nir, rng.integers(0, 256, (720, 1280), np.uint8))
@@ -78,7 +83,8 @@ def _cases(device: PycudaDevice, width: int, height: int) -> dict[str, Callable[
     def whole() -> None:
         functions.resize_image(color, 1280, 720, small, channels=3)
         functions.resize_image(nir, 1280, 720, small_nir, channels=1)
-        functions.fill_fast(raw, filled)
+        functions.resize_depth(millimetres, 1280, 720, small_depth, millimetres=True)
+        functions.fill_fast(small_depth, filled)
         functions.encode_hha(filled, k, hha)
         functions.vegetation(small, small_nir, evi2, "evi2", nir_bytes=1, nir_full_scale=255.0)
         for image in (small, hha, evi2):
