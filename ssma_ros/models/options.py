@@ -74,13 +74,19 @@ class Options:
         for name in ("dropout", "modality_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"network option {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
-        counts = ("easpp_channels", "easpp_bottleneck", "skip_channels", "decoder_channels", "eta", "eta_skip", "width")
-        for name in counts:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"network option {name} is {getattr(self, name)}, expected a positive number")
+        if not self.width > 0:
+            raise ValueError(f"network option width is {self.width}, expected a positive number")
+        for name in ("easpp_channels", "easpp_bottleneck", "skip_channels", "decoder_channels", "eta", "eta_skip"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"network option {name} is {value}, expected a positive whole number")
         # JSON has lists only; tuples keep the options hashable and comparable.
         object.__setattr__(self, "dilations", tuple((int(a), int(b)) for a, b in self.dilations))
         object.__setattr__(self, "easpp_rates", tuple(int(r) for r in self.easpp_rates))
+        if not self.easpp_rates or min(self.easpp_rates) < 1:
+            raise ValueError(f"network option easpp_rates is {self.easpp_rates}, expected one or more from 1 up")
+        if any(rate < 1 for pair in self.dilations for rate in pair):
+            raise ValueError(f"network option dilations is {self.dilations}, expected pairs from 1 up")
         if self.input_norm is None:
             object.__setattr__(self, "input_norm", self.backbone == "preact_resnet50")
 

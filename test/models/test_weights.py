@@ -172,7 +172,12 @@ def test_contract_that_names_an_impossible_network(tmp_path: Path, description: 
         ({"gating": "tanh"}, "gating is 'tanh'"),
         ({"latent_kernel": 5}, "latent_kernel is 5"),
         ({"modality_dropout": 1.0}, "modality_dropout is 1.0"),
-        ({"skip_channels": 0}, "skip_channels is 0, expected a positive number"),
+        ({"skip_channels": 0}, "skip_channels is 0, expected a positive whole number"),
+        ({"eta": 1.5}, "eta is 1.5, expected a positive whole number"),
+        ({"width": 0.0}, "width is 0.0, expected a positive number"),
+        ({"easpp_rates": []}, r"easpp_rates is \(\), expected one or more from 1 up"),
+        ({"easpp_rates": [3, 0]}, r"easpp_rates is \(3, 0\), expected"),
+        ({"dilations": [[1, 0]]}, r"dilations is \(\(1, 0\),\), expected pairs from 1 up"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
