@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ssma_ros.contract import contract_path_for, save_contract
     from ssma_ros.folders import WholeFolder
+    from ssma_ros.inference import locate_model
     from ssma_ros.inference.loading import WEIGHTS_NAME
     from ssma_ros.models import load_model
     from ssma_ros.training.calibration import fit_temperature
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.training.run_log import versions
     from ssma_ros.training.scoring import sample_pictures, score_all_cases
 
-    path = _model_path(args.model)
+    path = locate_model(args.model)
     network = load_model(path)
     contract = network.contract
     assert contract is not None  # load_model sets it
@@ -80,12 +81,6 @@ def _line(result: CaseResult) -> str:
     classes = "  ".join(f"{n} {100 * (v or 0):.1f}" for n, v in result.scores["iou"].items())
     miou = 100 * (result.scores["miou"] or 0)
     return f"{result.name:18} mIoU {miou:.1f}  ECE {100 * result.ece:.1f}  ({classes})"
-
-
-def _model_path(model: str) -> Path:
-    """A path as it is, or the folder of a shipped model."""
-    shipped = Path(__file__).parents[1] / "weights" / model
-    return shipped if not Path(model).exists() and shipped.is_dir() else Path(model)
 
 
 def _open(args: argparse.Namespace, contract: Contract) -> Samples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
@@ -22,22 +21,24 @@ _DEPLOYED = (".onnx", ".engine", ".xml")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument(
-        "model", type=Path, help="a .safetensors, .onnx or .engine file with its contract beside it, or a model folder"
+        "model", help="shipped model, model folder, or .safetensors, .onnx or .engine file with its contract beside it"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Read and print; weights are read too, so a damaged file is found."""
     from ssma_ros.contract import contract_path_for, load_contract
+    from ssma_ros.inference import locate_model
 
-    if args.model.suffix in _DEPLOYED:
-        if not args.model.is_file():
-            raise SsmaError(f"model {args.model}: no such file")
-        contract, network = load_contract(contract_path_for(args.model)), None
+    path = locate_model(args.model)
+    if path.suffix in _DEPLOYED:
+        if not path.is_file():
+            raise SsmaError(f"model {path}: no such file")
+        contract, network = load_contract(contract_path_for(path)), None
     else:
         from ssma_ros.models import load_model
 
-        network = load_model(args.model)
+        network = load_model(path)
         assert network.contract is not None
         contract = network.contract
     for line in _contract_lines(contract) + ([] if network is None else _network_lines(network, contract)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         raise SsmaError(f"sync-slop: got {args.sync_slop}, expected 0 to 10 seconds")
     if not args.nir_full_scale > 0:
         raise SsmaError(f"nir-full-scale: got {args.nir_full_scale}, expected a positive number")
+    if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
+        raise SsmaError(f"namespace: got '{args.namespace}', expected a ROS name that begins with /, such as /front")
     options = PlayOptions(
         topics=parse_mapping(args.topic),
         outputs=DEFAULT_OUTPUTS if args.outputs is None else [name for name in args.outputs.split(",") if name],

@@ -1,6 +1,6 @@
 """A frozen network in, arrays out: one small protocol and one backend each for the ways to run it."""
 
-from ssma_ros.inference.loading import BACKENDS, find_model, load_backend, shipped_models
+from ssma_ros.inference.loading import BACKENDS, find_model, load_backend, locate_model, shipped_models
 from ssma_ros.inference.protocol import OUTPUTS, PRESENT, Backend, RawOutputs
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "RawOutputs",
     "find_model",
     "load_backend",
+    "locate_model",
     "shipped_models",
 ]

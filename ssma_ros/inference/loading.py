@@ -65,6 +65,8 @@ def load_backend(
     """
     if backend not in BACKENDS:
         raise SsmaError(f"backend: got '{backend}', expected one of {', '.join(BACKENDS)}")
+    if threads < 0:
+        raise SsmaError(f"threads: got {threads}, expected 0 (all cores) or more")
     path = find_model(model, backend=backend, precision=precision)
     kind = _SUFFIXES[path.suffix]
     if backend == "auto":
@@ -94,14 +96,7 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
     Raises:
         SsmaError: there is no such file, or it is of a kind the backend does not read.
     """
-    path = Path(model)
-    if not path.exists() and path.suffix not in _SUFFIXES:
-        if path.name != str(model) or not (_SHIPPED / path.name).is_dir():
-            raise SsmaError(
-                f"model '{model}': no such file, folder or shipped model, expected one of "
-                f"{', '.join(shipped_models()) or 'none shipped'} or the path of a .onnx, .engine or .safetensors file"
-            )
-        path = _SHIPPED / path.name
+    path = locate_model(model)
     if path.is_dir():
         path = _in_folder(path, backend, precision)
     if path.suffix not in _SUFFIXES:
@@ -115,6 +110,23 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
     if backend != "auto" and backend not in readers[kind]:
         raise SsmaError(f"model {path}: backend {backend} does not read it, expected {' or '.join(readers[kind])}")
     return path
+
+
+def locate_model(model: str | Path) -> Path:
+    """Where ``model`` is: a path as it stands, or the folder of a shipped model of that name.
+
+    Raises:
+        SsmaError: there is neither. A missing file with the suffix of a model is left to its reader to name.
+    """
+    path = Path(model)
+    if path.exists() or path.suffix in _SUFFIXES:
+        return path
+    if path.name != str(model) or not (_SHIPPED / path.name).is_dir():
+        raise SsmaError(
+            f"model '{model}': no such file, folder or shipped model, expected one of "
+            f"{', '.join(shipped_models()) or 'none shipped'} or the path of a .onnx, .engine or .safetensors file"
+        )
+    return _SHIPPED / path.name
 
 
 def _in_folder(folder: Path, backend: str, precision: str) -> Path:

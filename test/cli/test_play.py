@@ -46,6 +46,7 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
         (["--outputs", "maks"], "outputs: 'maks' is no output"),
         (["--sync-slop", "-1"], "sync-slop: got -1.0, expected 0 to 10 seconds"),
         (["--min-confidence", "2"], "min-confidence: got 2.0, expected 0 to 1"),
+        (["--namespace", "front left"], "namespace: got 'front left', expected a ROS name that begins with /"),
         (["--nir-full-scale", "0"], "nir-full-scale: got 0.0, expected a positive number"),
     ],
 )

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference import find_model, load_backend, loading, shipped_models
+from ssma_ros.inference import find_model, load_backend, loading, locate_model, shipped_models
 
 
 def test_folder_and_file_are_the_same_model(toy_folder):
@@ -23,6 +23,8 @@ def test_shipped_model_by_name(toy_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "_SHIPPED", tmp_path)
     assert shipped_models() == ("forest",)
     assert find_model("forest") == tmp_path / "forest" / "model.onnx"
+    assert locate_model("forest") == tmp_path / "forest"
+    assert locate_model(toy_folder) == toy_folder
     with pytest.raises(SsmaError, match="model 'woods': no such file, folder or shipped model, expected one of forest"):
         find_model("woods")
 
@@ -56,6 +58,7 @@ def test_missing_package_says_what_to_install(toy_folder, monkeypatch, name):
     ("file", "arguments", "words"),
     [
         ("model.onnx", {"backend": "cuda"}, "backend: got 'cuda', expected one of auto, openvino"),
+        ("model.onnx", {"threads": -1}, "threads: got -1, expected 0 .all cores. or more"),
         ("model.onnx", {"backend": "torch"}, "backend torch does not read it, expected openvino or onnxruntime"),
         ("model.onnx", {"backend": "onnxruntime", "precision": "bf16"}, "precision is 'bf16', but .* is a fp32 graph"),
         ("model.onnx", {"backend": "openvino", "precision": "fp8"}, "precision is 'fp8', expected auto, fp32"),

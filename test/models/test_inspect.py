@@ -43,6 +43,13 @@ def test_weights(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_shipped_model_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "forest_rgb_hha_evi"]) == 0
+    assert "labels       synthetic_forest, 5 classes" in capsys.readouterr().out
+    assert main(["inspect", "forest_rgb_hha_evy"]) == 1
+    assert "expected one of forest_rgb_hha_evi or the path of" in capsys.readouterr().err
+
+
 def test_deployed_file_shows_its_contract(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deployed = model.with_suffix(".onnx")
     deployed.write_bytes(b"")
