@@ -68,7 +68,8 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.generic]]:
     if ".data-" in path.name:
         path = path.with_name(path.name[: path.name.rindex(".data-")])
     try:
-        if path.with_name(path.name + ".index").is_file():
+        # "." and "/" have no name, so are folders and no prefix.
+        if path.name and path.with_name(path.name + ".index").is_file():
             return _read(path.name, lambda name: path.with_name(name).open("rb"))
         if path.is_dir():
             names = [p.name for p in path.iterdir()]

@@ -86,6 +86,14 @@ def test_every_way_to_name_it(tmp_path: Path, checkpoint_writer: Writer) -> None
     _assert_read(archive)
 
 
+def test_the_current_folder(tmp_path: Path, checkpoint_writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint_writer(tmp_path / "model.ckpt-10", VARIABLES)
+    monkeypatch.chdir(tmp_path)
+    _assert_read(Path("."))
+    with pytest.raises(SsmaError, match=r"checkpoint /: no \.index file in it"):
+        read_checkpoint("/")
+
+
 def test_damage_anywhere_is_found(tmp_path: Path, checkpoint_writer: Writer) -> None:
     variables = {"a": np.arange(300, dtype=np.float32), "b/c": np.ones((2, 2), np.float32)}
     prefix = checkpoint_writer(tmp_path / "m", variables)
