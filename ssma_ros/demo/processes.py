@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: Seconds a process has after each of SIGINT and SIGTERM before the next, harder signal.
 GRACE_S = 5.0
 _LAST_LINES = 4
+#: A line that a ROS node logged as its failure, and what it says.
+_FAILURE = re.compile(r"\[(?:ERROR|FATAL)\] \[[\d.]+\] \[[^]]*\]: (.+)")
 
 
 @dataclass(eq=False)
@@ -54,9 +57,12 @@ class Child:
             self.process.stdin.flush()
 
     def last_words(self) -> str:
-        """The last lines of its log in one line."""
-        lines = [line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()]
-        return " | ".join([line for line in lines if line][-_LAST_LINES:]) or "it logged nothing"
+        """Its reason where its log ends with one, else the last lines of the log, in one line."""
+        written = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [line for line in map(str.strip, written) if line]
+        if lines and (failure := _FAILURE.fullmatch(lines[-1])):
+            return failure[1]
+        return " | ".join(lines[-_LAST_LINES:]) or "it logged nothing"
 
 
 @dataclass(frozen=True)

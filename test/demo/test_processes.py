@@ -68,6 +68,13 @@ def test_an_early_end_is_told_with_the_last_words_of_the_log(group):
         group.wait_for({child: "done"}, 20)
 
 
+def test_of_a_log_that_ends_with_an_error_only_that_is_told(group):
+    log = "[INFO] [17.5] [fusion]: loading model\n[ERROR] [17.6] [fusion]: cannot configure: no such model\n"
+    child = group.start("node", python(f"import sys; sys.stderr.write({log!r}); sys.exit(1)"))
+    with pytest.raises(SsmaError, match=r"^the node ended with status 1: cannot configure: no such model$"):
+        group.wait_for({child: "done"}, 20)
+
+
 def test_an_early_end_of_another_child_is_told_too(group):
     sleeper = group.start("sleeper", python(SLEEPER))
     group.start("node", python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), speaks_events=False)
