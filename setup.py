@@ -61,7 +61,7 @@ setup(
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),
     ],
     install_requires=[
-        "numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.59", "rosbags>=0.11.6,<0.12", "tqdm>=4.60",
+        "numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.58", "rosbags>=0.11.6,<0.12", "tqdm>=4.60",
     ],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "demo": DEMO,
