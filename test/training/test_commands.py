@@ -95,7 +95,7 @@ def test_a_recording_without_labels_is_refused(
         (["train", "none.yaml"], "none.yaml: no such file"),
         (["train", "config.yaml"], "data.root is empty"),
         (["train", "config.yaml", "--data", "nowhere"], "data set nowhere: no such folder"),
-        (["evaluate", "nowhere", "."], "weights nowhere: no such file"),
+        (["evaluate", "nowhere", "."], "model 'nowhere': no such file, folder or shipped model"),
         (["bundle", "nowhere", "out"], "weights nowhere: no such file"),
     ],
 )
