@@ -165,19 +165,13 @@ class InputEncoder:
         )
 
     def _encode_hha(self, stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-        depth = _present(sensors.depth)
-        empty = depth == 0
-        image = self._hha[stream.name].encode(
-            depth,
+        return self._hha[stream.name].encode(
+            _present(sensors.depth),
             _present(sensors.intrinsics),
-            missing=empty,
             gravity=sensors.gravity,
             stamp_ns=sensors.stamp_ns,
             threads=self._options.threads,
         )
-        # A pixel without depth would come out as "nearest possible": blank it as a blank modality is.
-        image[empty] = 0
-        return image
 
     def _resize(self, frame: Frame) -> _Sensors:
         width, height = self._contract.width, self._contract.height
@@ -237,10 +231,10 @@ def _hha_encoder(stream: Stream, options: EncoderOptions) -> HHAEncoder:
     if options.gravity_guard:
         chosen.setdefault("max_tilt", ROBOT_OPTIONS.max_tilt)
         chosen.setdefault("min_support", ROBOT_OPTIONS.min_support)
+    # A pixel without depth would come out as "nearest possible": it is blanked as a blank modality is.
+    chosen.update(mask_missing=True, camera_height=options.camera_height, smoothing=options.gravity_smoothing)
     try:
-        return HHAEncoder(
-            HHAOptions(camera_height=options.camera_height, smoothing=options.gravity_smoothing, **chosen)
-        )
+        return HHAEncoder(HHAOptions(**chosen))
     except (TypeError, ValueError) as error:
         raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
 
