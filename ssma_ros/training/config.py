@@ -21,6 +21,21 @@ SCHEDULES = ("poly", "onecycle", "constant")
 
 
 @dataclass(frozen=True)
+class MoreData:
+    """A further data set whose samples join the training split.
+
+    Attributes:
+        kind, root, options: as of :class:`DataConfig`.
+        split: name of the split to take.
+    """
+
+    root: str
+    kind: str = "folder"
+    split: str = "train"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where samples come from.
 
@@ -30,6 +45,7 @@ class DataConfig:
         train, val: split names.
         cache: folder for encoded inputs (a few GB), or "" to encode on the fly.
         options: further arguments of the data set.
+        more: further data sets to train on.
     """
 
     kind: str = "folder"
@@ -38,6 +54,7 @@ class DataConfig:
     val: str = "val"
     cache: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    more: tuple[MoreData, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,20 +217,46 @@ class TrainConfig:
         return parse_contract(document, where)
 
 
+#: Keys that hold a list of sections, and what each section is.
+_SECTION_LISTS: Mapping[str, type[Any]] = {"stages": StageConfig, "data.more": MoreData}
+
+
 def load_config(path: str | Path) -> TrainConfig:
     """Read a training configuration.
 
+    A file with the key ``base`` starts from that file (relative to itself): its own sections are laid over the base's
+    key by key, its lists and values replace them.
+
     Raises:
-        SsmaError: the file is missing, is not YAML, or a key is unknown, missing or of the wrong kind.
+        SsmaError: the file or a base is missing, is not YAML, or a key is unknown, missing or of the wrong kind.
     """
-    path = Path(path)
+    return parse_config(_read_document(Path(path), ()), str(path))
+
+
+def _read_document(path: Path, above: tuple[Path, ...]) -> Any:
+    """YAML data of a file with its bases beneath; ``above`` are the files that led here."""
+    if path.resolve() in above:
+        raise SsmaError(f"training configuration {path}: is its own base")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SsmaError(f"training configuration {path}: no such file, expected a .yaml file") from None
+        whose = f", the base of {above[-1]}" if above else ""
+        raise SsmaError(f"training configuration {path}{whose}: no such file, expected a .yaml file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SsmaError(f"training configuration {path}: cannot be read as YAML ({error})") from None
-    return parse_config(document, str(path))
+    if not isinstance(document, dict) or "base" not in document:
+        return document
+    base = document.pop("base")
+    if not isinstance(base, str):
+        raise SsmaError(f"training configuration {path}: base is {base!r}, expected the path of a .yaml file")
+    return _overlay(_read_document(path.parent / base, (*above, path.resolve())), document)
+
+
+def _overlay(base: Any, own: Any) -> Any:
+    """``own`` laid over ``base``: mappings key by key, everything else replaced."""
+    if not isinstance(base, dict) or not isinstance(own, dict):
+        return own
+    return {**base, **{key: _overlay(base.get(key), value) for key, value in own.items()}}
 
 
 def parse_config(document: Any, where: str) -> TrainConfig:
@@ -262,10 +305,11 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
     """``value`` as the annotation says: a nested section, a tuple, a number that YAML read as text or int."""
     if is_dataclass(hint):
         return _build(hint, value, where, f"{key}.")  # type: ignore[arg-type]
-    if key == "stages":
+    kind = _SECTION_LISTS.get(key)
+    if kind is not None:
         if not isinstance(value, list):
-            raise SsmaError(f"training configuration {where}: stages is {type(value).__name__}, expected a list")
-        return tuple(_build(StageConfig, v, where, f"stages[{i}].") for i, v in enumerate(value))
+            raise SsmaError(f"training configuration {where}: {key} is {type(value).__name__}, expected a list")
+        return tuple(_build(kind, v, where, f"{key}[{i}].") for i, v in enumerate(value))
     try:
         return _scalar(hint, value)
     except (TypeError, ValueError):

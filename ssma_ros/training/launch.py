@@ -11,6 +11,7 @@ from torch import distributed
 
 from ssma_ros.training.cache import open_samples
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.datasets.joined import JoinedDataset
 from ssma_ros.training.trainer import Trainer, choose_device
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
 
 def open_split(config: TrainConfig, contract: Contract, split: str, *, progress: bool = True) -> Samples:
-    """Encoded samples of one split of the configuration's data set.
+    """Encoded samples of one split of the configuration's data set; the training split with those that join it.
 
     Raises:
         SsmaError: the data set is not laid out as it should be.
     """
     data = config.data
     dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
+    if data.more and split == data.train:
+        more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
+        dataset = JoinedDataset([dataset, *more])
     return open_samples(dataset, contract, data.cache, progress=progress)
 
 
