@@ -21,6 +21,8 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -28,7 +30,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 PROJECT = Path(__file__).resolve().parents[2]
-STUB_NODE = Path(__file__).with_name("stub_network.py")
+#: What Python runs as the node: the real one with a network that is made of thresholds.
+STUB_COMMAND = (str(Path(__file__).with_name("stub_network.py")),)
 NODE = "/ssma_fusion"
 _PR_SET_PDEATHSIG = 1
 #: Seconds; only reached when something is broken.
@@ -74,13 +77,15 @@ def _die_with_parent() -> None:
 
 
 class NodeProcess:
-    """The node with the stub network as a process; always reaped."""
+    """The node, with the stub network unless ``command`` says otherwise, as a process; always reaped."""
 
-    def __init__(self, domain: int, log: Path, *arguments: str, **env: str) -> None:
+    def __init__(
+        self, domain: int, log: Path, *arguments: str, command: tuple[str, ...] = STUB_COMMAND, **env: str
+    ) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, str(STUB_NODE), "--ros-args", *arguments],
+                [sys.executable, *command, "--ros-args", *arguments],
                 stdout=stream,
                 stderr=stream,
                 env=environment(domain, **env),
@@ -202,9 +207,28 @@ class Peer:
         return str(self.call(f"{NODE}/get_state", GetState, GetState.Request()).current_state.label)
 
 
+def set_parameter(peer: Peer, name: str, value: Any) -> tuple[bool, str]:
+    """Set one parameter of the node by its service: whether it was, and the reason where it was not."""
+    kinds = {
+        bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
+        int: (ParameterType.PARAMETER_INTEGER, "integer_value"),
+        float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
+        str: (ParameterType.PARAMETER_STRING, "string_value"),
+        list: (ParameterType.PARAMETER_STRING_ARRAY, "string_array_value"),
+    }
+    kind, field = kinds[type(value)]
+    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
+    request = SetParameters.Request(parameters=[parameter])
+    result = peer.call(f"{NODE}/set_parameters", SetParameters, request).results[0]
+    return result.successful, result.reason
+
+
 @contextmanager
-def live_node(tmp_path: Path, domain: int, *arguments: str, **env: str) -> Iterator[tuple[NodeProcess, Peer]]:
-    node = NodeProcess(domain, tmp_path / "node.log", *arguments, **env)
+def live_node(
+    tmp_path: Path, domain: int, *arguments: str, command: tuple[str, ...] = STUB_COMMAND, **env: str
+) -> Iterator[tuple[NodeProcess, Peer]]:
+    """A running node and a peer in its graph; the node's log is ``node.log`` in ``tmp_path``."""
+    node = NodeProcess(domain, tmp_path / "node.log", *arguments, command=command, **env)
     peer = Peer(domain)
     try:
         yield node, peer

@@ -16,8 +16,6 @@ pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros.live import (
     BEST_EFFORT,
@@ -29,6 +27,7 @@ from ros.live import (
     Peer,
     image_message,
     live_node,
+    set_parameter,
     stamp_of,
     wait_until,
 )
@@ -87,20 +86,6 @@ class Rig:
 
     def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
         return set_parameter(self.peer, name, value)
-
-
-def set_parameter(peer: Peer, name: str, value: Any) -> tuple[bool, str]:
-    kinds = {
-        bool: (ParameterType.PARAMETER_BOOL, "bool_value"),
-        float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
-        str: (ParameterType.PARAMETER_STRING, "string_value"),
-        list: (ParameterType.PARAMETER_STRING_ARRAY, "string_array_value"),
-    }
-    kind, field = kinds[type(value)]
-    parameter = Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-    request = SetParameters.Request(parameters=[parameter])
-    result = peer.call(f"{NODE}/set_parameters", SetParameters, request).results[0]
-    return result.successful, result.reason
 
 
 @pytest.fixture(scope="module")
