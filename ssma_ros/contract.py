@@ -28,6 +28,7 @@ ENCODINGS: Mapping[str, tuple[str, ...]] = {
     "rgb": ("color",),
     "hha": ("depth",),
     "depth_jet": ("depth",),
+    "depth_gray": ("depth",),
     "nir": ("nir",),
     "ndvi": ("color", "nir"),
     "evi": ("color", "nir"),

@@ -105,6 +105,7 @@ class InputEncoder:
             "rgb": lambda _, s: cv2.cvtColor(_present(s.color), cv2.COLOR_BGR2RGB),
             "hha": self._encode_hha,
             "depth_jet": _encode_jet,
+            "depth_gray": _encode_depth_gray,
             "nir": lambda _, s: _three_channels(_to_uint8(_present(s.nir), s.nir_full_scale)),
             "ndvi": _encode_index,
             "evi2": _encode_index,
@@ -215,11 +216,13 @@ def complete_depth(
 _DEPTH_DEFAULTS: Mapping[str, Any] = {
     "completion": "fast", "max_depth": 100.0, "extrapolate": False, "blur": "bilateral",
 }
-_JET_BOUNDS: Mapping[str, float] = {"near": 0.5, "far": 40.0}
+#: Of encodings that spread depth between two fixed bounds.
+_BOUNDS: Mapping[str, float] = {"near": 0.5, "far": 40.0}
+_BOUNDED = ("depth_jet", "depth_gray")
 _HHA_PARAMETERS = ("floor_percentile", "height_range", "max_tilt", "min_support")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "hha": (*_DEPTH_DEFAULTS, *_HHA_PARAMETERS),
-    "depth_jet": (*_DEPTH_DEFAULTS, *_JET_BOUNDS),
+    **dict.fromkeys(_BOUNDED, (*_DEPTH_DEFAULTS, *_BOUNDS)),
 }
 
 
@@ -272,8 +275,8 @@ def _check_depth_values(stream: Stream, parameters: Mapping[str, Any]) -> None:
         check_positive(parameters["max_depth"], "max_depth")
         if not isinstance(parameters["extrapolate"], bool):
             raise ValueError(f"extrapolate: got {parameters['extrapolate']!r}, expected true or false")
-        if stream.encoding == "depth_jet":
-            check_bounds(**_jet_bounds(stream))
+        if stream.encoding in _BOUNDED:
+            check_bounds(**_bounds(stream))
     except ValueError as error:
         raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
 
@@ -289,11 +292,15 @@ def _why_blank(stream: Stream, frame: Frame) -> str | None:
 
 
 def _encode_jet(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    return colormap.jet_depth(_present(sensors.depth), **_jet_bounds(stream))
+    return colormap.jet_depth(_present(sensors.depth), **_bounds(stream))
 
 
-def _jet_bounds(stream: Stream) -> dict[str, float]:
-    return {key: stream.parameters.get(key, default) for key, default in _JET_BOUNDS.items()}
+def _encode_depth_gray(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
+    return _three_channels(colormap.gray_depth(_present(sensors.depth), **_bounds(stream)))
+
+
+def _bounds(stream: Stream) -> dict[str, float]:
+    return {key: stream.parameters.get(key, default) for key, default in _BOUNDS.items()}
 
 
 def _encode_index(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:

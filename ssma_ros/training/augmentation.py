@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ssma_ros.training.config import AugmentationConfig
 
 _COLOR_ENCODINGS = ("bgr", "rgb")
-_DEPTH_ENCODINGS = ("hha", "depth_jet")
+_DEPTH_ENCODINGS = ("hha", "depth_jet", "depth_gray")
 
 
 class Augmentation:

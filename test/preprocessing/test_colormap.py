@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.colormap import jet_depth
+from ssma_ros.preprocessing.colormap import gray_depth, jet_depth
 
 
 def test_bounds_are_metric():
@@ -15,6 +15,11 @@ def test_bounds_are_metric():
     assert (colors[0, 5:] == 0).all()
 
 
+def test_grey_levels_keep_zero_for_no_reading():
+    depth = np.array([[1.0, 0.5, 20.0, 30.0, 10.5, 0.0, np.nan, np.inf, -1.0]], np.float32)
+    assert gray_depth(depth, 1.0, 20.0).tolist() == [[1, 1, 255, 255, 128, 0, 0, 0, 0]]
+
+
 def test_a_surface_keeps_its_colour_whatever_else_is_seen():
     near = np.full((4, 4), 3.0, np.float32)
     mixed = near.copy()
@@ -22,7 +27,8 @@ def test_a_surface_keeps_its_colour_whatever_else_is_seen():
     np.testing.assert_array_equal(jet_depth(near, 0.5, 40.0)[2], jet_depth(mixed, 0.5, 40.0)[2])
 
 
+@pytest.mark.parametrize("encode", [jet_depth, gray_depth])
 @pytest.mark.parametrize(("near", "far"), [(0.0, 10.0), (5.0, 5.0), (1.0, np.inf)])
-def test_impossible_bounds(near, far):
+def test_impossible_bounds(near, far, encode):
     with pytest.raises(ValueError, match="expected"):
-        jet_depth(np.ones((2, 2), np.float32), near, far)
+        encode(np.ones((2, 2), np.float32), near, far)

@@ -97,9 +97,22 @@ def test_unknown_parameters_are_refused(parameters, message):
 
 
 @pytest.mark.parametrize("bounds", [{"near": 50.0}, {"far": "x"}, {"near": 0.0}])
-def test_impossible_bounds_of_jet_are_refused_at_once(bounds):
-    with pytest.raises(SsmaError, match=r"stream 'jet': (near|far)"):
-        encoder(Stream("jet", "depth_jet", parameters=bounds))
+@pytest.mark.parametrize("encoding", ["depth_jet", "depth_gray"])
+def test_impossible_bounds_of_depth_are_refused_at_once(bounds, encoding):
+    with pytest.raises(SsmaError, match=r"stream 'far_away': (near|far)"):
+        encoder(Stream("far_away", encoding, parameters=bounds))
+
+
+def test_grey_depth_needs_no_camera():
+    frame = blank_frame(64, 32)
+    frame.intrinsics = None
+    frame.depth[...] = 30.0
+    frame.depth[:4] = 0.0
+    disparity = Stream("disparity", "depth_gray", parameters={"completion": "none", "near": 10.0, "far": 50.0})
+    encoded = encoder(disparity, Stream("hha", "hha", parameters={"completion": "none"})).encode(frame)
+    assert encoded.present == {"disparity": True, "hha": False}
+    assert (encoded.inputs["disparity"][:4] == 0).all()
+    assert (encoded.inputs["disparity"][4:] == 128).all()
 
 
 def test_near_infrared_beyond_its_full_scale_is_saturated():
