@@ -35,6 +35,11 @@ class BackendBase(ABC):
         """Words for diagnostics: ``backend``, ``device``, ``precision``, ``model``, versions, hashes."""
         return dict(self._identity)
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory that the network holds now; None where it runs on the processor or the runtime does not tell."""
+        return None
+
     def infer(
         self,
         inputs: Mapping[str, NDArray[np.uint8]],

@@ -54,6 +54,11 @@ class Backend(Protocol):
         """Words for diagnostics: ``backend``, ``device``, ``precision``, ``model``, versions, hashes."""
         ...
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory that the network holds now; None where it runs on the processor or the runtime does not tell."""
+        ...
+
     def infer(
         self,
         inputs: Mapping[str, NDArray[np.uint8]],

@@ -83,6 +83,7 @@ class TensorRtBackend(BackendBase):
         cuda.init()
         self._context: Any = cuda.Device(device).retain_primary_context()
         self._slots: list[Slot] = []
+        self._network_bytes = 0
         try:
             self._in_context(partial(self._open, trt, cuda, plan, str(path), overlap, cuda_graph))
         except BaseException:
@@ -109,7 +110,13 @@ class TensorRtBackend(BackendBase):
             self._slots.append(slot)
             if driver is not None:
                 slot.record(driver)
+        self._network_bytes = len(plan) + int(self._engine.device_memory_size_v2)
         self._identity["buffers_mb"] = str(round(sum(s.device_bytes for s in self._slots) / 2**20))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory of weights (about the plan), activations and input and output buffers."""
+        return self._network_bytes + sum(slot.device_bytes for slot in self._slots)
 
     def input_address(self, name: str) -> int:
         """Device address of a stream's H×W×3 uint8 input, for GPU preprocessing that writes there itself.
@@ -190,6 +197,7 @@ class TensorRtBackend(BackendBase):
         for slot in self._slots:
             slot.close()
         self._slots.clear()
+        self._network_bytes = 0
         # TensorRT wants the execution context gone before its engine, and that before its runtime.
         self._execution = self._engine = None
         self._runtime = self._logger = None

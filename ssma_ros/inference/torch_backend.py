@@ -59,7 +59,7 @@ class TorchBackend(BackendBase):
                 f"backend torch: package {error.name} is not installed, try 'pip install torch safetensors'"
             ) from None
         self._torch = torch
-        target = _device(torch, device)
+        self._target = target = _device(torch, device)
         precision, mode = _resolve(precision, mode, target.type)
         if threads > 0:
             torch.set_num_threads(threads)
@@ -80,6 +80,11 @@ class TorchBackend(BackendBase):
                 "contract": contract.digest(),
             },
         )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory that torch's allocator holds on the device, for all its users; None on the CPU."""
+        return int(self._torch.cuda.memory_reserved(self._target)) if self._target.type == "cuda" else None
 
     def _run(
         self, images: Mapping[str, NDArray[np.uint8]], present: NDArray[np.float32], wanted: frozenset[str]

@@ -270,6 +270,7 @@ class FakeTensorRt(types.ModuleType):
             def __init__(self) -> None:
                 fake.live["engine"] += 1
                 self.num_io_tensors = len(fake.tensors)
+                self.device_memory_size_v2 = 5000
 
             def __del__(self) -> None:
                 fake.live["engine"] -= 1

@@ -62,6 +62,7 @@ def test_only_wanted_outputs_come_and_they_are_the_same(toy_folder, name):
     frame = example_frames(1)[0]
     del frame["present"]
     present = dict.fromkeys(frame, True)
+    assert backend.memory_bytes is None, "it runs on the processor"
     few, all_of_them = backend.infer(frame, present), backend.infer(frame, present, OUTPUTS)
     assert few.probabilities is None
     assert few.gates is None

@@ -73,6 +73,14 @@ def test_identity_names_the_engine(machine, engine):
     assert identity["version"] == "10.3.0"
 
 
+def test_memory_counts_weights_activations_and_buffers(machine, engine):
+    backend = TensorRtBackend(engine, overlap=2)
+    tensors = sum(array.nbytes for array in machine.cuda.memory.values())
+    assert backend.memory_bytes == engine.stat().st_size + 5000 + tensors
+    backend.close()
+    assert backend.memory_bytes == 0
+
+
 def test_first_execution_happens_before_the_capture(machine, engine):
     TensorRtBackend(engine)
     assert machine.trt.executions == 1
