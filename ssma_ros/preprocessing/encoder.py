@@ -98,8 +98,8 @@ class InputEncoder:
     def __init__(self, contract: Contract, options: EncoderOptions | None = None) -> None:
         self._contract = contract
         self._options = options or EncoderOptions()
-        self._depth_parameters = _depth_parameters(contract)
-        self._hha = {s.name: _hha_encoder(s, self._options) for s in contract.streams if s.encoding == "hha"}
+        self._depth_parameters = depth_parameters(contract)
+        self._hha = {s.name: HHAEncoder(hha_options(s, self._options)) for s in contract.streams if s.encoding == "hha"}
         self._encoders: dict[str, Callable[[Stream, _Sensors], NDArray[np.uint8]]] = {
             "bgr": lambda _, s: _present(s.color),
             "rgb": lambda _, s: cv2.cvtColor(_present(s.color), cv2.COLOR_BGR2RGB),
@@ -137,7 +137,7 @@ class InputEncoder:
                 sensors.depth = np.where(depth_completion.valid_mask(completed), completed, np.float32(0))
             encoded.depth = sensors.depth
         for stream in self._contract.streams:
-            reason = _why_blank(stream, frame)
+            reason = why_blank(stream, frame)
             encoded.present[stream.name] = reason is None
             if reason is not None:
                 encoded.missing[stream.name] = reason
@@ -226,8 +226,12 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _hha_encoder(stream: Stream, options: EncoderOptions) -> HHAEncoder:
-    """The published encoding where neither the contract's stream nor the robot says otherwise."""
+def hha_options(stream: Stream, options: EncoderOptions) -> HHAOptions:
+    """The published encoding where neither the contract's stream nor the robot says otherwise.
+
+    Raises:
+        SsmaError: the stream's parameters are out of range.
+    """
     chosen = {key: stream.parameters[key] for key in _HHA_PARAMETERS if key in stream.parameters}
     if options.camera_height is not None:
         chosen.pop("floor_percentile", None)
@@ -237,13 +241,17 @@ def _hha_encoder(stream: Stream, options: EncoderOptions) -> HHAEncoder:
     # A pixel without depth would come out as "nearest possible": it is blanked as a blank modality is.
     chosen.update(mask_missing=True, camera_height=options.camera_height, smoothing=options.gravity_smoothing)
     try:
-        return HHAEncoder(HHAOptions(**chosen))
+        return HHAOptions(**chosen)
     except (TypeError, ValueError) as error:
         raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
 
 
-def _depth_parameters(contract: Contract) -> dict[str, Any]:
-    """Completion parameters shared by all depth streams; depth is completed once a frame."""
+def depth_parameters(contract: Contract) -> dict[str, Any]:
+    """Completion parameters shared by all depth streams; depth is completed once a frame.
+
+    Raises:
+        SsmaError: a stream's parameters are unknown or out of range, or two streams differ.
+    """
     chosen: dict[str, Any] | None = None
     for stream in contract.streams:
         _check_names(stream)
@@ -276,12 +284,12 @@ def _check_depth_values(stream: Stream, parameters: Mapping[str, Any]) -> None:
         if not isinstance(parameters["extrapolate"], bool):
             raise ValueError(f"extrapolate: got {parameters['extrapolate']!r}, expected true or false")
         if stream.encoding in _BOUNDED:
-            check_bounds(**_bounds(stream))
+            check_bounds(**depth_bounds(stream))
     except ValueError as error:
         raise SsmaError(f"input contract: stream '{stream.name}': {error}") from None
 
 
-def _why_blank(stream: Stream, frame: Frame) -> str | None:
+def why_blank(stream: Stream, frame: Frame) -> str | None:
     """The reason why a stream cannot be made from this frame, or None if it can."""
     for sensor in stream.sensors:
         if getattr(frame, sensor) is None:
@@ -292,14 +300,15 @@ def _why_blank(stream: Stream, frame: Frame) -> str | None:
 
 
 def _encode_jet(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    return colormap.jet_depth(_present(sensors.depth), **_bounds(stream))
+    return colormap.jet_depth(_present(sensors.depth), **depth_bounds(stream))
 
 
 def _encode_depth_gray(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    return _three_channels(colormap.gray_depth(_present(sensors.depth), **_bounds(stream)))
+    return _three_channels(colormap.gray_depth(_present(sensors.depth), **depth_bounds(stream)))
 
 
-def _bounds(stream: Stream) -> dict[str, float]:
+def depth_bounds(stream: Stream) -> dict[str, float]:
+    """``near`` and ``far`` of a stream that spreads depth between two fixed bounds."""
     return {key: stream.parameters.get(key, default) for key, default in _BOUNDS.items()}
 
 
