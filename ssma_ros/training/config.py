@@ -225,7 +225,7 @@ def load_config(path: str | Path) -> TrainConfig:
     """Read a training configuration.
 
     A file with the key ``base`` starts from that file (relative to itself): its own sections are laid over the base's
-    key by key, its lists and values replace them.
+    key by key, its lists and values replace them, and a null takes the base's key away.
 
     Raises:
         SsmaError: the file or a base is missing, is not YAML, or a key is unknown, missing or of the wrong kind.
@@ -253,10 +253,11 @@ def _read_document(path: Path, above: tuple[Path, ...]) -> Any:
 
 
 def _overlay(base: Any, own: Any) -> Any:
-    """``own`` laid over ``base``: mappings key by key, everything else replaced."""
+    """``own`` laid over ``base``: mappings key by key, everything else replaced; None takes a key away."""
     if not isinstance(base, dict) or not isinstance(own, dict):
         return own
-    return {**base, **{key: _overlay(base.get(key), value) for key, value in own.items()}}
+    merged = {**base, **{key: _overlay(base.get(key), value) for key, value in own.items()}}
+    return {key: value for key, value in merged.items() if own.get(key, value) is not None}
 
 
 def parse_config(document: Any, where: str) -> TrainConfig:

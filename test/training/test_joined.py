@@ -97,13 +97,16 @@ def test_only_the_training_split_grows(tmp_path: Path) -> None:
 def test_a_configuration_is_laid_over_its_base(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/one.yaml").write_text(yaml.safe_dump(configuration(tmp_path)))
-    (tmp_path / "base/two.yaml").write_text("base: one.yaml\nname: two\nseed: 7\ndata: {val: test}\n")
+    (tmp_path / "base/two.yaml").write_text("base: one.yaml\nname: two\nseed: 7\ndata: {val: test, cache: c}\nencoders: {nir: x}\n")
     path = tmp_path / "three.yaml"
-    path.write_text("base: base/two.yaml\nname: three\nstages: [{steps: 5}, {steps: 6}]\n")
+    path.write_text("base: base/two.yaml\nname: three\nencoders: null\nstages: [{steps: 5}, {steps: 6}]\n")
     config = load_config(path)
     assert (config.name, config.seed, config.total_steps) == ("three", 7, 11)
     assert (config.data.val, config.data.root) == ("test", str(tmp_path / "a"))
     assert config.data.more[0].split == "extra"
+    assert config.data.cache == "c"
+    assert load_config(tmp_path / "base/two.yaml").encoders == {"nir": "x"}
+    assert config.encoders == {}
 
 
 @pytest.mark.parametrize(
