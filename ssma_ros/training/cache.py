@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,18 +149,31 @@ def open_samples(
 def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool = True) -> None:
     """Encode every sample into ``folder``, which appears whole or not at all.
 
+    Runs that start side by side on the same data may do this at the same time: each fills a folder of its own, and the
+    one that is ready last finds the other's in place and keeps that.
+
     Raises:
         SsmaError: a file of the data set is missing or wrong.
     """
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         _write(samples, streams, partial, progress=progress)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        if not (folder / _META).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            _move(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(partial: Path, folder: Path) -> None:
+    """Rename, unless another process has put the same content there in this moment."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / _META).is_file():
+            raise
 
 
 def _write(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool) -> None:

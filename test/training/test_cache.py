@@ -12,7 +12,7 @@ from ssma_ros.contract import Contract, Stream
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.preprocessing.encoder import InputEncoder
-from ssma_ros.training.cache import open_samples
+from ssma_ros.training.cache import CachedSamples, EncodedSamples, Sample, build_cache, open_samples
 from ssma_ros.training.datasets import open_dataset
 
 
@@ -55,6 +55,31 @@ def test_nothing_is_left_of_a_cache_that_failed(forest_folder: Path, contract: C
     with pytest.raises(SsmaError, match=r"nir/002\.png"):
         open_samples(dataset, contract, tmp_path / "cache", progress=False)
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_runs_side_by_side_make_one_cache(
+    forest_folder: Path, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset("folder", forest_folder, "train", contract.labels)
+    direct = EncodedSamples(dataset, contract)
+    folder = tmp_path / "cache"
+
+    class Overtaken(EncodedSamples):
+        """Another process makes the same cache between its first sample and its second."""
+
+        def __getitem__(self, index: int) -> Sample:
+            if index == 1:
+                with monkeypatch.context() as other:
+                    other.setattr("os.getpid", lambda: 1)
+                    build_cache(direct, contract.modalities, folder, progress=False)
+            return super().__getitem__(index)
+
+    build_cache(Overtaken(dataset, contract), contract.modalities, folder, progress=False)
+    cached = CachedSamples(folder)
+    assert len(cached) == len(direct)
+    for ours, theirs in zip(direct[2].images, cached[2].images, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [p.name for p in tmp_path.glob("*cache*")] == ["cache"]
 
 
 def test_missing_sensor_is_blank(forest_folder: Path, contract: Contract) -> None:
