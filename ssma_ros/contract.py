@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 FORMAT = "ssma-input-contract"
 VERSION = 1
+#: Of a contract with vector scaling. Readers of version 1 know no such thing: they would leave it out without a word,
+#: and so are made to refuse the file.
+VERSION_SCALED = 2
 FILE_NAME = "contract.json"
 
 #: What an encoding is made from: sensors that must be present for it.
@@ -67,6 +71,25 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class VectorScaling:
+    """Calibration by class (Guo et al. 2017): a logit becomes weight · (logit / temperature) + bias.
+
+    Unlike a temperature it may change which class is the largest.
+
+    Attributes:
+        weights: positive, for each class.
+        bias: for each class.
+    """
+
+    weights: tuple[float, ...]
+    bias: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "bias"):
+            object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
+
+
+@dataclass(frozen=True)
 class Contract:
     """What a trained network expects and what it answers.
 
@@ -76,6 +99,7 @@ class Contract:
         labels: classes of the output.
         network: name and constructor arguments of the PyTorch network (``{"name": "SSMA", ...}``).
         temperature: logits are divided by this before the softmax (1 = as trained).
+        vector_scaling: by class, after the temperature, or None. Mask and confidence come from the scaled logits.
         description: one sentence for people, for example what it was trained on.
     """
 
@@ -86,6 +110,7 @@ class Contract:
     network: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     description: str = ""
+    vector_scaling: VectorScaling | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", tuple(self.streams))
@@ -100,9 +125,9 @@ class Contract:
         """The contract as JSON-ready data (labels written out, so that the file stands alone)."""
         labels = asdict(self.labels)
         labels["raw_ids"] = {str(k): v for k, v in self.labels.raw_ids.items()}
-        return {
+        document: dict[str, Any] = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if self.vector_scaling is None else VERSION_SCALED,
             "description": self.description,
             "width": self.width,
             "height": self.height,
@@ -111,6 +136,9 @@ class Contract:
             "network": dict(self.network),
             "temperature": self.temperature,
         }
+        if self.vector_scaling is not None:
+            document["vector_scaling"] = {key: list(values) for key, values in asdict(self.vector_scaling).items()}
+        return document
 
     def digest(self) -> str:
         """SHA-256 of everything that changes inputs or outputs (the description does not)."""
@@ -152,9 +180,11 @@ def parse_contract(document: Any, where: str) -> Contract:
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise SsmaError(f"input contract {where}: not a contract, expected \"format\": \"{FORMAT}\"")
-    if document.get("version") != VERSION:
+    version = VERSION if document.get("vector_scaling") is None else VERSION_SCALED
+    if document.get("version") != version:
+        reason = "" if version == VERSION else " as it has vector_scaling"
         raise SsmaError(
-            f"input contract {where}: version is {document.get('version')}, expected {VERSION}"
+            f"input contract {where}: version is {document.get('version')}, expected {version}{reason}"
         )
     try:
         labels = document["labels"]
@@ -166,6 +196,7 @@ def parse_contract(document: Any, where: str) -> Contract:
             network=dict(document.get("network", {})),
             temperature=float(document.get("temperature", 1.0)),
             description=str(document.get("description", "")),
+            vector_scaling=_parse_scaling(document.get("vector_scaling")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SsmaError(f"input contract {where}: {type(error).__name__} at {error}, see docs/contract.md") from None
@@ -187,6 +218,12 @@ def _parse_stream(entry: Mapping[str, Any]) -> Stream:
     )
 
 
+def _parse_scaling(entry: Mapping[str, Any] | None) -> VectorScaling | None:
+    if entry is None:
+        return None
+    return VectorScaling(weights=tuple(entry["weights"]), bias=tuple(entry["bias"]))
+
+
 def _check(contract: Contract, where: str) -> None:
     if contract.width <= 0 or contract.height <= 0 or contract.width % 16 or contract.height % 16:
         raise SsmaError(
@@ -204,6 +241,19 @@ def _check(contract: Contract, where: str) -> None:
             )
     if not contract.temperature > 0:
         raise SsmaError(f"input contract {where}: temperature is {contract.temperature}, expected a positive number")
+    _check_scaling(contract, where)
+
+
+def _check_scaling(contract: Contract, where: str) -> None:
+    scaling, count = contract.vector_scaling, contract.labels.num_classes
+    if scaling is None:
+        return
+    if len(scaling.weights) != count or len(scaling.bias) != count:
+        raise SsmaError(f"input contract {where}: vector_scaling has {len(scaling.weights)} weights and "
+                        f"{len(scaling.bias)} biases, expected {count} each, one for each class")
+    if not all(0 < w < inf for w in scaling.weights) or not all(-inf < b < inf for b in scaling.bias):
+        raise SsmaError(f"input contract {where}: vector_scaling has weights {list(scaling.weights)} and bias "
+                        f"{list(scaling.bias)}, expected positive weights and finite numbers")
 
 
 def contract_path_for(model_file: str | Path) -> Path:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from ssma_ros.contract import Contract, Stream, contract_path_for, load_contract, save_contract
+from ssma_ros.contract import Contract, Stream, VectorScaling, contract_path_for, load_contract, save_contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 
@@ -32,6 +32,17 @@ def test_digest_changes_with_meaning_only(contract):
     assert replace(contract, width=512).digest() != contract.digest()
 
 
+def test_vector_scaling_makes_another_version_that_older_readers_refuse(tmp_path, contract):
+    scaled = replace(contract, vector_scaling=VectorScaling((1, 2, 1, 0.5, 1), (0, 0.25, 0, -0.25, 0)))
+    path = tmp_path / "contract.json"
+    save_contract(scaled, path)
+    assert load_contract(path) == scaled
+    assert scaled.digest() != contract.digest()
+    # What readers of version 1 check is the number alone, and they know no other.
+    assert (contract.to_document()["version"], scaled.to_document()["version"]) == (1, 2)
+    assert "vector_scaling" not in contract.to_document()
+
+
 def test_own_contract_wins_over_the_folders(tmp_path):
     model = tmp_path / "net.onnx"
     assert contract_path_for(model) == tmp_path / "contract.json"
@@ -50,6 +61,12 @@ def test_own_contract_wins_over_the_folders(tmp_path):
         ({"streams": [{"name": "a", "encoding": "bgr"}, {"name": "a", "encoding": "nir"}]}, "distinct names"),
         ({"streams": [{"name": "a", "encoding": "bgr", "mean": [1]}]}, "three numbers"),
         ({"temperature": 0}, "temperature is 0"),
+        ({"version": 2}, "version is 2, expected 1"),
+        ({"vector_scaling": {"weights": [1] * 5, "bias": [0] * 5}}, "version is 1, expected 2 as it has vector_scal"),
+        ({"version": 2, "vector_scaling": {"weights": [1], "bias": [0] * 5}}, "1 weights and 5 biases, expected 5"),
+        ({"version": 2, "vector_scaling": {"weights": [0] * 5, "bias": [0] * 5}}, "expected positive weights"),
+        ({"version": 2, "vector_scaling": {"weights": [1] * 5}}, "KeyError at 'bias'"),
+        ({"version": 2, "vector_scaling": [1]}, "TypeError"),
         ({"labels": "moon"}, "no such set"),
         ({"width": None}, "TypeError"),
     ],

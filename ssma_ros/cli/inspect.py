@@ -62,6 +62,9 @@ def _contract_lines(contract: Contract) -> list[str]:
         ground = "" if label.traversability is None else f", traversability {label.traversability:g}"
         lines.append(f"  {label.id:3d} {label.name}, rgb {' '.join(map(str, label.color))}{ground}{note}")
     lines.append(f"temperature  {contract.temperature:g}")
+    if contract.vector_scaling is not None:
+        pairs = zip(contract.vector_scaling.weights, contract.vector_scaling.bias, strict=True)
+        lines.append("scaling      " + ", ".join(f"{weight:g}x{bias:+g}" for weight, bias in pairs))
     lines.append(f"digest       {contract.digest()}")
     return lines
 

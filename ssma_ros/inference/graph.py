@@ -17,13 +17,41 @@ if TYPE_CHECKING:
     from ssma_ros.contract import Contract
 
 
+class ScoreCalibration(nn.Module):
+    """From N×C×H×W logits to the scores whose softmax is published: over the temperature, then scaled by class.
+
+    Args:
+        contract: gives temperature and vector scaling.
+
+    Attributes:
+        keeps_order: the largest score is the largest logit.
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        self._temperature = contract.temperature
+        scaling = contract.vector_scaling
+        self.keeps_order = scaling is None
+        if scaling is not None:
+            self.register_buffer("weights", torch.tensor(scaling.weights).view(1, -1, 1, 1))
+            self.register_buffer("bias", torch.tensor(scaling.bias).view(1, -1, 1, 1))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """N×C×H×W scores."""
+        scores = logits / self._temperature
+        return scores if self.keeps_order else scores * self.weights + self.bias
+
+
 class SegmentationGraph(nn.Module):
     """A fusion network wrapped in its input contract.
 
     Args:
         network: ``forward(*images, present=..., return_gates=True)`` → (logits N×C×H×W, gates N×M×h×w), one
             N×3×H×W float image per stream and ``present`` N×M float.
-        contract: gives the streams' order, mean and scale, and the temperature.
+        contract: gives the streams' order, mean and scale, and the calibration.
         dtype: of the network's computation. Normalisation, softmax and argmax are float32 whatever it is.
     """
 
@@ -34,7 +62,7 @@ class SegmentationGraph(nn.Module):
         super().__init__()
         self.network = network.to(dtype)
         self.dtype = dtype
-        self.temperature = contract.temperature
+        self.calibrate = ScoreCalibration(contract)
         self.register_buffer("mean", torch.tensor([s.mean for s in contract.streams]).reshape(-1, 1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor([s.scale for s in contract.streams]).reshape(-1, 1, 3, 1, 1))
 
@@ -49,11 +77,13 @@ class SegmentationGraph(nn.Module):
         """
         *images, present = tensors
         logits, gates = self.logits(images, present)
-        probabilities = torch.softmax(logits / self.temperature, dim=1)
+        scores = self.calibrate(logits)
+        probabilities = torch.softmax(scores, dim=1)
         # 0..255 before the maximum, so that confidence is exactly the winner's plane of `probabilities`.
         levels = torch.round(probabilities * 255.0)
         confidence = levels.amax(dim=1)
-        mask = self.first_maximum(logits)
+        # A temperature keeps the order of the classes, so the mask need not wait for it; vector scaling does not.
+        mask = self.first_maximum(logits if self.calibrate.keeps_order else scores)
         return (
             mask.squeeze(0).to(torch.uint8),
             confidence.squeeze(0).to(torch.uint8),

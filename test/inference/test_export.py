@@ -12,7 +12,7 @@ import pytest
 import torch
 from inference.toy_network import ToyFusion, example_frames, toy_contract, toy_network
 
-from ssma_ros.contract import Stream
+from ssma_ros.contract import Stream, VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
 from ssma_ros.inference.conversion import convert_file
@@ -107,6 +107,29 @@ def test_confidence_is_the_winners_probability():
     assert np.abs(probabilities.astype(int).sum(axis=0) - 255).max() <= 3
     assert gates.min() >= 0
     assert gates.max() <= 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_vector_scaling_decides_mask_and_probabilities(tmp_path, precision):
+    scaling = VectorScaling((0.5, 1.0, 1.5, 2.0, 0.8), (1.0, -1.0, 0.5, 0.0, 0.25))
+    contract = replace(toy_contract(), vector_scaling=scaling)
+    network = toy_network()
+    export_onnx(network, contract, tmp_path / "m.onnx", precision=precision)
+    backend = load_backend(tmp_path / "m.onnx", backend="onnxruntime", threads=1)
+    frame = example_frames(1)[0]
+    found = backend.infer(frame, dict.fromkeys(contract.modalities, True), ("mask", "confidence", "probabilities"))
+    graph = SegmentationGraph(network, contract)
+    images = [torch.from_numpy(frame[name]) for name in contract.modalities]
+    with torch.no_grad():
+        logits, _ = graph.logits(images, torch.ones(2))
+        scores = logits[0].numpy() / contract.temperature
+    scores = scores * np.array(scaling.weights)[:, None, None] + np.array(scaling.bias)[:, None, None]
+    odds = np.exp(scores - scores.max(axis=0))
+    expected = odds / odds.sum(axis=0)
+    assert (scores.argmax(axis=0) != logits[0].numpy().argmax(axis=0)).mean() > 0.05, "scaling must matter here"
+    np.testing.assert_allclose(found.probabilities / 255.0, expected, atol=0.002 if precision == "fp32" else 0.01)
+    assert (found.mask == scores.argmax(axis=0)).mean() > (0.9999 if precision == "fp32" else 0.99)
+    np.testing.assert_array_equal(found.confidence, found.probabilities.max(axis=0))
 
 
 def test_conversion_needs_no_torch(toy_folder, tmp_path):
