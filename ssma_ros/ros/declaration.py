@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.parameters import FusionParameters, constraints, defaults, unknown_names
+from ssma_ros.ros.parameters import (
+    FusionParameters,
+    constraints,
+    defaults,
+    unknown_names,
+    why_invalid,
+    wrong_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,16 +50,20 @@ class ParameterSet:
         self._configured = configured
         self._check_values = check
         self._changed = changed
+        # What a file or the command line sets; rclpy has no public way to list it.
+        overrides = getattr(node, "_parameter_overrides", {})
         values: dict[str, Any] = {}
         for name, default in defaults().items():
             start = list(default) if isinstance(default, tuple) else default
             try:
                 values[name] = node.declare_parameter(name, start, descriptor(constraints()[name], default)).value
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-                raise SsmaError(f"parameter {name}: {str(error).removesuffix(f': {name}')}") from None
+                if name not in overrides:
+                    raise SsmaError(f"parameter {name}: {error}") from None
+                got = overrides[name].value
+                raise SsmaError(why_invalid(name, got) or wrong_type(name, got)) from None
         self.current = FusionParameters.from_values(values)
-        # rclpy ignores overrides of undeclared names in silence and has no public way to list them.
-        for sentence in unknown_names(getattr(node, "_parameter_overrides", {})):
+        for sentence in unknown_names(overrides):  # rclpy ignores overrides of undeclared names in silence
             node.get_logger().warning(sentence)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._adopt)
@@ -78,6 +90,16 @@ class ParameterSet:
     def _own(parameters: list[Parameter]) -> dict[str, Any]:
         known = constraints()
         return {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
+
+
+def unreadable_arguments(error: RuntimeError) -> str:
+    """What is wrong with the ROS arguments, from the words of rcl's error less the places in its sources."""
+    words = re.sub(r", at \S+:\d+", "", str(error)).removeprefix("failed to initialize rcl: ")
+    of_file = re.search(r"params file: '(?:--params-file )?(.+?)'\. Error: (.*)", words)
+    if of_file is None:
+        return f"the ROS arguments cannot be read ({words})"
+    name, problem = of_file.groups()
+    return f"params file {name}: {problem}, expected a YAML file as config/fusion.yaml is"
 
 
 def descriptor(constraint: Constraint, default: Any) -> ParameterDescriptor:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ssma_ros.ros.processing import Progress
+    from ssma_ros.ros.processing import Progress, SensorRecord
+    from ssma_ros.ros.statistics import StageTimes
     from ssma_ros.synchronization import SyncCounters
 
 OK, WARN, ERROR = 0, 1, 2
@@ -67,6 +68,12 @@ class InputState:
     lost_ns: int | None = None
 
 
+def life_cycle_status(state: str, transitions_ms: Mapping[str, float]) -> Status:
+    """Status of the life cycle; ``transitions_ms`` has the duration of the last transition of each kind."""
+    values = {f"{name} (ms)": f"{duration:.1f}" for name, duration in transitions_ms.items()}
+    return Status("life cycle", OK if state == "active" else WARN, state, values)
+
+
 def input_status(state: InputState, counters: SyncCounters, progress: Progress, now_ns: int) -> Status:
     """Status of one image input."""
     record = progress.sensors.get(state.sensor)
@@ -81,33 +88,55 @@ def input_status(state: InputState, counters: SyncCounters, progress: Progress, 
     message = message or f"{state.rate_hz:.1f} Hz"
     values = {
         "topic": state.topic,
-        "rate (Hz)": f"{state.rate_hz:.2f}",
-        "age (s)": "never" if state.age_ns is None else f"{state.age_ns * _S:.3f}",
-        "received": str(counters.received[state.sensor]),
-        "refused": str(0 if record is None else record.refused),
-        "lost by the middleware": str(state.lost),
+        **_arrivals(state, counters.received[state.sensor], record),
         "duplicate stamps": str(counters.duplicates[state.sensor]),
         "overtaken": str(counters.overtaken[state.sensor]),
         "stamp jumps": str(counters.jumps[state.sensor]),
     }
+    return Status(state.sensor, level, message, values)
+
+
+def info_status(state: InputState, received: int, progress: Progress, now_ns: int) -> Status:
+    """Status of a camera info: the last one holds until another comes, so that only none and a refused one matter."""
+    record = progress.sensors.get(state.sensor)
+    reason = "" if record is None else record.current_reason(now_ns)
+    if state.age_ns is None:
+        reason = _silence(state)
+    values = {"topic": state.topic, **_arrivals(state, received, record)}
+    return Status(state.sensor, WARN if reason else OK, reason or f"{state.rate_hz:.1f} Hz", values)
+
+
+def _arrivals(state: InputState, received: int, record: SensorRecord | None) -> dict[str, str]:
+    """What every input tells about its messages."""
+    values = {
+        "rate (Hz)": f"{state.rate_hz:.2f}",
+        "age (s)": "never" if state.age_ns is None else f"{state.age_ns * _S:.3f}",
+        "received": str(received),
+        "refused": str(0 if record is None else record.refused),
+        "lost by the middleware": str(state.lost),
+    }
     if state.problem:
         values["QoS"] = state.problem
-    return Status(state.sensor, level, message, values)
+    return values
 
 
 def _trouble(state: InputState, counters: SyncCounters, reason: str) -> str:
     """What is wrong with an input, in words, or nothing."""
-    silent = state.age_ns is None or state.age_ns > state.stale_ns
-    if silent and state.problem and state.publishers:
-        return state.problem
-    if silent:
-        nobody = "" if state.publishers else ", nobody publishes it"
-        since = "yet" if state.age_ns is None else f"for {state.age_ns * _S:.1f} s"
-        return f"no {state.sensor} message on {state.topic} {since}{nobody}"
+    if state.age_ns is None or state.age_ns > state.stale_ns:
+        return _silence(state)
     count, stamp_ns = counters.repeating.get(state.sensor, (0, 0))
     if count >= REPEATS_SHOWN:
         return f"stamp of the last {count + 1} {state.sensor} messages is {stamp_ns * _S:.3f} s, expected rising stamps"
     return reason
+
+
+def _silence(state: InputState) -> str:
+    """Why nothing comes from an input."""
+    if state.problem and state.publishers:
+        return state.problem
+    nobody = "" if state.publishers else ", nobody publishes it"
+    since = "yet" if state.age_ns is None else f"for {state.age_ns * _S:.1f} s"
+    return f"no {state.sensor} message on {state.topic} {since}{nobody}"
 
 
 def synchronization_status(counters: SyncCounters, progress: Progress, degraded_now: Mapping[str, str]) -> Status:
@@ -125,15 +154,32 @@ def synchronization_status(counters: SyncCounters, progress: Progress, degraded_
     return Status("synchronization", OK, f"{counters.matched} frames matched", values)
 
 
-def inference_status(progress: Progress, identity: Mapping[str, str], rate_hz: float, now_ns: int) -> Status:
-    """Status of network and output: rate, latencies, engine identity; a lost frame is an ERROR for some seconds."""
+def inference_details(
+    identity: Mapping[str, str], memory: Mapping[str, int | None], stages: StageTimes
+) -> dict[str, str]:
+    """Identity of the network, memory and latencies as values of a status.
+
+    Args:
+        identity: of the network.
+        memory: bytes by whose they are (``GPU``, ``process``), None where nobody can tell.
+        stages: durations by stage.
+    """
     values = dict(identity)
-    values["published"] = str(progress.published)
-    values["degraded"] = str(progress.degraded)
-    values["refused driving images"] = str(progress.refused)
-    values["failures"] = str(progress.failures.total())
-    for stage, (median, high) in sorted(progress.stages.percentiles(50, 95).items()):
+    values.update({f"{owner} memory (MB)": f"{size / 1e6:.0f}" for owner, size in memory.items() if size is not None})
+    for stage, (median, high) in sorted(stages.percentiles(50, 95).items()):
         values[f"{stage} p50/p95 (ms)"] = f"{median:.1f} / {high:.1f}"
+    return values
+
+
+def inference_status(progress: Progress, details: Mapping[str, str], rate_hz: float, now_ns: int) -> Status:
+    """Status of network and output; a lost frame is an ERROR for some seconds."""
+    values = {
+        **details,
+        "published": str(progress.published),
+        "degraded": str(progress.degraded),
+        "refused driving images": str(progress.refused),
+        "failures": str(progress.failures.total()),
+    }
     lost = progress.last_failure_ns
     if lost is not None and now_ns - lost < FAILURE_SHOWN_NS:
         words = f"{progress.failures.total()} frames lost so far, last: {progress.last_failure}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
-from ssma_ros.ros.declaration import ParameterSet
+from ssma_ros.ros.build_log import BuildLog
+from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
+from ssma_ros.ros.diagnostics import life_cycle_status
+from ssma_ros.ros.memory import give_back
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
 
@@ -28,13 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ssma_ros.inference.protocol import Backend
+    from ssma_ros.inference.tensorrt_builder import Progress
     from ssma_ros.ros.parameters import FusionParameters
+
+    Load = Callable[[FusionParameters], Backend]
 
 NODE_NAME = "ssma_fusion"
 
 
-def load_from_parameters(parameters: FusionParameters) -> Backend:
-    """Load the network that the parameters name.
+def load_from_parameters(parameters: FusionParameters, progress: Progress | None = None) -> Backend:
+    """Load the network that the parameters name; ``progress`` is told how far the build of an engine is.
 
     Raises:
         SsmaError: see :func:`ssma_ros.inference.load_backend`.
@@ -44,7 +51,9 @@ def load_from_parameters(parameters: FusionParameters) -> Backend:
         backend=parameters.backend,
         precision=parameters.precision,
         threads=parameters.threads,
+        cache_dir=parameters.cache_dir or None,
         rebuild_engine=parameters.rebuild_engine,
+        progress=progress,
     )
 
 
@@ -56,17 +65,19 @@ class FusionNode(LifecycleNode):
     sentence and leaves the node unconfigured, ready for another try.
 
     Args:
-        load: loads the network; tests give another one.
+        load: loads the network, None = :func:`load_from_parameters`; tests give another one.
 
     Raises:
         SsmaError: a parameter has a value that it cannot have.
     """
 
-    def __init__(self, load: Callable[[FusionParameters], Backend] = load_from_parameters) -> None:
+    def __init__(self, load: Load | None = None) -> None:
         super().__init__(NODE_NAME)
-        self._load = load
+        self._load = load or self._load_network
         self._session: FusionSession | None = None
         self._life_state = "unconfigured"
+        #: How long the last transition of each kind took, milliseconds.
+        self.transitions_ms: dict[str, float] = {}
         self._parameter_set = ParameterSet(
             self, lambda: self._session is not None, self._check_parameters, self._parameters_changed
         )
@@ -83,48 +94,30 @@ class FusionNode(LifecycleNode):
 
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the network, create publishers and subscriptions."""
-        try:
-            self._session = FusionSession(self, self.parameters, self._load)
-        except SsmaError as error:
-            self.get_logger().error(f"cannot configure: {error}")
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            if self.context.ok():  # else a signal came meanwhile, and nothing can be created any more
-                self.get_logger().error(f"cannot configure:\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.ERROR
-        self._life_state = "inactive"
-        return TransitionCallbackReturn.SUCCESS
+        # What a person can mend (a file, a parameter, a full disk) leaves the node as it was, ready for another try.
+        return self._transition("configure", self._begin_session, "inactive", mendable=(SsmaError, OSError))
 
     def on_activate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Let frames through."""
         assert self._session is not None, "only a configured node is activated"
-        self._session.activate()
-        self._life_state = "active"
-        self.get_logger().info("active")
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition("activate", self._session.activate, "active")
 
     def on_deactivate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Stop publishing."""
         assert self._session is not None, "only an active node is deactivated"
-        self._session.deactivate()
-        self._life_state = "inactive"
-        self.get_logger().info("inactive")
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition("deactivate", self._session.deactivate, "inactive")
 
     def on_cleanup(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Release the network, publishers and subscriptions."""
-        self._end_session("unconfigured")
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition("cleanup", self._end_session, "unconfigured")
 
     def on_shutdown(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything for good."""
-        self._end_session("finalized")
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition("shutdown", self._end_session, "finalized")
 
     def on_error(self, _state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything and be unconfigured again."""
-        self._end_session("unconfigured")
-        return TransitionCallbackReturn.SUCCESS
+        """Release everything and be unconfigured again, ready for another try."""
+        return self._transition("recover from the error", self._end_session, "unconfigured")
 
     def start(self) -> bool:
         """Configure and activate; False if that failed (the reason is in the log)."""
@@ -133,14 +126,50 @@ class FusionNode(LifecycleNode):
 
     def close(self) -> None:
         """Release everything and leave the graph."""
-        self._end_session("finalized", timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
+        self._life_state = "finalized"
+        self._end_session(timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
         self.destroy_node()
 
-    def _end_session(self, state: str, timeout_s: float = 30.0) -> None:
+    def _transition(
+        self,
+        name: str,
+        change: Callable[[], None],
+        state: str,
+        mendable: tuple[type[Exception], ...] = (),
+    ) -> TransitionCallbackReturn:
+        """Do ``change``, after which the node is ``state``.
+
+        An exception is told in the log. One of ``mendable`` leaves the node in the state before, any other goes
+        through :meth:`on_error`.
+        """
+        start = time.monotonic()
+        try:
+            change()
+        except mendable as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            if self.context.ok():  # else a signal came meanwhile, and nothing can be created any more
+                self.get_logger().error(f"cannot {name}:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
         self._life_state = state
+        self.transitions_ms[name] = (time.monotonic() - start) * 1e3
+        if self.context.ok():
+            self.get_logger().info(f"{state} after {self.transitions_ms[name]:.1f} ms")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _begin_session(self) -> None:
+        self._session = FusionSession(self, self.parameters, self._load)
+
+    def _end_session(self, timeout_s: float = 30.0) -> None:
         session, self._session = self._session, None
         if session is not None:
             session.close(timeout_s)
+            del session
+            give_back()
+
+    def _load_network(self, parameters: FusionParameters) -> Backend:
+        return load_from_parameters(parameters, BuildLog(self.get_logger().info, self.context.ok))
 
     def _survive_wrong_transitions(self) -> None:
         """Answer a request for a transition that is not possible now with "no".
@@ -175,12 +204,11 @@ class FusionNode(LifecycleNode):
             self._session.set_parameters(parameters)
 
     def _report(self) -> None:
-        self._reporter.check(self._session, self._life_state, self.parameters.diagnostics_period)
+        life = life_cycle_status(self._life_state, self.transitions_ms)
+        self._reporter.check(self._session, life, self.parameters.diagnostics_period)
 
 
-def main(
-    arguments: Sequence[str] | None = None, load: Callable[[FusionParameters], Backend] = load_from_parameters
-) -> int:
+def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the exit status is 1 if it cannot start.
 
     It is the process's main function: Python's own handler of SIGINT is replaced.
@@ -191,7 +219,7 @@ def main(
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
     except RuntimeError as error:  # every one of rclpy's errors about arguments is one
-        print(f"fusion_node: the ROS arguments cannot be read ({error})", file=sys.stderr)
+        print(f"fusion_node: {unreadable_arguments(error)}", file=sys.stderr)
         return 1
     node: FusionNode | None = None
     try:

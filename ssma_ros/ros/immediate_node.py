@@ -53,6 +53,11 @@ class ImmediateBackend:
         """Words for diagnostics."""
         return {"backend": "immediate", "device": "none", "precision": "none", "model": "none"}
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """No GPU."""
+        return None
+
     def infer(
         self,
         inputs: Mapping[str, NDArray[np.uint8]],

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _OF_RCLPY = ("use_sim_time", "start_type_description_service")
+_TYPES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite real number (with a decimal point)",
+    str: "a string",
+    tuple: "a list of strings",
+}
+
 
 @dataclass(frozen=True)
 class Constraint:
@@ -63,6 +71,9 @@ class FusionParameters:
     preprocessing_threads: int = _parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
     rebuild_engine: bool = _parameter(
         False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
+    )
+    cache_dir: str = _parameter(
+        "", "Folder where OpenVINO keeps compiled networks, for quicker starts; empty: none are kept."
     )
     autostart: bool = _parameter(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
@@ -215,17 +226,22 @@ def why_invalid(name: str, value: Any) -> str | None:
     constraint, default = constraints()[name], defaults()[name]
     if isinstance(default, tuple):
         good = isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
-        return None if good else _sentence(name, value, "a list of strings")
+        return None if good else wrong_type(name, value)
     if isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            return _sentence(name, value, "a finite real number (with a decimal point)")
+            return wrong_type(name, value)
     elif type(value) is not type(default):
-        return _sentence(name, value, {bool: "true or false", int: "a whole number", str: "a string"}[type(default)])
+        return wrong_type(name, value)
     if constraint.choices is not None and value not in constraint.choices:
         return _sentence(name, value, f"one of {', '.join(constraint.choices)}")
     if constraint.low is not None and constraint.high is not None and not constraint.low <= value <= constraint.high:
         return _sentence(name, value, f"{constraint.low:g} to {constraint.high:g}")
     return None
+
+
+def wrong_type(name: str, value: Any) -> str:
+    """One sentence saying that ``value`` has not the type of parameter ``name``. ROS takes no 1 for a 1.0."""
+    return _sentence(name, value, _TYPES[type(defaults()[name])])
 
 
 def _sentence(name: str, value: Any, expected: str) -> str:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from ssma_ros.ros.diagnostics import (
-    OK,
-    WARN,
     InputState,
     Status,
+    inference_details,
     inference_status,
+    info_status,
     input_status,
     synchronization_status,
 )
+from ssma_ros.ros.memory import resident_bytes
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
     from ssma_ros.ros.session import FusionSession
+    from ssma_ros.ros.subscriptions import Input
 
 #: How often levels are looked at, seconds.
 CHECK_PERIOD_S = 0.1
@@ -39,53 +41,68 @@ class DiagnosticsReporter:
         self._levels: tuple[int, ...] = ()
         self._last_ns = 0
 
-    def check(self, session: FusionSession | None, state: str, period_s: float) -> None:
+    def check(self, session: FusionSession | None, life: Status, period_s: float) -> None:
         """Publish if the period is over or a level has changed since the last message.
 
         Args:
             session: of a configured node, else None.
-            state: of the life cycle.
+            life: status of the life cycle.
             period_s: between two messages.
         """
         now = time.monotonic_ns()
         due = now - self._last_ns >= period_s * 1e9
-        statuses = self._statuses(session, state, now)
-        levels = tuple(status.level for status in statuses)
+        levels = tuple(status.level for status in self._statuses(session, life, now, detailed=False))
         if not due and levels == self._levels:
             return
         self._levels, self._last_ns = levels, now
+        statuses = self._statuses(session, life, now, detailed=True)
         message = DiagnosticArray(status=[self._message(status, session) for status in statuses])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
-    def _statuses(self, session: FusionSession | None, state: str, now_ns: int) -> list[Status]:
-        life = Status("life cycle", OK if state == "active" else WARN, state)
+    def _statuses(self, session: FusionSession | None, life: Status, now_ns: int, *, detailed: bool) -> list[Status]:
+        """The life cycle, and of an active node every input, matching, inference.
+
+        Percentiles and memory are left out where only levels are looked at, many times a second.
+        """
         if session is None or not session.worker.active:
             return [life]
         progress, counters = session.processor.progress, session.worker.counters
-        parameters = session.parameters
         ages = session.worker.ages_ns()
         statuses = [life]
-        degraded: dict[str, str] = {}
-        for sensor, age in ages.items():
-            entry = session.inputs.inputs[sensor]
-            required = sensor == "color" and parameters.driver == "color"
-            stale_ns = round(parameters.stale_after * 1e9)
-            rate = entry.rate.rate_hz(now_ns)
-            publishers = self._node.count_publishers(entry.topic)
-            state_of = InputState(
-                sensor, entry.topic, required, rate, age, stale_ns, publishers, entry.problem, entry.lost, entry.lost_ns
-            )
-            statuses.append(input_status(state_of, counters, progress, now_ns))
-        for sensor, record in progress.sensors.items():
-            reason = record.current_reason(now_ns)
-            if reason:
-                degraded[sensor] = reason
+        for sensor, entry in session.inputs.inputs.items():
+            if sensor in ages:
+                state = self._state(session, entry, ages[sensor], now_ns)
+                statuses.append(input_status(state, counters, progress, now_ns))
+            else:
+                age = None if entry.received_ns is None else now_ns - entry.received_ns
+                state = self._state(session, entry, age, now_ns)
+                statuses.append(info_status(state, entry.received, progress, now_ns))
+        reasons = {sensor: record.current_reason(now_ns) for sensor, record in progress.sensors.items()}
+        degraded = {sensor: reason for sensor, reason in reasons.items() if reason}
         statuses.append(synchronization_status(counters, progress, degraded))
-        rate = progress.outputs.rate_hz(now_ns)
-        identity = session.pipeline.backend.identity
-        statuses.append(inference_status(progress, identity, rate, now_ns))
+        details: dict[str, str] = {}
+        if detailed:
+            backend = session.pipeline.backend
+            memory = {"GPU": backend.memory_bytes, "process": resident_bytes()}
+            details = inference_details(backend.identity, memory, progress.stages)
+        statuses.append(inference_status(progress, details, progress.outputs.rate_hz(now_ns), now_ns))
         return statuses
+
+    def _state(self, session: FusionSession, entry: Input, age_ns: int | None, now_ns: int) -> InputState:
+        parameters = session.parameters
+        return InputState(
+            sensor=entry.sensor,
+            topic=entry.topic,
+            required=entry.sensor == "color" and parameters.driver == "color",
+            rate_hz=entry.rate.rate_hz(now_ns),
+            age_ns=age_ns,
+            stale_ns=round(parameters.stale_after * 1e9),
+            publishers=self._node.count_publishers(entry.topic),
+            problem=entry.problem,
+            lost=entry.lost,
+            lost_ns=entry.lost_ns,
+        )
 
     def _message(self, status: Status, session: FusionSession | None) -> DiagnosticStatus:
         return DiagnosticStatus(

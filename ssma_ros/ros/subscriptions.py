@@ -32,6 +32,7 @@ class Input:
         sensor: ``color``, ``depth``, ``nir``, ``camera_info`` or ``depth_camera_info``.
         topic: resolved name.
         rate: of arrival.
+        received, received_ns: how many came, and when the last one did (monotonic time, None for never).
         last: the latest camera info; images are not kept.
         problem: a sentence about a QoS that does not fit, or empty.
         lost, lost_ns: messages that the middleware lost on the way, and when it last did.
@@ -40,10 +41,18 @@ class Input:
     sensor: str
     topic: str
     rate: RateMeter = field(default_factory=RateMeter)
+    received: int = 0
+    received_ns: int | None = None
     last: Any = None
     problem: str = ""
     lost: int = 0
     lost_ns: int | None = None
+
+    def arrived(self) -> None:
+        """Note the arrival of a message."""
+        self.received += 1
+        self.received_ns = time.monotonic_ns()
+        self.rate.tick(self.received_ns)
 
 
 class InputSubscriptions:
@@ -102,7 +111,7 @@ class InputSubscriptions:
         entry = self._add(sensor, topic)
 
         def received(message: Any) -> None:
-            entry.rate.tick(time.monotonic_ns())
+            entry.arrived()
             self._deliver(sensor, stamp_ns(message), message)
 
         self._create(entry, kind, received, f"{sensor}_reliability")
@@ -111,7 +120,7 @@ class InputSubscriptions:
         entry = self._add(sensor, self._node.resolve_topic_name(topic))
 
         def received(message: Any) -> None:
-            entry.rate.tick(time.monotonic_ns())
+            entry.arrived()
             entry.last = message
 
         self._create(entry, CameraInfo, received, "camera_info_reliability")

@@ -59,6 +59,12 @@ def environment(domain: int, **more: str) -> dict[str, str]:
     return {**os.environ, **own, **more}
 
 
+def processor_seconds(pid: int) -> float:
+    """User and system time that a process has used, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
     """The first true value of ``condition``, asked every 10 ms."""
     end = time.monotonic() + deadline_s

@@ -6,6 +6,7 @@ each inference last that long without holding the interpreter, as a real runtime
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -34,8 +35,11 @@ class StubBackend:
     Red 255 is class 3; without colour every pixel is class 4.
     """
 
-    def __init__(self, contract: Contract | None = None, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, contract: Contract | None = None, delay_s: float = 0.0, memory_bytes: int | None = None
+    ) -> None:
         self._contract = contract or stub_contract()
+        self._memory_bytes = memory_bytes
         self._delay_s = delay_s
         self.calls = 0
         self.asked: list[tuple[str, ...]] = []
@@ -56,6 +60,7 @@ class StubBackend:
         self.calls += 1
         self.asked.append(tuple(outputs))
         if self._delay_s:
+            print("frame in work", file=sys.stderr, flush=True)
             time.sleep(self._delay_s)
         contract = self._contract
         size = (contract.height, contract.width)
@@ -80,6 +85,10 @@ class StubBackend:
             gates=gates if "gates" in outputs else None,
         )
 
+    @property
+    def memory_bytes(self) -> int | None:
+        return self._memory_bytes
+
     def warm_up(self) -> None:
         """Nothing to warm."""
 
@@ -96,8 +105,13 @@ if __name__ == "__main__":
     width, height = (int(v) for v in os.environ.get("SSMA_STUB_SIZE", "96x64").split("x"))
 
     def load(parameters: FusionParameters) -> StubBackend:
-        if parameters.model == "broken":
-            raise SsmaError("model broken: no such file")
+        failures = {
+            "broken": SsmaError("model broken: no such file"),
+            "crash": RuntimeError("no such thing was foreseen"),
+            "disk full": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/cache/x"),
+        }
+        if parameters.model in failures:
+            raise failures[parameters.model]
         return StubBackend(stub_contract(width, height), delay)
 
     sys.exit(main(load=load))

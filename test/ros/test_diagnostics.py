@@ -12,8 +12,11 @@ from ssma_ros.ros.diagnostics import (
     OK,
     WARN,
     InputState,
+    inference_details,
     inference_status,
+    info_status,
     input_status,
+    life_cycle_status,
     synchronization_status,
 )
 from ssma_ros.ros.processing import Progress, SensorRecord
@@ -79,19 +82,48 @@ def test_counters_are_reported() -> None:
     assert synchronization_status(counters, Progress(), {}).level == OK
 
 
-def test_inference_tells_latencies_identity_and_lost_frames() -> None:
+def test_inference_tells_latencies_identity_memory_and_lost_frames() -> None:
     progress = Progress(published=5)
     progress.stages.add({"inference": 10.0})
     progress.stages.add({"inference": 20.0})
-    status = inference_status(progress, {"backend": "openvino"}, 12.0, 9 * S)
+    memory = {"GPU": 512_000_000, "process": 301_400_000}
+    details = inference_details({"backend": "tensorrt"}, memory, progress.stages)
+    status = inference_status(progress, details, 12.0, 9 * S)
     assert (status.level, status.message) == (OK, "12.0 Hz out")
     assert status.values["inference p50/p95 (ms)"] == "15.0 / 19.5"
-    assert status.values["backend"] == "openvino"
+    assert status.values["backend"] == "tensorrt"
+    assert status.values["GPU memory (MB)"] == "512"
+    assert status.values["process memory (MB)"] == "301"
     progress.failures["RuntimeError"] = 2
     progress.last_failure, progress.last_failure_ns = "RuntimeError: device lost", 9 * S
     lost = inference_status(progress, {}, 0.0, 10 * S)
     assert (lost.level, lost.message) == (ERROR, "2 frames lost so far, last: RuntimeError: device lost")
     assert inference_status(progress, {}, 0.0, 60 * S).level == OK
+
+
+def test_memory_that_nobody_knows_is_left_out() -> None:
+    assert inference_details({}, {"GPU": None, "process": None}, StageTimes()) == {}
+
+
+def test_the_life_cycle_tells_how_long_its_transitions_took() -> None:
+    status = life_cycle_status("active", {"configure": 1234.56, "activate": 0.31})
+    assert (status.level, status.message) == (OK, "active")
+    assert status.values == {"configure (ms)": "1234.6", "activate (ms)": "0.3"}
+    assert life_cycle_status("inactive", {}).level == WARN
+
+
+def test_a_camera_info_holds_until_another_comes() -> None:
+    info = replace(state(None), sensor="camera_info", topic="/info")
+    progress = Progress()
+    never = info_status(info, 0, progress, NOW)
+    assert (never.level, never.message) == (WARN, "no camera_info message on /info yet")
+    old = info_status(replace(info, age_ns=60 * S), 9, progress, NOW)
+    assert (old.level, old.message) == (OK, "30.0 Hz")
+    assert (old.values["age (s)"], old.values["received"]) == ("60.000", "9")
+    progress.sensors["camera_info"] = SensorRecord("refused: topic /info: size is 1x1", NOW - S // 10, refused=3)
+    refused = info_status(replace(info, age_ns=S), 9, progress, NOW)
+    assert (refused.level, refused.message) == (WARN, "refused: topic /info: size is 1x1")
+    assert refused.values["refused"] == "3"
 
 
 def test_rate_is_messages_a_second_and_sinks_when_they_stay_away() -> None:

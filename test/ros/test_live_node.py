@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -21,71 +19,15 @@ from ros.live import (
     BEST_EFFORT,
     INPUTS,
     NODE,
-    START_S,
     Cameras,
-    NodeProcess,
-    Peer,
     image_message,
     live_node,
-    set_parameter,
     stamp_of,
     wait_until,
 )
+from ros.rig import ALL_STREAMS, CONFIDENCE, ERROR, INFO, MASK, OK, ONE_STREAM_LESS, WARN, Rig, with_stamp
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
-
-MASK = f"{NODE}/mask"
-CONFIDENCE = f"{NODE}/confidence"
-INFO = f"{NODE}/camera_info"
-OK, WARN, ERROR = 0, 1, 2
-#: Confidence of the stub network by number of streams besides colour, see StubBackend.
-ALL_STREAMS, ONE_STREAM_LESS, COLOR_ALONE = 200, 175, 150
-
-
-def with_stamp(stamp_ns: int) -> Callable[[Any], bool]:
-    return lambda message: stamp_of(message) == stamp_ns
-
-
-class Rig:
-    """A running node with cameras, heard on mask, confidence and diagnostics."""
-
-    def __init__(self, node: NodeProcess, peer: Peer) -> None:
-        self.node, self.peer = node, peer
-        self.cameras = Cameras(peer)
-        peer.subscribe(MASK, Image)
-        peer.subscribe(CONFIDENCE, Image)
-        peer.subscribe("/diagnostics", DiagnosticArray)
-        peer.wait_matched([MASK, CONFIDENCE], INPUTS)
-
-    def send_until(self, accept: Callable[[Image], bool], what: str, *sensors: str, deadline_s: float = 60.0) -> Image:
-        """Publish moments at 20 Hz until a confidence image is as wanted."""
-        self.peer.received[CONFIDENCE].clear()
-        end = time.monotonic() + deadline_s
-        while time.monotonic() < end:
-            self.cameras.publish(*sensors)
-            time.sleep(0.05)
-            for message in list(self.peer.received[CONFIDENCE]):
-                if accept(message):
-                    return message
-        raise AssertionError(f"waited {deadline_s:.0f} s in vain for: {what}\n{self.node.text()}")
-
-    def all_well(self) -> Image:
-        return self.send_until(lambda m: m.data[0] == ALL_STREAMS, "a frame with all streams")
-
-    def wait_status(self, name: str, level: int, words: str, *sensors: str) -> str:
-        """Publish at 20 Hz until diagnostics say this; returns the message."""
-
-        def said() -> str:
-            if sensors:
-                self.cameras.publish(*sensors)
-                time.sleep(0.05)
-            got = self.peer.statuses().get(name, (-1, ""))
-            return got[1] if got[0] == level and words in got[1] else ""
-
-        return str(wait_until(said, f"{name} at level {level} with '{words}', is {self.peer.statuses()}"))
-
-    def set_parameter(self, name: str, value: Any) -> tuple[bool, str]:
-        return set_parameter(self.peer, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -242,51 +184,6 @@ def test_points_are_computed_only_while_somebody_subscribes(rig: Rig) -> None:
     rig.peer.node.destroy_subscription(subscription)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_the_node_with_status_0(tmp_path: Path, domain: int, number: int) -> None:
-    with live_node(tmp_path, domain, "-p", "modell:=x", "-p", "class_confidence_topics:=[]") as (node, _):
-        node.wait_for_text("active")
-        assert "parameter 'modell' is unknown and ignored, expected 'model'" in node.text()
-        node.process.send_signal(number)
-        assert node.end(number) == 0  # twice, as launch does
-        assert "Traceback" not in node.text()
-
-
-def test_signal_while_configuring_ends_the_node_with_status_0(tmp_path: Path, domain: int) -> None:
-    with live_node(tmp_path, domain, SSMA_STUB_DELAY="1.0") as (node, _):
-        node.wait_for_text("warming up")
-        assert node.end() == 0
-        assert "Traceback" not in node.text()
-
-
-def test_life_cycle_by_services(tmp_path: Path, domain: int) -> None:
-    with live_node(tmp_path, domain, "-p", "autostart:=false") as (node, peer):
-        assert peer.state() == "unconfigured"
-        assert peer.change_state("configure")
-        assert peer.state() == "inactive"
-        peer.subscribe(MASK, Image)
-        peer.wait_matched([MASK], INPUTS)
-        cameras = Cameras(peer)
-        assert peer.change_state("activate")
-        wait_until(lambda: cameras.publish() and time.sleep(0.05) is None and peer.received[MASK], "a mask")
-        assert peer.change_state("deactivate")
-        wait_until(lambda: peer.state() == "inactive", "state inactive")
-        last = cameras.publish()
-        assert peer.change_state("activate")
-        wait_until(
-            lambda: cameras.publish() and time.sleep(0.05) is None and stamp_of(peer.received[MASK][-1]) > last, "masks"
-        )
-        assert not any(stamp_of(m) == last for m in peer.received[MASK])
-        assert peer.change_state("deactivate")
-        assert peer.change_state("cleanup")
-        assert peer.state() == "unconfigured"
-        assert peer.change_state("configure")
-        assert peer.change_state("cleanup")
-        assert peer.change_state("shutdown")
-        assert peer.state() == "finalized"
-        assert node.end() == 0
-
-
 @pytest.mark.parametrize("number", [Transition.TRANSITION_CONFIGURE, 250])
 def test_a_transition_that_is_not_possible_is_refused_and_survived(rig: Rig, number: int) -> None:
     request = ChangeState.Request(transition=Transition(id=number))
@@ -295,49 +192,6 @@ def test_a_transition_that_is_not_possible_is_refused_and_survived(rig: Rig, num
     assert f"transition {number} is not possible now" in rig.node.text()
     assert rig.peer.state() == "active"
     rig.all_well()
-
-
-def test_wrong_start_values_end_with_a_sentence_and_status_1(tmp_path: Path, domain: int) -> None:
-    for number, (argument, words) in enumerate(
-        [
-            ("sync_slop:=99.0", "sync_slop"),
-            ("backend:=magic", "parameter backend is 'magic', expected one of auto"),
-            ("class_confidence_topics:=['lava']", "names lava, expected classes of the network: trail"),
-            ("sync_slop", "the ROS arguments cannot be read"),
-        ]
-    ):
-        node = NodeProcess(domain, tmp_path / f"{number}.log", "-p", argument)
-        try:
-            assert node.process.wait(START_S) == 1
-        finally:
-            node.kill()
-        assert words in node.text()
-        assert "Traceback" not in node.text()
-
-
-def test_a_model_that_does_not_load_leaves_a_node_that_takes_another(tmp_path: Path, domain: int) -> None:
-    with live_node(tmp_path, domain, "-p", "autostart:=false", "-p", "model:=broken") as (node, peer):
-        assert not peer.change_state("configure")
-        assert peer.state() == "unconfigured"
-        node.wait_for_text("cannot configure: model broken: no such file")
-        assert set_parameter(peer, "model", "other") == (True, "")
-        assert peer.change_state("configure")
-        assert peer.change_state("activate")
-        assert peer.state() == "active"
-
-
-def test_a_node_killed_in_the_middle_of_a_frame_starts_again(tmp_path: Path, domain: int) -> None:
-    with live_node(tmp_path, domain, SSMA_STUB_DELAY="0.2") as (node, peer):
-        rig = Rig(node, peer)
-        rig.all_well()
-        rig.cameras.publish()
-        node.end(signal.SIGKILL)
-        again = NodeProcess(domain, tmp_path / "again.log")
-        try:
-            rig.node = again
-            rig.all_well()
-        finally:
-            again.kill()
 
 
 def test_disparity_drives_while_color_is_lost_where_any_may_and_time_stands_still(tmp_path: Path, domain: int) -> None:
