@@ -188,7 +188,7 @@ class HHAEncoder:
             ValueError: an argument of another shape, dtype or range than stated.
         """
         image, mask, result = _checked(depth, intrinsics, missing, out)
-        given = None if gravity is None else _unit(gravity)
+        given = None if gravity is None else unit_vector(gravity)
         work = _start(image, mask, intrinsics, check_threads(threads), given is None)
         elapsed = self._elapsed(stamp_ns)
         self.gravity = down = given if given is not None else self._estimate(work, elapsed)
@@ -223,7 +223,7 @@ class HHAEncoder:
             return estimate
         # First-order low-pass; the mean of two unit vectors is a shorter vector in the right direction.
         share = 1.0 - math.exp(-elapsed / options.smoothing)
-        return _unit(last + share * (estimate - last))
+        return unit_vector(last + share * (estimate - last))
 
     def _floor(self, work: HHAPass, down: Vector) -> float:
         options = self.options
@@ -264,7 +264,12 @@ def _published_floor(lowest: float) -> float:
     return lowest if lowest <= _NEAREST_FLOOR else _ASSUMED_FLOOR
 
 
-def _unit(vector: Vector) -> Vector:
+def unit_vector(vector: Vector) -> Vector:
+    """``vector`` (3 numbers) at length 1, float64.
+
+    Raises:
+        ValueError: it is not three finite numbers, or all are zero.
+    """
     vector = np.asarray(vector, np.float64)
     length = float(np.linalg.norm(vector)) if vector.shape == (3,) else math.nan
     if not math.isfinite(length) or length == 0.0:

@@ -27,6 +27,12 @@ inline int atomicMin(int *address, int value) {
     return old;
 }
 
+inline int atomicAdd(int *address, int value) {
+    const int old = *address;
+    *address = old + value;
+    return old;
+}
+
 template <typename... A, std::size_t... I>
 void call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
     kernel(*static_cast<A *>(arguments[I])...);

@@ -12,6 +12,18 @@ from ssma_ros.preprocessing.cuda import device as device_module
 from ssma_ros.preprocessing.cuda.device import SIGNATURES, PycudaDevice
 
 
+class Allocation:
+    def __init__(self, driver: Driver, address: int) -> None:
+        self._driver, self._address = driver, address
+
+    def __int__(self) -> int:
+        return self._address
+
+    def free(self) -> None:
+        self._driver.calls.append(("free", self._address))
+        del self._driver.memory[self._address]
+
+
 class Driver(ModuleType):
     """Records calls; device memory is a dictionary from address to bytes."""
 
@@ -46,10 +58,10 @@ class Driver(ModuleType):
         self.module_from_buffer = lambda code: SimpleNamespace(get_function=Kernel)
         self.Context = SimpleNamespace(get_device=lambda: SimpleNamespace(compute_capability=lambda: (8, 7)))
 
-    def mem_alloc(self, size: int) -> int:
-        address = 4096 * (len(self.memory) + 1)
-        self.memory[address] = np.zeros(size, np.uint8)
-        return address
+    def mem_alloc(self, size: int) -> Allocation:
+        memory = Allocation(self, 4096 * (len(self.memory) + 1))
+        self.memory[int(memory)] = np.zeros(size, np.uint8)
+        return memory
 
     def pagelocked_empty(self, size: int, dtype) -> np.ndarray:
         self.calls.append(("pin", size))
@@ -104,3 +116,34 @@ def test_upload_pins_once_and_never_overwrites_a_copy_under_way(driver):
     device.download(result, pointer)
     np.testing.assert_array_equal(result, second)
     assert driver.calls[-1] == ("wait for stream",)
+
+
+def test_memory_is_counted_and_given_back_once_the_stream_is_done(driver):
+    device = PycudaDevice()
+    small, large = device.allocate(24), device.allocate(1000)
+    device.upload(small, np.arange(6, dtype=np.float32))
+    assert device.memory_bytes == 1024
+    driver.calls.clear()
+    device.free(small)
+    assert driver.calls == [("wait for stream",), ("free", small)]
+    assert device.memory_bytes == 1000
+    device.close()
+    device.close()
+    assert driver.memory == {}
+    assert [call for call in driver.calls if call[0] == "free"] == [("free", small), ("free", large)]
+
+
+def test_a_graph_is_captured_from_the_own_stream(driver, monkeypatch):
+    made = []
+    monkeypatch.setattr(device_module, "CapturedGraph", lambda *arguments: made.append(arguments))
+    device = PycudaDevice(driver.Stream())
+    device.capture(len)
+    assert made == [(device.stream, len)]
+
+
+def test_marks_are_recorded_on_the_stream(driver):
+    device = PycudaDevice(driver.Stream())
+    driver.calls.clear()
+    device.mark()
+    device.wait()
+    assert driver.calls == [("record", device.stream), ("wait for stream",)]

@@ -9,7 +9,7 @@ import pytest
 from ssma_ros.frame import Intrinsics
 from ssma_ros.preprocessing import colormap, vegetation
 from ssma_ros.preprocessing.cuda import measure
-from ssma_ros.preprocessing.cuda.functions import INDICES, CudaPreprocessing
+from ssma_ros.preprocessing.cuda.functions import INDICES, CudaPreprocessing, GravityHistory
 from ssma_ros.preprocessing.depth_completion import fill_fast, fill_multiscale
 from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions
 from ssma_ros.preprocessing.measure import made_depth
@@ -17,18 +17,10 @@ from ssma_ros.preprocessing.measure import made_depth
 from . import cuda_host
 
 
-@pytest.fixture(scope="module")
-def libraries(tmp_path_factory):
-    found = cuda_host.build(tmp_path_factory.mktemp("cuda_host"))
-    if found is None:
-        pytest.skip("no C++ compiler to build the kernels for the host with")
-    return found
-
-
 @pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request):
     if request.param == "host":
-        yield cuda_host.HostDevice(request.getfixturevalue("libraries"))
+        yield cuda_host.host_device()
     else:
         yield from cuda_host.gpu_device()
 
@@ -132,14 +124,18 @@ def test_hha_robot_modes_equal_the_cpu(device):
     assert np.abs(image.astype(int) - expected).max() <= 1
 
 
-def test_jet_equals_the_cpu(device):
+def test_depth_as_colours_and_grey_levels_equals_the_cpu(device):
     depth, _ = made_depth("stereo", 50, 33)
-    depth[0, :3] = 60.0, 0.2, np.inf
+    depth[0, :5] = 60.0, 0.2, np.inf, 40.0, 0.5
     functions = CudaPreprocessing(device, 50, 33)
-    out = device.allocate(depth.size * 3)
-    functions.jet_depth(device.put(depth), out, 0.5, 40.0)
+    source, out = device.put(depth), device.allocate(depth.size * 3)
+    functions.jet_depth(source, out, 0.5, 40.0)
     image = device.get(out, (33, 50, 3), np.uint8).astype(int)
     assert np.abs(image - colormap.jet_depth(depth, 0.5, 40.0)).max() <= 4  # one table entry at a rounding tie
+    functions.gray_depth(source, out, 0.5, 40.0)
+    image = device.get(out, (33, 50, 3), np.uint8).astype(int)
+    assert np.abs(image - colormap.gray_depth(depth, 0.5, 40.0)[..., None]).max() <= 1
+    assert image[0, :5, 0].tolist() == [255, 1, 0, 255, 1]
 
 
 @pytest.mark.parametrize("index", INDICES)
@@ -159,6 +155,8 @@ def test_vegetation_equals_the_cpu(device, index, dtype):
     n = vegetation.reflectance(nir, scale)
     if index == "nrg":
         expected = np.rint(vegetation.nrg(n, r, g) * 255)
+    elif index == "nir":
+        expected = np.rint(n * 255)[..., None]
     else:
         value = {"ndvi": lambda: vegetation.ndvi(n, r), "evi": lambda: vegetation.evi(n, r, b),
                  "evi2": lambda: vegetation.evi2(n, r)}[index]()
@@ -166,7 +164,7 @@ def test_vegetation_equals_the_cpu(device, index, dtype):
     assert np.abs(image - expected).max() <= 1
 
 
-@pytest.mark.parametrize("size", [(64, 48), (51, 37), (200, 150)])
+@pytest.mark.parametrize("size", [(64, 48), (51, 37), (200, 150), (50, 25), (384, 192)])
 def test_resizing_equals_opencv(device, size):
     rng = np.random.default_rng(1)
     color = rng.integers(0, 256, (75, 100, 3), np.uint8)
@@ -178,18 +176,58 @@ def test_resizing_equals_opencv(device, size):
         channels = image.shape[2] if image.ndim == 3 else 1
         functions.resize_image(device.put(image), 100, 75, out, channels=channels)
         expected = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        assert np.abs(device.get(out, expected.shape, np.uint8).astype(int) - expected).max() <= 1
+        difference = np.abs(device.get(out, expected.shape, np.uint8).astype(int) - expected)
+        assert difference.max() <= 1
+        assert (difference == 0).mean() >= 0.999
     functions.resize_image(device.put(wide), 100, 75, out, channels=1, bytes_each=2)
     expected = cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
     assert np.abs(device.get(out, expected.shape, np.uint16).astype(int) - expected).max() <= 1
-    functions.resize_depth(device.put(depth), 100, 75, out, millimetres=False)
+    nearest = functions.nearest_pixels(100, 75)
+    functions.resize_depth(device.put(depth), nearest, out, millimetres=False)
     expected = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
     np.testing.assert_array_equal(device.get(out, expected.shape, np.float32), expected)
-    functions.resize_depth(device.put(wide), 100, 75, out, millimetres=True)
+    functions.resize_depth(device.put(wide), nearest, out, millimetres=True)
     expected = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST_EXACT) * np.float32(0.001)
     np.testing.assert_allclose(device.get(out, expected.shape, np.float32), expected, rtol=1e-6)
     with pytest.raises(ValueError, match="got 3 channels of 2 bytes"):
         functions.resize_image(0, 1, 1, 0, channels=3, bytes_each=2)
+
+
+@pytest.mark.parametrize("percent", [0.0, 0.5, 1.0, 37.0, 100.0])
+def test_floor_percentile_equals_the_cpu(device, percent):
+    depth, k = made_depth("stereo", 160, 120)
+    down = (0.0, 0.96, 0.28)
+    _, gravity = run_hha(device, depth, k, gravity=down, floor_percentile=percent)
+    encoder = HHAEncoder(HHAOptions(floor_percentile=percent))
+    image = encoder.encode(depth, k, gravity=np.array(down))
+    levels = ((gravity[5] * 100) + 0.5) % 1  # the middle of a bin of 1 cm
+    assert min(levels, 1 - levels) < 1e-2
+    own, _ = run_hha(device, depth, k, gravity=down, floor_percentile=percent)
+    assert np.abs(own[..., 1].astype(int) - image[..., 1]).max() <= 1
+
+
+def test_floor_percentile_without_a_reading_is_the_published_floor(device):
+    k = Intrinsics(30.0, 30.0, 15.5, 7.5, 32, 16)
+    _, gravity = run_hha(device, np.zeros((16, 32), np.float32), k, floor_percentile=1.0)
+    assert gravity[5] == np.float32(-1.3)
+
+
+def test_gravity_comes_from_one_place(device):
+    functions = CudaPreprocessing(device, 8, 8)
+    k = Intrinsics(8.0, 8.0, 3.5, 3.5, 8, 8)
+    with pytest.raises(ValueError, match="gravity, history: both are given"):
+        functions.encode_hha(0, k, 0, gravity=(0.0, 1.0, 0.0), history=GravityHistory(1, 2))
+
+
+def test_clearing(device):
+    functions = CudaPreprocessing(device, 8, 8)
+    pointer = device.put(np.full(3000, 7, np.uint8))
+    functions.clear(pointer, 2996)
+    found = device.get(pointer, (3000,), np.uint8)
+    assert not found[:2996].any()
+    assert (found[2996:] == 7).all()
+    with pytest.raises(ValueError, match="got 2998 bytes, expected a multiple of 4"):
+        functions.clear(pointer, 2998)
 
 
 def test_packing(device):

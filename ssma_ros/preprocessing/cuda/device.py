@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ssma_ros.preprocessing.cuda.compiler import SOURCES, cubin
+from ssma_ros.preprocessing.cuda.graph import CapturedGraph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     #: Blocks of a grid, threads of a block.
@@ -31,37 +34,67 @@ SIGNATURES: dict[str, dict[str, str]] = {
         "median": "PPPiif",
         "bilateral": "PPPPiifff",
         "gaussian": "PPPiif",
+        "keep_readings": "Pii",
     },
     "hha": {
         "prepare": "PPPPii",
         "sum_rows": "PPii",
         "solve_normals": "PPPPiiffff",
         "set_gravity": "Pfff",
+        "take_gravity": "PPP",
+        "settle_gravity": "PPPff",
         "scatter": "PPPiff",
         "refine_gravity": "PiP",
         "least_heights": "PPPiiffff",
         "find_floor": "PiP",
+        "count_heights": "PPPiiffff",
+        "find_percentile": "PPf",
         "set_floor": "Pf",
         "encode": "PPPPiifffffi",
     },
     "images": {
         "resize_linear_8": "PPiiiii",
         "resize_linear_16": "PPiiii",
-        "resize_depth_16": "PPiiiif",
-        "resize_depth_32": "PPiiii",
-        "jet": "PPPiiff",
+        "resize_depth_16": "PPPPiiif",
+        "resize_depth_32": "PPPPiii",
+        "color_depth": "PPPiiff",
         "vegetation": "PPifPiii",
         "pack_8": "PPiiii",
         "pack_32": "PPiiiffffff",
+        "clear": "Pi",
     },
 }
 
 
+class Event(Protocol):
+    """A moment on the device's stream."""
+
+    def time_since(self, earlier: Any) -> float:
+        """Milliseconds since another event; both must be over."""
+        ...
+
+
+class Graph(Protocol):
+    """Work recorded once."""
+
+    def launch(self) -> None:
+        """Enqueue it."""
+        ...
+
+    def close(self) -> None:
+        """Free it. Idempotent."""
+        ...
+
+
 class Device(Protocol):
-    """What :class:`ssma_ros.preprocessing.cuda.functions.CudaPreprocessing` needs of a GPU."""
+    """What the functions and :class:`~ssma_ros.preprocessing.cuda.encoder.CudaInputEncoder` need of a GPU."""
 
     def allocate(self, size: int) -> int:
-        """Address of ``size`` bytes of device memory, kept as long as the device object."""
+        """Address of ``size`` bytes of device memory, kept until :meth:`free` or as long as the device object."""
+        ...
+
+    def free(self, pointer: int) -> None:
+        """Give memory back that nothing enqueued uses any more."""
         ...
 
     def launch(self, source: str, kernel: str, grid: Size, block: Size, *arguments: float) -> None:
@@ -70,6 +103,22 @@ class Device(Protocol):
 
     def upload(self, pointer: int, array: NDArray[Any]) -> None:
         """Copy ``array`` to device memory through a pinned buffer, in stream order."""
+        ...
+
+    def download(self, array: NDArray[Any], pointer: int) -> None:
+        """Fill ``array`` (C-contiguous) from device memory and wait until it is there."""
+        ...
+
+    def capture(self, enqueue: Callable[[], None]) -> Graph:
+        """Record what ``enqueue`` launches, without running it."""
+        ...
+
+    def mark(self) -> Event:
+        """The moment when all enqueued so far is done."""
+        ...
+
+    def wait(self) -> None:
+        """Until all enqueued so far is done."""
         ...
 
 
@@ -95,7 +144,7 @@ class PycudaDevice:
         self.stream = driver.Stream() if stream is None else stream
         major, minor = driver.Context.get_device().compute_capability()
         self.architecture = f"sm_{major}{minor}"
-        self._memory: list[Any] = []
+        self._memory: dict[int, tuple[Any, int]] = {}
         self._staging: dict[int, tuple[Any, Any]] = {}
         self._modules = [driver.module_from_buffer(cubin(source, self.architecture)) for source in SOURCES]
         self._kernels = {}
@@ -105,11 +154,23 @@ class PycudaDevice:
                 function.prepare(signature)
                 self._kernels[source, name] = function
 
+    @property
+    def memory_bytes(self) -> int:
+        """Device memory allocated and not freed."""
+        return sum(size for _, size in self._memory.values())
+
     def allocate(self, size: int) -> int:
-        """Address of ``size`` bytes of device memory, kept as long as this object."""
+        """Address of ``size`` bytes of device memory, kept until :meth:`free` or as long as this object."""
         memory = self._driver.mem_alloc(size)
-        self._memory.append(memory)
+        self._memory[int(memory)] = memory, size
         return int(memory)
+
+    def free(self, pointer: int) -> None:
+        """Give memory back; waits for the stream first, which may still use it or copy into it."""
+        self.stream.synchronize()
+        self._staging.pop(pointer, None)
+        memory, _ = self._memory.pop(pointer)
+        memory.free()
 
     def launch(self, source: str, kernel: str, grid: Size, block: Size, *arguments: float) -> None:
         """Enqueue a kernel on the stream."""
@@ -132,3 +193,31 @@ class PycudaDevice:
         """Fill ``array`` (C-contiguous) from device memory and wait until it is there."""
         self._driver.memcpy_dtoh_async(array, pointer, self.stream)
         self.stream.synchronize()
+
+    def capture(self, enqueue: Callable[[], None]) -> Graph:
+        """Record what ``enqueue`` launches as one CUDA graph, without running it.
+
+        Raises:
+            SsmaError: the driver refuses.
+        """
+        return CapturedGraph(self.stream, enqueue)
+
+    def mark(self) -> Event:
+        """The moment when all enqueued so far is done."""
+        event = self._driver.Event()
+        event.record(self.stream)
+        marked: Event = event
+        return marked
+
+    def wait(self) -> None:
+        """Until all enqueued so far is done."""
+        self.stream.synchronize()
+
+    def close(self) -> None:
+        """Wait for the stream, then release memory and machine code. Idempotent; the context must be current."""
+        self.stream.synchronize()
+        for pointer in list(self._memory):
+            self.free(pointer)
+        self._staging.clear()
+        self._kernels.clear()
+        self._modules.clear()

@@ -201,3 +201,11 @@ extern "C" __global__ void gaussian(
     }
     out[y * width + x] = to_metres(value, max_depth);
 }
+
+// What the blur leaks into a hole is no reading: from here on a hole is exactly 0. In place.
+extern "C" __global__ void keep_readings(float *depth, int width, int height) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const int i = y * width + x;
+    const float v = depth[i];
+    depth[i] = v > EMPTY_BELOW && v < SSMA_INFINITY ? v : 0.0f;
+}

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _THREAD_LOCAL = 1
 
 
+def load_driver() -> Any:
+    """The CUDA driver library; there is one wherever pycuda has found a GPU."""
+    return ctypes.CDLL("libcuda.so.1")
+
+
 class CapturedGraph:
     """Launches recorded once, replayed by :meth:`launch`.
 
@@ -31,7 +36,7 @@ class CapturedGraph:
     """
 
     def __init__(self, stream: Any, enqueue: Callable[[], None], driver: Any = None) -> None:
-        self._driver = ctypes.CDLL("libcuda.so.1") if driver is None else driver
+        self._driver = load_driver() if driver is None else driver
         self._stream = ctypes.c_void_p(stream.handle)
         self._executable = ctypes.c_void_p()
         graph = ctypes.c_void_p()

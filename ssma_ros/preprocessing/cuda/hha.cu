@@ -9,6 +9,9 @@
 #define PARTS 8
 // Threads of the kernels that end in one block, a power of two.
 #define REDUCERS 256
+// Histogram of heights over the camera, a multiple of REDUCERS: 1 cm a bin, 40.96 m up and down.
+#define HEIGHT_BINS 8192
+#define BINS_PER_METRE 100.0f
 
 // Readings (else 0) and 1/Z where the normals may use it (else 0).
 extern "C" __global__ void prepare(
@@ -89,6 +92,35 @@ extern "C" __global__ void set_gravity(float *gravity, float x, float y, float z
     if (blockIdx.x * blockDim.x + threadIdx.x != 0) return;
     gravity[0] = x; gravity[1] = y; gravity[2] = z;
     gravity[3] = gravity[4] = gravity[5] = 0.0f;
+}
+
+// Gravity from tf2 or an IMU, and what the next image is to remember. now = x, y, z of "down", share, forget;
+// past = x, y, z the last image was encoded with, 1 once there was one.
+extern "C" __global__ void take_gravity(float *gravity, float *past, const float *__restrict__ now) {
+    if (blockIdx.x * blockDim.x + threadIdx.x != 0) return;
+    for (int i = 0; i < 3; ++i) gravity[i] = past[i] = now[i];
+    gravity[3] = gravity[4] = gravity[5] = 0.0f;
+    past[3] = 1.0f;
+}
+
+// An estimate that tilts too far or rests on too few normals is refused: the last direction holds, or the camera counts
+// as level. An accepted one is mixed into the last by share now[3] (1 = it alone); now[4] != 0 forgets the past first.
+extern "C" __global__ void settle_gravity(
+    float *gravity, float *past, const float *__restrict__ now, float upright_above, float least_support) {
+    if (blockIdx.x * blockDim.x + threadIdx.x != 0) return;
+    const bool known = now[4] == 0.0f && past[3] == 1.0f;
+    const bool accepted = gravity[1] >= upright_above && lower(gravity[3], gravity[4]) >= least_support;
+    float g[3] = {0.0f, 1.0f, 0.0f};
+    float length = 1.0f;
+    if (accepted) {
+        const float share = known ? now[3] : 1.0f;
+        for (int i = 0; i < 3; ++i) g[i] = share < 1.0f ? past[i] + share * (gravity[i] - past[i]) : gravity[i];
+        length = sqrtf(g[0] * g[0] + g[1] * g[1] + g[2] * g[2]);
+    } else if (known) {
+        for (int i = 0; i < 3; ++i) g[i] = past[i];
+    }
+    for (int i = 0; i < 3; ++i) gravity[i] = past[i] = g[i] / length;
+    past[3] = 1.0f;
 }
 
 // Each thread's share of sum_wall nn' - sum_floor nn'; parts[PARTS][threads].
@@ -203,6 +235,39 @@ extern "C" __global__ void find_floor(const float *__restrict__ least, int threa
     }
     __syncthreads();
     if (t == 0) gravity[5] = shared[0] <= -0.9f ? shared[0] : -1.3f;
+}
+
+// Readings by their height over the camera, in HEIGHT_BINS bins of 1 cm with the camera's own in the middle; what lies
+// beyond counts in the last bin. `counts` is 0 before.
+extern "C" __global__ void count_heights(
+    const float *__restrict__ z, const float *__restrict__ gravity, int *counts, int width, int height, float fx,
+    float fy, float cx, float cy) {
+    PIXEL_OR_RETURN(x, y, width, height);
+    const float metres = z[y * width + x];
+    if (!(metres > 0.0f)) return;
+    const Camera k = {fx, fy, cx, cy};
+    const float place = height_of(gravity, k, x, y, metres) * BINS_PER_METRE + HEIGHT_BINS / 2;
+    atomicAdd(counts + int(upper(0.0f, lower(HEIGHT_BINS - 1.0f, place))), 1);
+}
+
+// One block of REDUCERS threads: the floor is the height that `percent` of the readings lie below, 1.3 m below the
+// camera without any reading.
+extern "C" __global__ void find_percentile(const int *__restrict__ counts, float *gravity, float percent) {
+    __shared__ int sums[REDUCERS];
+    const int t = threadIdx.x, each = HEIGHT_BINS / REDUCERS;
+    int sum = 0;
+    for (int i = 0; i < each; ++i) sum += counts[t * each + i];
+    sums[t] = sum;
+    __syncthreads();
+    if (t != 0) return;
+    int total = 0;
+    for (int i = 0; i < REDUCERS; ++i) total += sums[i];
+    const double wanted = double(total) * percent / 100.0;
+    int part = 0, below = 0;
+    while (part < REDUCERS - 1 && below + sums[part] < wanted) below += sums[part++];
+    int bin = part * each;
+    while (bin < (part + 1) * each - 1 && below + counts[bin] < wanted) below += counts[bin++];
+    gravity[5] = total > 0 ? (bin + 0.5f - HEIGHT_BINS / 2) / BINS_PER_METRE : -1.3f;
 }
 
 extern "C" __global__ void set_floor(float *gravity, float floor) {

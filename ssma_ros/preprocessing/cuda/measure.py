@@ -76,6 +76,7 @@ def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], Non
     hha, evi2, network = (device.allocate(pixels * 3) for _ in range(3))
     device.upload(raw, depth)
     device.upload(millimetres, np.rint(made_depth("stereo", 1280, 720)[0] * 1000).astype(np.uint16))
+    nearest = functions.nearest_pixels(1280, 720)
     rng = np.random.default_rng(0)
     device.upload(color, rng.integers(0, 256, (720, 1280, 3), np.uint8))
     device.upload(nir, rng.integers(0, 256, (720, 1280), np.uint8))
@@ -83,7 +84,7 @@ def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], Non
     def whole() -> None:
         functions.resize_image(color, 1280, 720, small, channels=3)
         functions.resize_image(nir, 1280, 720, small_nir, channels=1)
-        functions.resize_depth(millimetres, 1280, 720, small_depth, millimetres=True)
+        functions.resize_depth(millimetres, nearest, small_depth, millimetres=True)
         functions.fill_fast(small_depth, filled)
         functions.encode_hha(filled, k, hha)
         functions.vegetation(small, small_nir, evi2, "evi2", nir_bytes=1, nir_full_scale=255.0)
