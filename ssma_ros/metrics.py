@@ -42,6 +42,16 @@ class ConfusionMatrix:
         """C×(C+1): row = true class, column = predicted class, the last column = no class."""
         return self._counts
 
+    def add_counts(self, counts: NDArray[Any]) -> None:
+        """Add what :attr:`counts` of another matrix over the same classes says.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if counts.shape != self._counts.shape:
+            raise ValueError(f"confusion matrix: counts have shape {counts.shape}, expected {self._counts.shape}")
+        self._counts += counts.astype(np.int64)
+
     def update(self, mask: NDArray[Any], label: NDArray[Any]) -> None:
         """Count one image.
 
@@ -72,7 +82,7 @@ class ConfusionMatrix:
         """
         if other.num_classes != self.num_classes:
             raise ValueError(f"confusion matrix has {other.num_classes} classes, expected {self.num_classes}")
-        self._counts += other.counts
+        self.add_counts(other.counts)
 
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class, NaN where neither labels nor predictions hold it, or it is void."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class RecordingSamples:
     """
 
     def __init__(self, path: Path, contract: Contract) -> None:
+        self._path = path
         self._samples: list[Sample] = []
         self._names: list[str] = []
         with RecordingReader(path) as reader:
@@ -70,10 +72,20 @@ class RecordingSamples:
         """Stamp of the driving image, nanoseconds."""
         return self._names[index]
 
+    def group(self, index: int) -> None:
+        """A recording tells of no conditions."""
+
     @property
     def digest(self) -> str:
-        """Recordings are not trained on; nothing depends on it."""
-        return ""
+        """Of the recording alone, see :func:`recording_digest`; nothing is cached by it."""
+        return recording_digest(self._path)
+
+
+def recording_digest(path: Path) -> str:
+    """SHA-256 over names, sizes and times of change of a recording's files: enough to notice another one."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _label_image(message: Any, topic: str) -> NDArray[np.uint8]:

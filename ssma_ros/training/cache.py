@@ -17,7 +17,7 @@ import ssma_ros
 from ssma_ros.preprocessing.encoder import InputEncoder, resize_depth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,6 +54,10 @@ class Samples(Protocol):
         """Name of a sample."""
         ...
 
+    def group(self, index: int) -> str | None:
+        """Group of a sample, see :meth:`ssma_ros.training.datasets.FrameDataset.group`."""
+        ...
+
     @property
     def digest(self) -> str:
         """Of the data and the encoding."""
@@ -74,6 +78,10 @@ class EncodedSamples:
     def name(self, index: int) -> str:
         """Name of a sample."""
         return self._dataset.name(index)
+
+    def group(self, index: int) -> str | None:
+        """Group of a sample."""
+        return self._dataset.group(index)
 
     @property
     def digest(self) -> str:
@@ -99,9 +107,16 @@ def encode_sample(encoder: InputEncoder, frame: Frame, label: NDArray[np.uint8])
 
 
 class CachedSamples:
-    """Reads samples from memory-mapped arrays that :func:`build_cache` wrote."""
+    """Reads samples from memory-mapped arrays that :func:`build_cache` wrote.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the cache.
+        group: index → group of a sample; not kept in the cache, for it decides nothing that was encoded. None = no
+            groups.
+    """
+
+    def __init__(self, folder: Path, group: Callable[[int], str | None] | None = None) -> None:
+        self._group = group
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
         self._names: list[str] = meta["names"]
         self._digest: str = meta["digest"]
@@ -115,6 +130,10 @@ class CachedSamples:
     def name(self, index: int) -> str:
         """Name of a sample."""
         return self._names[index]
+
+    def group(self, index: int) -> str | None:
+        """Group of a sample."""
+        return None if self._group is None else self._group(index)
 
     @property
     def digest(self) -> str:
@@ -143,7 +162,7 @@ def open_samples(
     folder = Path(cache) / f"{dataset.split}-{samples.digest[:16]}"
     if not (folder / _META).is_file():
         build_cache(samples, contract.modalities, folder, progress=progress)
-    return CachedSamples(folder)
+    return CachedSamples(folder, dataset.group)
 
 
 def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool = True) -> None:

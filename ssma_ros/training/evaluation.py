@@ -1,4 +1,4 @@
-"""Predictions of a network on encoded samples, and their scores."""
+"""Predictions of a network on encoded samples, and its confusion matrix over them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ssma_ros.inference.graph import ScoreCalibration
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.training.batches import Normalizer
 from ssma_ros.training.cache import Sample
+from ssma_ros.training.multi_scale import segment_multi_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from ssma_ros.contract import Contract
+    from ssma_ros.training.batches import Batch
     from ssma_ros.training.cache import Samples
 
 #: Sensors that can be missing in an evaluation, and what each case is called.
@@ -52,6 +55,58 @@ class Prediction:
         return self.logits.argmax(dim=0).to(torch.uint8).numpy()
 
 
+class Predictor:
+    """A network for one sample at a time, at the contract's size, in float32.
+
+    Args:
+        network: put into evaluation mode.
+        contract: of the network.
+        device: of the network, default CPU.
+    """
+
+    def __init__(self, network: nn.Module, contract: Contract, device: torch.device | None = None) -> None:
+        device = device or torch.device("cpu")
+        self._network = network.eval()
+        self._contract = contract
+        self._normalize = Normalizer(contract, device)
+        self._calibrate = ScoreCalibration(contract).to(device)
+
+    @property
+    def contract(self) -> Contract:
+        """Of the network."""
+        return self._contract
+
+    def logits(self, sample: Sample, missing: Collection[str] = ()) -> Tensor | None:
+        """C×H×W logits on the CPU, or None where without the sensors in ``missing`` no stream is left."""
+        batch = self._batch(sample, missing)
+        if batch is None:
+            return None
+        with torch.inference_mode():
+            logits: Tensor = self._network(*batch.images, present=batch.present)
+        return logits[0].float().cpu()
+
+    def scores(self, sample: Sample, missing: Collection[str] = (), *, multi_scale: bool = False) -> Tensor | None:
+        """As :meth:`logits`, calibrated: their softmax is what is published.
+
+        Args:
+            sample, missing: as for :meth:`logits`.
+            multi_scale: mean over flips and scales, see :func:`~ssma_ros.training.multi_scale.segment_multi_scale`.
+        """
+        batch = self._batch(sample, missing)
+        if batch is None:
+            return None
+        with torch.inference_mode():
+            if multi_scale:
+                scores = segment_multi_scale(self._network, batch.images, batch.present, calibrate=self._calibrate)
+            else:
+                scores = self._calibrate(self._network(*batch.images, present=batch.present).float())
+        return scores[0].cpu()
+
+    def _batch(self, sample: Sample, missing: Collection[str]) -> Batch | None:
+        left = without(sample, self._contract, missing)
+        return self._normalize([left]) if any(left.present) else None
+
+
 def without(sample: Sample, contract: Contract, missing: Collection[str]) -> Sample:
     """``sample`` as it would be had the sensors in ``missing`` sent nothing."""
     present = tuple(
@@ -60,6 +115,12 @@ def without(sample: Sample, contract: Contract, missing: Collection[str]) -> Sam
     )
     images = tuple(i if p else np.zeros_like(i) for i, p in zip(sample.images, present, strict=True))
     return Sample(images, present, sample.label)
+
+
+def spread_indices(count: int, limit: int = 0) -> list[int]:
+    """At most ``limit`` indices below ``count``, evenly spread; 0 = all."""
+    wanted = count if limit <= 0 else min(limit, count)
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, wanted).astype(int))]
 
 
 def predictions(
@@ -71,7 +132,6 @@ def predictions(
     limit: int = 0,
     device: torch.device | None = None,
     progress: str = "",
-    segment: Callable[[nn.Module, list[Tensor], Tensor], Tensor] | None = None,
 ) -> Iterator[Prediction]:
     """Predict sample by sample, at the contract's size, in float32.
 
@@ -83,23 +143,14 @@ def predictions(
         limit: at most this many, spread evenly over the split; 0 = all.
         device: of the network, default CPU.
         progress: text of a progress bar, or none.
-        segment: (network, images, present) → logits, instead of one plain forward pass (for msf).
     """
-    network.eval()
-    normalize = Normalizer(contract, device or torch.device("cpu"))
-    count = len(samples) if limit <= 0 else min(limit, len(samples))
-    chosen = np.unique(np.linspace(0, len(samples) - 1, count).astype(int))
+    predictor = Predictor(network, contract, device)
+    chosen = spread_indices(len(samples), limit)
     for index in tqdm(chosen, desc=progress, unit="sample", disable=not progress, leave=False):
-        sample = without(samples[int(index)], contract, missing)
-        if not any(sample.present):
-            continue
-        batch = normalize([sample])
-        with torch.inference_mode():
-            if segment is None:
-                logits = network(*batch.images, present=batch.present)
-            else:
-                logits = segment(network, batch.images, batch.present)
-        yield Prediction(logits[0].float().cpu(), sample.label, int(index))
+        sample = samples[index]
+        logits = predictor.logits(sample, missing)
+        if logits is not None:
+            yield Prediction(logits, sample.label, index)
 
 
 def evaluate(

@@ -10,7 +10,7 @@ import numpy as np
 from ssma_ros.metrics import ConfusionMatrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 class Calibration:
     """How often the network is right when it says it is p sure (Guo et al. 2017).
 
-    Confidences are put into equally wide bins over [0, 1]; a pixel without ground truth takes no part.
+    Confidences are put into equally wide bins over [0, 1]; a pixel without ground truth takes no part, nor one of
+    the void class, which the network is never asked to find.
 
     Args:
-        ignore_id: label of such pixels.
+        ignore_id: label of pixels without ground truth.
+        void_class: a class that evaluation leaves out, or None.
         bins: number of bins.
     """
 
-    def __init__(self, ignore_id: int = 255, bins: int = 15) -> None:
+    def __init__(self, ignore_id: int = 255, void_class: int | None = None, bins: int = 15) -> None:
         if bins < 1:
             raise ValueError(f"bins is {bins}, expected at least 1")
-        self._ignore_id = ignore_id
+        self._left_out = (ignore_id,) if void_class is None else (ignore_id, void_class)
         self._counts = np.zeros(bins, np.int64)
         self._hits = np.zeros(bins, np.int64)
         self._confidence = np.zeros(bins, np.float64)
@@ -44,7 +46,7 @@ class Calibration:
         if not confidence.shape == mask.shape == label.shape:
             raise ValueError(f"confidence {confidence.shape}, mask {mask.shape}, label {label.shape}: "
                              "expected one shape")
-        counted = label != self._ignore_id
+        counted = np.logical_and.reduce([label != each for each in self._left_out])
         values = np.clip(confidence[counted].astype(np.float64), 0.0, 1.0)
         bins = len(self._counts)
         # Bin b holds ((b)/bins, (b+1)/bins], as the usual definition has it.
@@ -60,6 +62,16 @@ class Calibration:
         if total == 0:
             return float("nan")
         return float(np.abs(self._hits - self._confidence).sum() / total)
+
+    def to_document(self) -> dict[str, Any]:
+        """What was counted, JSON-ready and exact."""
+        return {"counts": self._counts.tolist(), "hits": self._hits.tolist(), "confidence": self._confidence.tolist()}
+
+    def add_document(self, document: Mapping[str, Any]) -> None:
+        """Add what :meth:`to_document` of another one with as many bins told."""
+        self._counts += np.array(document["counts"], np.int64)
+        self._hits += np.array(document["hits"], np.int64)
+        self._confidence += np.array(document["confidence"], np.float64)
 
     def reliability(self) -> list[dict[str, float]]:
         """The reliability diagram: for each bin that is not empty its mean confidence, accuracy and share."""
@@ -101,6 +113,15 @@ class TrimapBands:
     def miou(self) -> dict[int, float]:
         """Band half-width → mIoU in it."""
         return {width: matrix.miou() for width, matrix in self._matrices.items()}
+
+    def to_document(self) -> dict[str, Any]:
+        """What was counted, JSON-ready."""
+        return {str(width): matrix.counts.tolist() for width, matrix in self._matrices.items()}
+
+    def add_document(self, document: Mapping[str, Any]) -> None:
+        """Add what :meth:`to_document` of another one with the same bands told."""
+        for width, matrix in self._matrices.items():
+            matrix.add_counts(np.array(document[str(width)]))
 
 
 def boundary_distance(label: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -18,7 +18,12 @@ _MULTIPLE = 16
 
 
 def segment_multi_scale(
-    network: nn.Module, images: Sequence[Tensor], present: Tensor, scales: Sequence[float] = SCALES
+    network: nn.Module,
+    images: Sequence[Tensor],
+    present: Tensor,
+    scales: Sequence[float] = SCALES,
+    *,
+    calibrate: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Mean of the softmax over ``scales`` and mirror images.
 
@@ -27,6 +32,7 @@ def segment_multi_scale(
         images: N×3×H×W each.
         present: N×M.
         scales: zooms; sizes are rounded to multiples of 16.
+        calibrate: logits → scores that the softmax takes instead, for each pass by itself.
 
     Returns:
         N×C×H×W logarithms of the mean probabilities, usable like logits.
@@ -38,7 +44,8 @@ def segment_multi_scale(
         resized = [functional.interpolate(i, size=size, mode="bilinear", align_corners=False) for i in images]
         for mirrored in (False, True):
             inputs = [i.flip(-1) for i in resized] if mirrored else resized
-            probabilities = network(*inputs, present=present).float().softmax(dim=1)
+            logits = network(*inputs, present=present).float()
+            probabilities = (logits if calibrate is None else calibrate(logits)).softmax(dim=1)
             if mirrored:
                 probabilities = probabilities.flip(-1)
             probabilities = functional.interpolate(

@@ -30,6 +30,9 @@ class MemorySamples:
     def name(self, index: int) -> str:
         return str(index)
 
+    def group(self, index: int) -> str | None:
+        return ("even", "odd")[index % 2]
+
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:

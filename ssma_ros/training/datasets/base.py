@@ -67,6 +67,11 @@ class FrameDataset(ABC):
     def files(self, index: int) -> Sequence[Path]:
         """Files a sample is made from, for the data's digest."""
 
+    def group(self, index: int) -> str | None:
+        """What a sample has in common with others that are scored together, for example the condition it was taken
+        under; None where the layout tells nothing."""
+        return None
+
     def digest(self) -> str:
         """SHA-256 over names and sizes of all files and the contents of every 50th sample: quick, and enough to
         notice another version of the data."""

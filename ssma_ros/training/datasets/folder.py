@@ -8,6 +8,7 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.training.datasets.base import check_size, read_gray, read_intrinsics
+from ssma_ros.training.datasets.conditions import read_conditions, scene_of
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ class FolderDataset(PathDataset):
         self._depth_scale = depth_scale
         self._limit = (limit or {}).get(split)
         super().__init__(root, split, labels)
+        self._conditions = read_conditions(self.root / split)
         self._camera: Intrinsics | None = None
         if self._samples[0].camera is not None:
             self._camera = read_intrinsics(self._samples[0].camera)
+
+    def group(self, index: int) -> str | None:
+        """Condition of the sample's scene, from ``SPLIT/conditions.json`` where the synthesizer wrote one."""
+        return self._conditions.get(scene_of(self.name(index)))
 
     def _list_samples(self) -> list[SamplePaths]:
         labels = require_folder(self.root, f"{self.split}/label")

@@ -57,6 +57,11 @@ class JoinedDataset(FrameDataset):
         part, inner = self._locate(index)
         return self._parts[part].files(inner)
 
+    def group(self, index: int) -> str | None:
+        """Of the sample in its part."""
+        part, inner = self._locate(index)
+        return self._parts[part].group(inner)
+
     def digest(self) -> str:
         """SHA-256 over the digests of the parts, whose roots may lie anywhere."""
         return hashlib.sha256("\n".join(part.digest() for part in self._parts).encode()).hexdigest()

@@ -1,0 +1,38 @@
+"""Conditions of a rendered split: which scene was taken in which season, light or weather."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: In the split's folder, written by ``ssma synthesize``: {"0000017": "lens_dirt", ...}.
+CONDITIONS_NAME = "conditions.json"
+
+
+def read_conditions(split: Path) -> Mapping[str, str]:
+    """Scene → condition from the split's conditions.json; empty where there is none.
+
+    Raises:
+        SsmaError: the file is something else.
+    """
+    path = split / CONDITIONS_NAME
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SsmaError(f"conditions {path}: cannot be read as JSON ({error})") from None
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise SsmaError(f'conditions {path}: expected a name for each scene, {{"0000017": "fog", ...}}')
+    return document
+
+
+def scene_of(name: str) -> str:
+    """What a sample's name begins with: all before the last underscore, or all of it."""
+    return name.rpartition("_")[0] or name

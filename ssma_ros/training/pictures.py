@@ -1,0 +1,143 @@
+"""Pictures of an evaluation report: samples, improvement maps, reliability diagram. All RGB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract, Stream
+    from ssma_ros.labels import LabelSet
+
+#: Of an improvement map.
+GAINED = (40, 170, 60)
+LOST = (215, 40, 40)
+BOTH_WRONG = (150, 150, 150)
+_NO_TRUTH = (0, 0, 0)
+_RIGHT = (255, 255, 255)
+_CAPTION_HEIGHT = 20
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def sample_picture(
+    images: Sequence[NDArray[np.uint8]], label: NDArray[np.uint8], mask: NDArray[np.uint8], contract: Contract
+) -> NDArray[np.uint8]:
+    """Inputs above; ground truth, prediction and errors below; at half size, with captions."""
+    palette = np.array(contract.labels.palette(), np.uint8)
+    errors = _paint(label, contract.labels, {LOST: mask != label})
+    inputs = [_panel(s.name, _view(i, s)) for i, s in zip(images, contract.streams, strict=True)]
+    answers = [_panel("ground truth", palette[label]), _panel("prediction", palette[mask])]
+    answers.append(_panel("errors (red; black = no ground truth)", errors))
+    return _rows([inputs, answers])
+
+
+def improvement_picture(
+    image: NDArray[np.uint8],
+    label: NDArray[np.uint8],
+    masks: Mapping[str, NDArray[np.uint8]],
+    contract: Contract,
+) -> NDArray[np.uint8]:
+    """First input, ground truth and map above; both predictions below; at half size, with captions and legend.
+
+    Args:
+        image: the first stream's H×W×3 input.
+        label: H×W train ids.
+        masks: name → H×W class ids; the model under test first, the one it is compared with second.
+        contract: of the model under test.
+    """
+    palette = np.array(contract.labels.palette(), np.uint8)
+    (name, ours), (other_name, other) = masks.items()
+    stream = contract.streams[0]
+    top = [_panel(stream.name, _view(image, stream)), _panel("ground truth", palette[label])]
+    below = [_panel(other_name, palette[other]), _panel(name, palette[ours])]
+    top.append(_panel(f"{name} against {other_name}", improvement_map(label, ours, other, contract.labels)))
+    height, width = below[0].shape[:2]
+    below.append(_legend({"gained": GAINED, "lost": LOST, "both wrong": BOTH_WRONG, "both right": _RIGHT,
+                          "no ground truth": _NO_TRUTH}, width, height))
+    return _rows([top, below])
+
+
+def improvement_map(
+    label: NDArray[np.uint8], ours: NDArray[np.uint8], other: NDArray[np.uint8], labels: LabelSet
+) -> NDArray[np.uint8]:
+    """H×W×3: :data:`GAINED` where only ``ours`` is right, :data:`LOST` where only ``other`` is, :data:`BOTH_WRONG`
+    where neither is, white where both are, black without ground truth.
+    """
+    right, right_there = ours == label, other == label
+    return _paint(label, labels, {GAINED: right & ~right_there, LOST: ~right & right_there,
+                                  BOTH_WRONG: ~right & ~right_there})
+
+
+def _paint(
+    label: NDArray[np.uint8], labels: LabelSet, areas: Mapping[tuple[int, int, int], NDArray[np.bool_]]
+) -> NDArray[np.uint8]:
+    """White, with ``areas`` in their colours and black where evaluation does not look."""
+    image = np.full((*label.shape, 3), _RIGHT, np.uint8)
+    for color, area in areas.items():
+        image[area] = color
+    image[label == labels.ignore_id] = _NO_TRUTH
+    if labels.void_class is not None:
+        image[label == labels.void_class] = _NO_TRUTH
+    return image
+
+
+def _view(image: NDArray[np.uint8], stream: Stream) -> NDArray[np.uint8]:
+    """A stream's input as RGB; all encodings but ``rgb`` are in OpenCV's order."""
+    return image if stream.encoding == "rgb" else image[..., ::-1]
+
+
+def _panel(caption: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``image`` at half size under its caption."""
+    half = np.ascontiguousarray(image[::2, ::2])
+    strip = np.full((_CAPTION_HEIGHT, half.shape[1], 3), 255, np.uint8)
+    cv2.putText(strip, caption, (4, 15), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([strip, half])
+
+
+def _legend(colors: Mapping[str, tuple[int, int, int]], width: int, height: int) -> NDArray[np.uint8]:
+    image = np.full((height, width, 3), 255, np.uint8)
+    for row, (text, color) in enumerate(colors.items()):
+        top = _CAPTION_HEIGHT + 26 * row
+        cv2.rectangle(image, (12, top), (36, top + 18), color, cv2.FILLED)
+        cv2.rectangle(image, (12, top), (36, top + 18), (0, 0, 0), 1)
+        cv2.putText(image, text, (46, top + 14), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return image
+
+
+def _rows(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+    joined = [np.hstack(list(row)) for row in rows]
+    width = max(row.shape[1] for row in joined)
+    padded = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in joined]
+    return np.ascontiguousarray(np.vstack(padded))
+
+
+def reliability_plot(bins: Sequence[Mapping[str, float]], side: int = 360) -> NDArray[np.uint8]:
+    """Accuracy over confidence as bars with the diagonal of a calibrated network; side×side×3 uint8.
+
+    A bar is as wide as its bin and as dark as its share of the pixels is large.
+    """
+    image = np.full((side, side, 3), 255, np.uint8)
+    margin, span = 34, side - 60
+
+    def at(x: float, y: float) -> tuple[int, int]:
+        return margin + round(x * span), side - margin - round(y * span)
+
+    for entry in bins:
+        left, top = at(entry["confidence"] - 0.02, entry["accuracy"])
+        right, bottom = at(entry["confidence"] + 0.02, 0.0)
+        cv2.rectangle(image, (left, top), (right, bottom), (70, 120, 190), cv2.FILLED)
+    cv2.line(image, at(0, 0), at(1, 1), (160, 160, 160), 1, cv2.LINE_AA)
+    cv2.rectangle(image, at(0, 1), at(1, 0), (0, 0, 0), 1)
+    for tick in (0.0, 0.5, 1.0):
+        (x, y), (left, level) = at(tick, 0.0), at(0.0, tick)
+        cv2.putText(image, f"{tick:g}", (x - 8, y + 14), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(image, f"{tick:g}", (left - 26, level + 4), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(image, "confidence", (side // 2 - 36, side - 6), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(image, "accuracy", (6, 16), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return image
