@@ -21,8 +21,11 @@ SIZES = {
     "scannet20": 21,
     "freiburg_forest": 6,
     "synthetic_forest": 5,
+    "crop_weed": 3,
+    "pothole": 2,
 }
-OUTDOORS = ("cityscapes19", "cityscapes11", "synthia12", "freiburg_forest", "synthetic_forest")
+OUTDOORS = ("cityscapes19", "cityscapes11", "synthia12", "freiburg_forest", "synthetic_forest", "crop_weed",
+            "pothole")
 GOOD: dict[str, Any] = {
     "name": "two",
     "classes": [{"id": 0, "name": "ground", "color": [1, 2, 3]}, {"id": 1, "name": "sky", "color": [4, 5, 6]}],

@@ -202,6 +202,27 @@ def test_sensors_without_a_folder_are_absent(tmp_path: Path, forest: LabelSet) -
     assert frame.size == (W, H)
 
 
+def test_folders_by_other_names_and_no_camera(tmp_path: Path) -> None:
+    """A camera of one band as colour, and depth that is not in metres."""
+    write(tmp_path / "val/red/a.png", gray(70))
+    write(tmp_path / "val/depth/a.png", gray(54000, np.uint16))
+    write(tmp_path / "val/label/a.png", gray(1))
+    labels = load_label_set("pothole")
+    options = {"folders": {"color": "red"}, "camera": False}
+    frame = open_dataset("folder", tmp_path, "val", labels, options).frame(0)
+    assert frame.color is not None
+    np.testing.assert_array_equal(frame.color, color(70))
+    assert frame.depth is not None
+    np.testing.assert_allclose(frame.depth, 54.0, rtol=1e-6)
+    assert frame.intrinsics is None
+    with pytest.raises(SsmaError, match=r"camera\.json is missing"):
+        open_dataset("folder", tmp_path, "val", labels, {"folders": {"color": "red"}})
+    with pytest.raises(SsmaError, match="no folder val/infrared"):
+        open_dataset("folder", tmp_path, "val", labels, {"folders": {"nir": "infrared"}, "camera": False})
+    with pytest.raises(SsmaError, match="folders name sensor 'radar', expected one of color, depth, nir"):
+        open_dataset("folder", tmp_path, "val", labels, {"folders": {"radar": "radar"}})
+
+
 def test_limit_takes_the_first_by_name(tmp_path: Path, forest: LabelSet) -> None:
     make_folder(tmp_path)
     dataset = open_dataset("folder", tmp_path, "train", forest, {"limit": {"train": 1}})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ssma_ros.frame import Intrinsics
     from ssma_ros.labels import LabelSet
 
-#: Optional sensors and the folder each has.
+#: Optional sensors and the folder each has unless ``folders`` says otherwise.
 _SENSOR_FOLDERS = {"color": "rgb", "depth": "depth", "nir": "nir"}
 
 
@@ -33,6 +33,9 @@ class FolderDataset(PathDataset):
 
     Args:
         depth_scale: metres of one depth unit (default: millimetres).
+        folders: sensor (``color``, ``depth``, ``nir``) → its folder, where it has another name. One-channel images are
+            read as colour too, with three equal channels: a camera of one band.
+        camera: False = no camera.json, so no HHA; the set is not calibrated or its depth is not in metres.
         limit: split name → use only that many samples of it, the first by name; other splits whole.
     """
 
@@ -43,9 +46,18 @@ class FolderDataset(PathDataset):
         labels: LabelSet,
         *,
         depth_scale: float = 1e-3,
+        folders: Mapping[str, str] | None = None,
+        camera: bool = True,
         limit: Mapping[str, int] | None = None,
     ) -> None:
         self._depth_scale = depth_scale
+        self._calibrated = camera
+        self._named = tuple((folders or {}).values())  # these must be there, the default ones may be
+        self._folders = {**_SENSOR_FOLDERS, **(folders or {})}
+        unknown = [s for s in self._folders if s not in _SENSOR_FOLDERS]
+        if unknown:
+            raise SsmaError(f"data set {root}: folders name sensor '{unknown[0]}', "
+                            f"expected one of {', '.join(_SENSOR_FOLDERS)}")
         self._limit = (limit or {}).get(split)
         super().__init__(root, split, labels)
         self._conditions = read_conditions(self.root / split)
@@ -60,11 +72,14 @@ class FolderDataset(PathDataset):
     def _list_samples(self) -> list[SamplePaths]:
         labels = require_folder(self.root, f"{self.split}/label")
         folder = labels.parent
-        sensors = {s: folder / f for s, f in _SENSOR_FOLDERS.items() if (folder / f).is_dir()}
+        for named in self._named:
+            require_folder(self.root, f"{self.split}/{named}")
+        sensors = {s: folder / f for s, f in self._folders.items() if (folder / f).is_dir()}
         if not sensors:
-            raise SsmaError(f"data set {self.root}: none of rgb, depth, nir in {self.split}, expected at least one")
+            raise SsmaError(f"data set {self.root}: none of {', '.join(self._folders.values())} in {self.split}, "
+                            "expected at least one")
         camera = None
-        if "depth" in sensors:
+        if "depth" in sensors and self._calibrated:
             own = folder / "camera.json"
             camera = own if own.is_file() else self.root / "camera.json"
         return [

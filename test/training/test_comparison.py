@@ -1,0 +1,219 @@
+"""``ssma compare``: the same protocol for every run, references between runs, the table, and the shipped files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ssma_ros.cli.main import main
+from ssma_ros.errors import SsmaError
+from ssma_ros.labels import load_label_set
+from ssma_ros.models import load_model
+from ssma_ros.preprocessing.encoder import InputEncoder
+from ssma_ros.training.comparison import load_comparison, merge, parse_comparison, table_lines
+from ssma_ros.training.datasets import open_dataset
+
+SHIPPED = Path(__file__).parents[2] / "config" / "training"
+REAL_SETS = {"cwfid.yaml": "cwfid_red_nir", "pothole.yaml": "pothole_rgb_disp"}
+SIZES = {"cwfid.yaml": {"train": 39, "val": 21}, "pothole.yaml": {"train": 48, "val": 19}}
+
+STAGE = {"steps": 1, "batch_size": 2, "lr": 1e-3}
+RED: dict[str, Any] = {
+    "streams": [{"name": "red", "encoding": "bgr"}],
+    "network": {"name": "AdapNetPP", "modalities": ["red"]},
+}
+FUSED: dict[str, Any] = {
+    "streams": [{"name": "red", "encoding": "bgr"}, {"name": "nir", "encoding": "nir"}],
+    "network": {"name": "SSMA", "modalities": ["red", "nir"]},
+}
+DOCUMENT: dict[str, Any] = {
+    "name": "tiny",
+    "seeds": [1, 2],
+    "common": {
+        "contract": {"width": 64, "height": 32, "labels": "crop_weed",
+                     "network": {"preset": "forest-mobilenet", "width": 0.25}},
+        "data": {"options": {"folders": {"color": "red"}}},
+        "threads": 1,
+        "tensorboard": False,
+    },
+    "runs": {
+        "red": {"contract": RED, "stages": [STAGE]},
+        "more": {"contract": RED, "initialize": "@red", "stages": [STAGE, STAGE]},
+        # Frozen: what the run ends with shows what it started from.
+        "fused": {"contract": FUSED, "encoders": {"red": "@red"}, "stages": [{**STAGE, "encoder_lr": 0}]},
+    },
+    "table": {"red alone": "more", "both": "fused"},
+}
+
+
+def write_red_nir(root: Path) -> Path:
+    """Two splits in the layout of the crop and weed set."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2)):
+        for i in range(count):
+            label = rng.choice(np.array([0, 1, 2, 255], np.uint8), (32, 64))
+            pictures = {"red": rng.integers(0, 256, (32, 64), np.uint8), "nir": label * 80, "label": label}
+            for kind, picture in pictures.items():
+                path = root / split / kind / f"{i:03d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(path), picture)
+    return root
+
+
+def write_rgb_disparity(root: Path) -> Path:
+    """Two splits in the layout of the pothole set: no camera."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        pictures = {
+            "rgb": rng.integers(0, 256, (24, 40, 3), np.uint8),
+            "depth": rng.integers(25000, 66000, (24, 40)).astype(np.uint16),
+            "label": rng.integers(0, 2, (24, 40), np.uint8),
+        }
+        for kind, picture in pictures.items():
+            path = root / split / kind / "a.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), picture)
+    return root
+
+
+def test_runs_references_scores_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, output = write_red_nir(tmp_path / "data"), tmp_path / "out"
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(DOCUMENT, sort_keys=False))
+    command = ["compare", str(config), "--data", str(data), "-o", str(output), "--quiet"]
+    assert main(command) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "| | steps | mIoU | soil | crop | weed |"
+    assert [line.split("|")[1:3] for line in table[2:]] == [[" red alone ", " 3 "], [" both ", " 2 "]]
+    assert table == (output / "table.md").read_text().splitlines()
+    for seed in (1, 2):
+        start = load_model(output / f"seed{seed}" / "red" / "model").encoder.state_dict()
+        taken = load_model(output / f"seed{seed}" / "fused" / "model").encoders[0].state_dict()
+        assert all(torch.equal(start[key], taken[key]) for key in start)
+    # Finished runs are not trained again; a changed one is refused by its checkpoint.
+    weights = output / "seed1" / "red" / "model" / "weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert main(command) == 0
+    assert weights.stat().st_mtime_ns == before
+    assert capsys.readouterr().out.splitlines() == table
+    assert main([*command, "--seeds", "2"]) == 0
+    assert "±" not in capsys.readouterr().out
+
+
+def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
+    data = write_red_nir(tmp_path / "data")
+    config = tmp_path / "one.yaml"
+    config.write_text(yaml.safe_dump({**DOCUMENT, "runs": {"red": DOCUMENT["runs"]["red"]}, "table": {}}))
+    scores = []
+    for name, seeds in (("a", ["1", "2"]), ("b", ["1"])):
+        assert main(["compare", str(config), "--data", str(data), "-o", str(tmp_path / name), "--quiet",
+                     "--seeds", *seeds]) == 0
+        scores += [json.loads((tmp_path / name / f"seed{s}" / "red" / "scores.json").read_text())["scores"]
+                   for s in seeds]
+    assert scores[0] == scores[2]
+    assert scores[0] != scores[1]
+
+
+def test_mean_and_spread() -> None:
+    comparison = parse_comparison({**DOCUMENT, "table": {"both": "fused"}}, "test")
+    results = [
+        {"run": "fused", "seed": seed, "scores": {"miou": miou, "iou": {"soil": 0.9, "crop": crop, "weed": None}}}
+        for seed, miou, crop in ((1, 0.5, 0.1), (2, 0.7, 0.3))
+    ]
+    # Sample standard deviation of 50 and 70 is 20/√2; a class that never occurs counts as 0.
+    assert table_lines(comparison, results)[2] == "| both | 2 | 60.0 ± 14.1 | 90.0 ± 0.0 | 20.0 ± 14.1 | 0.0 ± 0.0 |"
+
+
+def test_merge_replaces_lists_and_merges_mappings() -> None:
+    common = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    assert merge(common, {"a": {"c": [4]}, "e": 5}) == {"a": {"b": 1, "c": [4]}, "d": 3, "e": 5}
+    assert common == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"runs": {}}, "no mapping 'runs'"),
+        ({"rows": {}}, "unknown key 'rows'"),
+        ({"runs": {"a": {"contract": RED, "stages": []}}}, "run 'a': no stages"),
+        ({"runs": {"a": {"contract": RED, "stages": [STAGE], "speed": 1}}}, "run 'a': unknown key 'speed'"),
+        ({"runs": {"a": {"contract": RED, "stages": [STAGE], "initialize": "@b"}}}, "run 'a' starts from '@b'"),
+        ({"table": {"lost": "nowhere"}}, "its table names run 'nowhere', expected one of red, more, fused"),
+    ],
+)
+def test_a_wrong_comparison_is_refused_in_one_sentence(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SsmaError, match=message) as caught:
+        parse_comparison({**DOCUMENT, **change}, "test")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_comparison_without_data_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(DOCUMENT, sort_keys=False))
+    assert main(["compare", str(config), "-o", str(tmp_path / "out"), "--quiet"]) != 0
+    assert "give --data DIR" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "none.yaml"), "--quiet"]) != 0
+    assert "none.yaml: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", REAL_SETS)
+def test_shipped_comparisons_give_every_row_the_same_budget(name: str) -> None:
+    comparison = load_comparison(SHIPPED / name)
+    assert comparison.name == REAL_SETS[name]
+    assert len(comparison.seeds) >= 3
+    assert len({comparison.steps(run) for run in comparison.table.values()}) == 1
+    stages = {run: comparison.config(run, 1, Path()).stages[0] for run in comparison.runs}
+    assert len({(s.batch_size, s.width, s.height) for s in stages.values()}) == 1
+    assert [comparison.config(run, 1, Path()).build_contract().network["name"] for run in comparison.table.values()] \
+        == ["AdapNetPP", "AdapNetPP", "Stacking", "SSMA"]
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "sensors"),
+    [("cwfid.yaml", write_red_nir, {"color", "nir"}), ("pothole.yaml", write_rgb_disparity, {"color", "depth"})],
+)
+def test_shipped_comparisons_read_their_layout(name: str, write: Any, sensors: set[str], tmp_path: Path) -> None:
+    comparison = load_comparison(SHIPPED / name)
+    config = comparison.config(list(comparison.table.values())[-1], 1, tmp_path)
+    contract = config.build_contract()
+    dataset = open_dataset(config.data.kind, write(tmp_path), "train", contract.labels, config.data.options)
+    frame, label = dataset.frame(0), dataset.label(0)
+    assert {s for s in ("color", "depth", "nir") if getattr(frame, s) is not None} == sensors
+    assert set(np.unique(label)) <= {*range(contract.labels.num_classes), 255}
+    encoded = InputEncoder(contract).encode(frame)
+    assert all(encoded.present.values())
+    if "nir" in sensors:  # one band as colour: three equal channels
+        assert (encoded.inputs["red"] == encoded.inputs["red"][..., :1]).all()
+
+
+@pytest.mark.parametrize("name", REAL_SETS)
+def test_shipped_comparisons_fit_the_real_sets(name: str, shared_data: Path) -> None:
+    root = shared_data / "labelled" / REAL_SETS[name]
+    if not root.is_dir():
+        pytest.skip(f"shared/data/labelled/{REAL_SETS[name]} is not beside the project")
+    comparison = load_comparison(SHIPPED / name)
+    config = comparison.config(list(comparison.table.values())[-1], 1, Path())
+    contract = config.build_contract()
+    encoder = InputEncoder(contract)
+    for split, count in SIZES[name].items():
+        dataset = open_dataset(config.data.kind, root, split, contract.labels, config.data.options)
+        assert len(dataset) == count
+        encoded = encoder.encode(dataset.frame(0))
+        for stream in contract.streams:
+            # Means and scales of the contract bring real images near zero mean and unit deviation.
+            image = (encoded.inputs[stream.name].astype(np.float64) - stream.mean) * stream.scale
+            assert abs(image.mean()) < 1.5
+            assert 0.2 < image.std() < 2.5
+        assert dataset.label(0).max() <= 255
+
+
+def test_label_sets_of_the_real_sets() -> None:
+    assert load_label_set("crop_weed").names == ("soil", "crop", "weed")
+    assert load_label_set("pothole").names == ("road", "pothole")
