@@ -117,7 +117,9 @@ class FusionNode(LifecycleNode):
 
     def on_error(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything and be unconfigured again, ready for another try."""
-        return self._transition("recover from the error", self._end_session, "unconfigured")
+        self._transition("release everything after the error", self._end_session, "unconfigured")
+        self._life_state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS  # what a lost device does not give back is no reason to stay down
 
     def start(self) -> bool:
         """Configure and activate; False if that failed (the reason is in the log)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ssma_ros.errors import SsmaError
@@ -45,35 +46,48 @@ class FusionSession:
     def __init__(self, node: Node, parameters: FusionParameters, load: Callable[[FusionParameters], Backend]) -> None:
         self.parameters = parameters
         self._node = node
+        self.log = ThrottledLog(node.get_logger().warning, time.monotonic_ns)
+        with ExitStack() as undo:  # of a configure that fails half-way nothing stays
+            self._geometry = TransformGeometry.from_parameters(node, parameters)
+            if self._geometry is not None:
+                undo.callback(self._geometry.close)
+            self.pipeline = self._open_network(load)
+            undo.callback(self.pipeline.close)
+            contract = self.pipeline.contract
+            sensors = needed_sensors(contract, parameters)
+            self.publishers = OutputPublishers(node, OutputCatalog(contract, output_options(parameters)), self.log.say)
+            undo.callback(self.publishers.close)
+            self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
+            undo.callback(self.inputs.close)
+            self.processor = FrameProcessor(
+                self.pipeline, self.publishers, self.inputs, lambda: self.parameters, self.log, self._geometry
+            )
+            self.worker = FusionWorker(sync_options(contract, parameters, sensors), self.processor.handle, self._failed)
+            undo.pop_all()
+        if self._geometry is not None:
+            self._geometry.depth_info = lambda: self.inputs.inputs["depth_camera_info"].last
         logger = node.get_logger()
-        geometry = TransformGeometry.from_parameters(node, parameters)
+        if self.publishers.not_installed:
+            logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
+        logger.info(f"needs {', '.join(sensors)}")
+
+    def _open_network(self, load: Callable[[FusionParameters], Backend]) -> Pipeline:
+        """Load the network and run it once, with a line of the log before everything that takes long."""
+        logger, parameters = self._node.get_logger(), self.parameters
         start = time.monotonic()
         logger.info(f"loading model {parameters.model}")
         backend = load(parameters)
         try:
-            self.pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters))
+            _check_class_names(backend.contract, parameters)
+            pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters))
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
-            self.pipeline.warm_up()
-            contract = backend.contract
-            _check_class_names(contract, parameters)
-            sensors = needed_sensors(contract, parameters)
+            pipeline.warm_up()
         except BaseException:
             backend.close()
             raise
-        logger.info(f"model ready after {time.monotonic() - start:.1f} s, needs {', '.join(sensors)}")
-        self.log = ThrottledLog(logger.warning, time.monotonic_ns)
-        self.publishers = OutputPublishers(node, OutputCatalog(contract, output_options(parameters)), self.log.say)
-        if self.publishers.not_installed:
-            logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
-        self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
-        if geometry is not None:
-            geometry.depth_info = lambda: self.inputs.inputs["depth_camera_info"].last
-        self.processor = FrameProcessor(
-            self.pipeline, self.publishers, self.inputs, lambda: self.parameters, self.log, geometry
-        )
-        self.worker = FusionWorker(sync_options(contract, parameters, sensors), self.processor.handle, self._failed)
-        self._geometry = geometry
+        logger.info(f"model ready after {time.monotonic() - start:.1f} s")
+        return pipeline
 
     def activate(self) -> None:
         """Let frames through."""
@@ -105,13 +119,16 @@ class FusionSession:
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""
-        self.deactivate()
-        ended = self.worker.close(timeout_s)
-        self.inputs.close()
-        self.publishers.close()
-        if self._geometry is not None:
-            self._geometry.close()
-        if ended:
+        with ExitStack() as parts:  # the last one first, and each of them even where another fails
+            parts.callback(self._close_network, timeout_s)
+            if self._geometry is not None:
+                parts.callback(self._geometry.close)
+            parts.callback(self.publishers.close)
+            parts.callback(self.inputs.close)
+            parts.callback(self.deactivate)
+
+    def _close_network(self, timeout_s: float) -> None:
+        if self.worker.close(timeout_s):
             self.pipeline.close()
         else:  # closing a network that is at work would crash the process
             words = f"the network did not finish its frame in {timeout_s:.0f} s, its memory is not released"

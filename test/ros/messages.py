@@ -44,3 +44,8 @@ def disparity(values: Any, *, f: float = 100.0, t: float = 0.1, least: float = 0
         header=header(**changes), image=image(np.asarray(values, np.float32), "32FC1"), f=f, t=t, min_disparity=least,
         max_disparity=64.0,
     )
+
+
+def stamp(message: Any) -> int:
+    """Header stamp of any message in nanoseconds."""
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
