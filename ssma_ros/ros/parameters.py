@@ -182,7 +182,8 @@ class FusionParameters:
     )
     jpeg_quality: int = _parameter(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
     diagnostics_period: float = _parameter(
-        1.0, "Seconds between two messages on /diagnostics; a change of level is sent at once.", low=0.1, high=60.0
+        1.0, "Seconds between two messages on /diagnostics; a change of level or reason is sent at once.",
+        low=0.1, high=60.0,
     )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
-"""Publishes diagnostics at a fixed period, and at once when a level changes."""
+"""Publishes diagnostics at a fixed period, and at once when a level or a reason changes."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,11 @@ class DiagnosticsReporter:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._levels: tuple[int, ...] = ()
+        self._said: tuple[tuple[int, str], ...] = ()
         self._last_ns = 0
 
     def check(self, session: FusionSession | None, life: Status, period_s: float) -> None:
-        """Publish if the period is over or a level has changed since the last message.
+        """Publish if the period is over or a level or a reason has changed since the last message.
 
         Args:
             session: of a configured node, else None.
@@ -51,10 +52,10 @@ class DiagnosticsReporter:
         """
         now = time.monotonic_ns()
         due = now - self._last_ns >= period_s * 1e9
-        levels = tuple(status.level for status in self._statuses(session, life, now, detailed=False))
-        if not due and levels == self._levels:
+        said = tuple(_kind(status) for status in self._statuses(session, life, now, detailed=False))
+        if not due and said == self._said:
             return
-        self._levels, self._last_ns = levels, now
+        self._said, self._last_ns = said, now
         statuses = self._statuses(session, life, now, detailed=True)
         message = DiagnosticArray(status=[self._message(status, session) for status in statuses])
         message.header.stamp = self._node.get_clock().now().to_msg()
@@ -63,7 +64,7 @@ class DiagnosticsReporter:
     def _statuses(self, session: FusionSession | None, life: Status, now_ns: int, *, detailed: bool) -> list[Status]:
         """The life cycle, and of an active node every input, matching, inference.
 
-        Percentiles and memory are left out where only levels are looked at, many times a second.
+        Percentiles and memory are left out where only levels and reasons are looked at, many times a second.
         """
         if session is None or not session.worker.active:
             return [life]
@@ -112,3 +113,8 @@ class DiagnosticsReporter:
             hardware_id="" if session is None else session.parameters.model,
             values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
         )
+
+
+def _kind(status: Status) -> tuple[int, str]:
+    """Level and message less its numbers, which always change."""
+    return status.level, re.sub(r"\d+(\.\d+)?", "#", status.message)

@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
     raise AssertionError(f"waited {deadline_s:.0f} s in vain for: {what}")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child: have Linux end it when pytest is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -95,7 +95,7 @@ class NodeProcess:
                 stdout=stream,
                 stderr=stream,
                 env=environment(domain, **env),
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def text(self) -> str:
