@@ -99,6 +99,20 @@ def test_equal_to_the_published_steps(implementation, size, holes):
         assert (result == expected)[compared].mean() >= 0.995
 
 
+@pytest.mark.parametrize("hole", [np.s_[0:9, 0:40], np.s_[30:41, 120:136], np.s_[60:, 250:], np.s_[35:36, :]])
+def test_holes_in_a_part_of_a_wide_image(implementation, hole):
+    """Whole windows and windows with holes, side by side and one above the other, in one image."""
+    depth, k = room(72, 300, tilt=12.0)
+    depth += np.random.default_rng(1).normal(0, 0.004, depth.shape).astype(np.float32)
+    missing = np.zeros(depth.shape, bool)
+    missing[hole] = True
+    results = [encode_hha(depth, k, missing=missing, threads=threads) for threads in (1, 2, 5)]
+    compared = ~few_valid(missing)
+    assert worst(results[0], reference.encode_hha(depth, reference_matrix(k), missing), compared) <= 1
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
 def reference_matrix(k: Intrinsics) -> np.ndarray:
     matrix = k.matrix()
     matrix[:2, 2] += 1

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
+from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 from ssma_ros.preprocessing.compiled import fill
 
 _MARKER = "kernels.digest"
@@ -23,15 +23,14 @@ def discard_stale() -> None:
         return
     folder, digest = Path(place), source_digest()
     marker = folder / _MARKER
-    with contextlib.suppress(OSError):  # no folder yet, or one that is not ours to change: nothing of ours to delete
+    # No folder yet, or one that is not ours to change: nothing of ours to delete. A full disk: asked again next time.
+    with contextlib.suppress(OSError, SsmaError):
         if marker.exists() and marker.read_text(encoding="ascii") == digest:
             return
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (*folder.glob("*.nbi"), *folder.glob("*.nbc")):
             stale.unlink(missing_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="ascii") as partial:
-            partial.write(digest)
-        os.replace(partial.name, marker)
+        write_atomically(marker, digest.encode())
 
 
 def source_digest() -> str:

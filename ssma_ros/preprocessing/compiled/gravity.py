@@ -7,34 +7,53 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssma_ros.preprocessing.compiled.jit import PAD, kernel
+from ssma_ros.preprocessing.compiled.jit import PAD, U1, U2, kernel
+from ssma_ros.preprocessing.compiled.normals import BLOCK, PLANE, block_place
+from ssma_ros.preprocessing.compiled.window_sums import TILE
 
 #: Histogram of heights: 1 cm a bin, ±40.96 m around the camera; what lies beyond counts in the last bin.
 HEIGHT_BINS, BINS_PER_METRE = 8192, 100
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_T, _T2, _THREE = np.uint64(TILE), np.uint64(2 * TILE), np.uint64(3)
+_P, _P2 = np.uint64(PLANE), np.uint64(2 * PLANE)
 
 
 @kernel
-def scatter(normals, g, floor_above, wall_below, y0, y1, width, sums):
-    """Σ_wall nnᵀ − Σ_floor nnᵀ over rows y0..y1 of normals (H×3×work row), and how many of each.
+def estimate(normals, stages, settled, g, counts):
+    """Refine ``g`` in stages: floors and walls are told by it, then it is turned to agree with them best.
 
     Args:
-        normals: unit normals, (0, 0, 0) where there is none: those add nothing to the matrix.
-        g: float64, the present estimate.
-        floor_above, wall_below: bounds on |g·n|, cos and sin of the threshold angle.
-        sums: 8 float64, added to: xx, xy, xz, yy, yz, zz, floors, walls.
+        normals: unit normals in blocks, (0, 0, 0) where there is none: those add nothing.
+        stages: float64 rows of cos and sin of the threshold angle, and iterations.
+        settled: an iteration that changes no component of ``g`` by as much has found a fixed point.
+        g: 3 float64, the start; becomes the estimate.
+        counts: 2 int64, become the numbers of floor and wall normals at the last threshold.
+
+    One thread: two would spend the time they save on waiting for each other twenty times.
     """
+    sums = np.empty(6)
+    above, below = _ZERO, _ZERO
+    for stage in range(stages.shape[0]):
+        above, below = np.float32(stages[stage, 0]), np.float32(stages[stage, 1])
+        for _ in range(int(stages[stage, 2])):
+            _scatter(normals, g, above, below, sums)
+            if _turn(sums, g) < settled:
+                break
+    _support(normals, g, above, below, counts)
+
+
+@kernel
+def _scatter(normals, g, floor_above, wall_below, sums):
+    """Σ_wall nnᵀ − Σ_floor nnᵀ as xx, xy, xz, yy, yz, zz; floors have |g·n| above, walls below the given bounds."""
     gx, gy, gz = np.float32(g[0]), np.float32(g[1]), np.float32(g[2])
-    begin, end = np.uint64(PAD), np.uint64(PAD + width)
-    for y in range(y0, y1):
-        nx, ny, nz = normals[y, 0], normals[y, 1], normals[y, 2]
-        xx, xy, xz, yy, yz, zz, floors, members = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
-        for x in range(begin, end):
-            a, b, c = nx[x], ny[x], nz[x]
+    flat = normals.reshape(-1)
+    sums[:] = 0.0
+    for block in range(np.uint64(0), np.uint64(flat.size), np.uint64(BLOCK)):
+        xx, xy, xz, yy, yz, zz = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+        for i in range(_P):
+            a, b, c = flat[block + i], flat[block + _P + i], flat[block + _P2 + i]
             along = abs(gx * a + gy * b + gz * c)
-            floor = _ONE if along > floor_above else _ZERO
-            wall = _ONE if along < wall_below else _ZERO
-            weight = wall - floor
+            weight = (_ONE if along < wall_below else _ZERO) - (_ONE if along > floor_above else _ZERO)
             wa, wb, wc = weight * a, weight * b, weight * c
             xx += wa * a
             xy += wa * b
@@ -42,21 +61,34 @@ def scatter(normals, g, floor_above, wall_below, y0, y1, width, sums):
             yy += wb * b
             yz += wb * c
             zz += wc * c
-            floors += floor
-            members += wall if a * a + b * b + c * c > np.float32(0.5) else _ZERO
         sums[0] += xx
         sums[1] += xy
         sums[2] += xz
         sums[3] += yy
         sums[4] += yz
         sums[5] += zz
-        sums[6] += floors
-        sums[7] += members
 
 
 @kernel
-def smallest_eigenvector(sums, g):
-    """Replace ``g`` by the eigenvector of the smallest eigenvalue of the matrix in ``sums``, on the same side.
+def _support(normals, g, floor_above, wall_below, counts):
+    """How many floor and wall normals there are."""
+    gx, gy, gz = np.float32(g[0]), np.float32(g[1]), np.float32(g[2])
+    flat = normals.reshape(-1)
+    counts[:] = 0
+    for block in range(np.uint64(0), np.uint64(flat.size), np.uint64(BLOCK)):
+        floors, walls = _ZERO, _ZERO
+        for i in range(_P):
+            a, b, c = flat[block + i], flat[block + _P + i], flat[block + _P2 + i]
+            along = abs(gx * a + gy * b + gz * c)
+            floors += _ONE if along > floor_above else _ZERO
+            walls += _ONE if (along < wall_below) & (a * a + b * b + c * c > np.float32(0.5)) else _ZERO
+        counts[0] += np.int64(floors)
+        counts[1] += np.int64(walls)
+
+
+@kernel
+def _turn(sums, g):
+    """Replace ``g`` by the eigenvector of the smallest eigenvalue, on the same side; returns the largest change.
 
     Cyclic Jacobi rotations in float64: exact to rounding also where eigenvalues meet. A matrix of zeros (neither
     floors nor walls) says nothing and leaves ``g`` as it is.
@@ -71,7 +103,7 @@ def smallest_eigenvector(sums, g):
         for j in range(3):
             size += abs(m[i, j])
     if size == 0.0:
-        return
+        return 0.0
     for _ in range(12):
         if abs(m[0, 1]) + abs(m[0, 2]) + abs(m[1, 2]) <= 1e-15 * size:
             break
@@ -83,8 +115,12 @@ def smallest_eigenvector(sums, g):
         if m[i, i] < m[best, best]:
             best = i
     side = v[0, best] * g[0] + v[1, best] * g[1] + v[2, best] * g[2]
+    moved = 0.0
     for i in range(3):
-        g[i] = v[i, best] if side >= 0.0 else -v[i, best]
+        component = v[i, best] if side >= 0.0 else -v[i, best]
+        moved = max(moved, abs(component - g[i]))
+        g[i] = component
+    return moved
 
 
 @kernel
@@ -147,65 +183,74 @@ def count_heights(z, g, fx, fy, cx, cy, y0, y1, width, lines, histogram):
 
 
 @kernel
-def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, out, y0, y1, width, lines, bytes_):
-    """Rows y0..y1 of the H×W×3 image: angle, height, disparity.
+def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, out, y0, y1, width, bytes_):
+    """Rows y0..y1 of the image: angle, height, disparity.
 
     Args:
         z: metres, work rows.
-        normals: H×3×work row.
+        normals: in blocks.
         g, height_g: gravity for the angle and for the height.
         lowest: metres, the height that becomes 0.
         scale: grey levels per metre of height.
         unit: disparity·metres, 310.
         blank: make pixels without depth (0, 0, 0).
-        out: H×W×3 uint8.
-        lines, bytes_: work rows, float32 and uint8.
+        out: H·W·3 uint8.
+        bytes_: 3·TILE uint8 of scratch.
     """
-    ax, ay, az = np.float32(g[0]), np.float32(g[1]), np.float32(g[2])
     hx, hy, hz = np.float32(height_g[0] / fx), np.float32(height_g[1] / fy), np.float32(height_g[2])
+    flat_z, flat_normals = z.reshape(-1), normals.reshape(-1)
+    for start in range(0, width, TILE):
+        n, tile = np.uint64(min(TILE, width - start)), start // TILE
+        for y in range(y0, y1):
+            here, offset = np.uint64(y * z.shape[1] + PAD + start), hy * (np.float32(y) - cy) + hz
+            _angles(flat_normals, block_place(tile, normals.shape[1], y), g, bytes_, n)
+            _heights(flat_z, here, np.float32(start) - cx, hx, offset, lowest, scale, bytes_, n)
+            _disparities(flat_z, here, unit, bytes_, n)
+            if blank:
+                _blank(flat_z, here, bytes_, n)
+            place = np.uint64(3 * (y * width + start))
+            for i in range(n):
+                j = place + _THREE * i
+                out[j], out[j + U1], out[j + U2] = bytes_[i], bytes_[_T + i], bytes_[_T2 + i]
+
+
+@kernel
+def _heights(z, here, left, hx, offset, lowest, scale, bytes_, n):
     half, top = np.float32(0.5), np.float32(255)
-    begin, end = np.uint64(PAD), np.uint64(PAD + width)
-    angles, heights, disparities = bytes_[0], bytes_[1], bytes_[2]
-    for y in range(y0, y1):
-        row, nx, ny, nz = z[y], normals[y, 0], normals[y, 1], normals[y, 2]
-        _angles(nx, ny, nz, ax, ay, az, angles, width)
-        offset = hy * (np.float32(y) - cy) + hz
-        for x in range(begin, end):
-            h = -(hx * (np.float32(np.int32(x) - np.int32(PAD)) - cx) + offset) * row[x]
-            h = (h - lowest) * scale + half
-            h = h if h > _ZERO else _ZERO
-            heights[x] = np.uint8(np.int32(h if h < top else top))
-        for x in range(begin, end):
-            v = row[x]
-            d = unit / (v if v > _ONE else _ONE) + half
-            disparities[x] = np.uint8(np.int32(d if d < top else top))
-        if blank:
-            _blank(row, angles, width)
-            _blank(row, heights, width)
-            _blank(row, disparities, width)
-        line = out[y]
-        for i in range(np.uint64(width)):
-            x = i + begin
-            line[i, 0] = angles[x]
-            line[i, 1] = heights[x]
-            line[i, 2] = disparities[x]
+    for i in range(n):
+        h = -(hx * (left + np.float32(np.int32(i))) + offset) * z[here + i]
+        h = (h - lowest) * scale + half
+        h = h if h > _ZERO else _ZERO
+        bytes_[_T + i] = np.uint8(np.int32(h if h < top else top))
 
 
 @kernel
-def _blank(z, values, width):
-    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
-        v = values[x]
-        values[x] = v if z[x] > _ZERO else np.uint8(0)
+def _disparities(z, here, unit, bytes_, n):
+    half, top = np.float32(0.5), np.float32(255)
+    for i in range(n):
+        v = z[here + i]
+        d = unit / (v if v > _ONE else _ONE) + half
+        bytes_[_T2 + i] = np.uint8(np.int32(d if d < top else top))
 
 
 @kernel
-def _angles(nx, ny, nz, ax, ay, az, angles, width):
+def _blank(z, here, bytes_, n):
+    for i in range(n):
+        keep = np.uint8(255) if z[here + i] > _ZERO else np.uint8(0)
+        bytes_[i] &= keep
+        bytes_[_T + i] &= keep
+        bytes_[_T2 + i] &= keep
+
+
+@kernel
+def _angles(normals, block, g, bytes_, n):
     """Angle to gravity in degrees + 38, rounded; 180 + 38 without a normal.
 
     acos(c) = √(1 − |c|)·p(|c|), Abramowitz and Stegun 4.4.46, error 2e-8.
     """
-    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
-        a, b, c = nx[x], ny[x], nz[x]
+    ax, ay, az = np.float32(g[0]), np.float32(g[1]), np.float32(g[2])
+    for i in range(n):
+        a, b, c = normals[block + i], normals[block + _P + i], normals[block + _P2 + i]
         cosine = ax * a + ay * b + az * c
         m = abs(cosine)
         m = m if m < _ONE else _ONE
@@ -219,4 +264,4 @@ def _angles(nx, ny, nz, ax, ay, az, angles, width):
         angle = np.float32(57.29577951308232) * p * np.sqrt(_ONE - m)
         angle = angle if cosine >= _ZERO else np.float32(180) - angle
         angle = angle if a * a + b * b + c * c > np.float32(0.5) else np.float32(180)
-        angles[x] = np.uint8(np.int32(angle + np.float32(38.5)))
+        bytes_[i] = np.uint8(np.int32(angle + np.float32(38.5)))

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssma_ros.frame import Intrinsics
-from ssma_ros.preprocessing.compiled import gravity, normals
+from ssma_ros.preprocessing.compiled import gravity, normals, window_sums
 from ssma_ros.preprocessing.compiled.jit import row_length
 from ssma_ros.preprocessing.compiled.threads import Workspaces, run_in_bands
-from ssma_ros.preprocessing.compiled.window_sums import RING_ROWS
 
-#: (threshold in degrees, iterations) of the gravity estimate.
-STAGES = ((45.0, 5), (15.0, 5))
+#: Cosine and sine of the threshold, and iterations, of the stages of the gravity estimate: 45° and 15°.
+_STAGES = np.array([[math.cos(math.radians(t)), math.sin(math.radians(t)), 5] for t in (45.0, 15.0)])
 #: An iteration that turns gravity by less than this (radians) has found its fixed point.
 _SETTLED = 1e-6
 
@@ -29,13 +28,16 @@ class Buffers:
         self.no_mask = np.zeros((1, 1), np.bool_)
         self.z = np.zeros((height, length), np.float32)
         self.valid = np.zeros((height, length), np.float32)
-        self.fine = np.zeros((height, 3, length), np.float32)
-        self.coarse = np.zeros((height, 3, length), np.float32)
-        self.tables = normals.column_tables(width, length)
-        self.rings = np.zeros((workers, normals.RINGS, RING_ROWS, length), np.float32)
-        self.lines = np.zeros((workers, normals.LINES, length), np.float32)
-        self.bytes = np.zeros((workers, 3, length), np.uint8)
-        self.sums = np.zeros((workers, 8))
+        self.tables = normals.column_tables(width)
+        self.fine = np.zeros(normals.block_shape(height, width), np.float32)
+        self.coarse = np.zeros_like(self.fine)
+        self.row = np.zeros((workers, window_sums.ROW_SIZE), np.float32)
+        self.across = np.zeros((workers, window_sums.ACROSS_SIZE), np.float32)
+        self.beside = np.zeros((workers, window_sums.BESIDE_SIZE), np.float32)
+        self.holes = np.zeros((workers, height + 1), np.int32)
+        self.lines = np.zeros((workers, 1, length), np.float32)
+        self.bytes = np.zeros((workers, 3 * window_sums.TILE), np.uint8)
+        self.support = np.zeros(2, np.int64)
         self.lowest = np.zeros(workers)
         self.histogram = np.zeros((workers, gravity.HEIGHT_BINS), np.int32)
         self.counts = np.zeros(workers, np.int64)
@@ -75,37 +77,21 @@ class HHAPass:
         def prepare(i: int, y0: int, y1: int) -> None:
             b.counts[i] = normals.prepare(depth, mask, has_mask, b.z, b.valid, y0, y1)
 
-        def fit_dense(i: int, y0: int, y1: int) -> None:
-            normals.dense(
-                b.z, b.valid, *self._k, b.tables, b.fine, b.coarse, estimate, y0, y1, self.width, b.rings[i], b.lines[i]
-            )
-
-        def fit_with_holes(i: int, y0: int, y1: int) -> None:
-            normals.with_holes(
-                b.z, b.valid, *self._k, b.fine, b.coarse, estimate, y0, y1, self.width, b.rings[i], b.lines[i]
+        def fit(i: int, y0: int, y1: int) -> None:
+            normals.fit(
+                b.z, b.valid, *self._k, b.tables, b.fine, b.coarse, estimate, mixed, y0, y1, self.width,
+                b.row[i], b.across[i], b.beside[i], b.holes[i],
             )
 
         run_in_bands(prepare, self.height, self.threads)
-        flat = min(self.height, self.width) > 1 and int(b.counts.sum()) == 0
-        run_in_bands(fit_dense if flat else fit_with_holes, self.height, self.threads)
+        mixed = min(self.height, self.width) == 1 or int(b.counts.sum()) > 0
+        run_in_bands(fit, self.height, self.threads)
 
     def estimate_gravity(self) -> tuple[NDArray[np.float64], int, int]:
         """Unit vector "down" in the camera frame, and the numbers of floor and wall normals it rests on."""
         b, g = self._b, np.array([0.0, 1.0, 0.0])
-        for degrees, iterations in STAGES:
-            above, below = np.float32(math.cos(math.radians(degrees))), np.float32(math.sin(math.radians(degrees)))
-
-            def add(i: int, y0: int, y1: int, above: np.float32 = above, below: np.float32 = below) -> None:
-                gravity.scatter(b.coarse, g, above, below, y0, y1, self.width, b.sums[i])
-
-            for _ in range(iterations):
-                b.sums[:] = 0.0
-                run_in_bands(add, self.height, self.threads)
-                total, before = b.sums.sum(axis=0), g.copy()
-                gravity.smallest_eigenvector(total, g)
-                if np.abs(g - before).max() < _SETTLED:
-                    break
-        return g, int(total[6]), int(total[7])
+        gravity.estimate(b.coarse, _STAGES, _SETTLED, g, b.support)
+        return g, int(b.support[0]), int(b.support[1])
 
     def lowest_height(self, down: NDArray[np.float64]) -> float:
         """Height in metres over the camera of the lowest point along ``down``."""
@@ -151,7 +137,7 @@ class HHAPass:
         def tail(i: int, y0: int, y1: int) -> None:
             gravity.encode(
                 b.z, b.fine, down, height_down, np.float32(floor), np.float32(levels_per_metre), np.float32(310.0),
-                blank, *self._k, out, y0, y1, self.width, b.lines[i], b.bytes[i],
+                blank, *self._k, out.reshape(-1), y0, y1, self.width, b.bytes[i],
             )
 
         run_in_bands(tail, self.height, self.threads)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -33,11 +34,31 @@ EMPTY_BELOW = np.float32(0.1)
 def _compiler(**options: Any) -> Callable[[Function], Any]:
     def compile_function(function: Function) -> Any:
         try:
-            return njit(cache=True, nogil=True, error_model="numpy", boundscheck=False, **options)(function)
+            compiled = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False, **options)(function)
+            return _without_need_of_a_disk(compiled)
         except RuntimeError:  # numba finds no folder it may write its cache to: compile in every process instead
             return njit(nogil=True, error_model="numpy", boundscheck=False, **options)(function)
 
     return compile_function
+
+
+def _without_need_of_a_disk(compiled: Any) -> Any:
+    """The compiled function, for which a full disk is no error: it is not kept and is compiled again next time."""
+    cache = compiled._cache
+    save = cache.save_overload
+
+    def save_overload(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except OSError as error:
+            warnings.warn(
+                f"compiled kernels cannot be kept in {cache.cache_path} ({error.strerror}) and are compiled again at "
+                "every start, expected a disk with some room (NUMBA_CACHE_DIR names another folder)",
+                stacklevel=2,
+            )
+
+    cache.save_overload = save_overload
+    return compiled
 
 
 #: Kernels on clean data: LLVM may reorder, fuse and assume finite values.

@@ -4,6 +4,9 @@ Least squares of q = 1/Z = a·x + b·y + c with x = X/Z, y = Y/Z: in pixel offse
 unknowns separate, q = q̄ + α·(i − ī) + β·(j − j̄), and a = fx·α, b = fy·β.
 
 A normal is (0, 0, 0) where its window cannot carry a plane (no reading, one, or all on a line).
+
+Normals lie in blocks of BLOCK_ROWS rows of one tile: first all first components, then the second, then the third. Sums
+over all normals so run over long stretches of memory; what lies beyond the image in the last blocks is zero, no normal.
 """
 
 # mypy: ignore-errors
@@ -14,14 +17,34 @@ from __future__ import annotations
 import numpy as np
 
 from ssma_ros.preprocessing.compiled import window_sums as ws
-from ssma_ros.preprocessing.compiled.jit import PAD, kernel, strict_kernel
-from ssma_ros.preprocessing.compiled.window_sums import RING
+from ssma_ros.preprocessing.compiled.jit import PAD, kernel, piece, strict_kernel
+from ssma_ros.preprocessing.compiled.window_sums import LINE, TILE
 
-#: Ring buffers of sums and single work rows the pipelines need.
-RINGS, LINES = 19, 20
+#: Rows of a block of normals, floats of one of its components, and of the whole block.
+BLOCK_ROWS = 4
+PLANE = BLOCK_ROWS * TILE
+BLOCK = 3 * PLANE
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_U_PAD, _T, _T2, _L = np.uint64(PAD), np.uint64(TILE), np.uint64(2 * TILE), np.uint64(LINE)
+_P, _P2 = np.uint64(PLANE), np.uint64(2 * PLANE)
 #: A fit is degenerate if the determinant of its moments is this small against the product of the diagonal.
 _DEGENERATE = np.float32(1e-5)
+
+
+def tiles_across(width: int) -> int:
+    """Tiles in a row of ``width`` pixels."""
+    return -(-width // TILE)
+
+
+def block_shape(height: int, width: int) -> tuple[int, int, int]:
+    """Tiles across, blocks down, floats of a block: how the normals of an image are kept."""
+    return tiles_across(width), -(-height // BLOCK_ROWS), BLOCK
+
+
+@piece
+def block_place(tile, blocks_down, y):
+    """Where the first component of a tile's row ``y`` begins; the others follow at PLANE and 2·PLANE."""
+    return np.uint64((tile * blocks_down + y // BLOCK_ROWS) * BLOCK + y % BLOCK_ROWS * TILE)
 
 
 @strict_kernel
@@ -43,214 +66,223 @@ def prepare(depth, missing, has_missing, z, valid, y0, y1):
         else:
             for x in range(width):
                 use[x + PAD] = _ZERO if row[x + PAD] == _ZERO else _ONE
-        absent += width - _count(use, width)
+        absent += width - _sum(use, PAD, PAD + width)
     return absent
 
 
 @kernel
-def _count(use, width):
+def _sum(use, begin, end):
     """How many ones there are; a float sum, which LLVM vectorises where it may reorder it."""
     count = _ZERO
-    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
+    for x in range(np.uint64(begin), np.uint64(end)):
         count += use[x]
     return int(count)
 
 
 @kernel
-def _invert_row(z, valid, q, width):
-    for x in range(np.uint64(PAD), np.uint64(PAD + width)):
-        v = z[x]
-        q[x] = valid[x] / (v if v > _ZERO else _ONE)
+def fit(z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, mixed, y0, y1, width, row, across, beside, holes):
+    """Rows y0..y1 of ``fine`` (7×7) and ``coarse`` (21×21) normals; without ``with_coarse`` only ``fine``.
 
-
-@kernel
-def _clear(ring, y, count):
-    """Zero row ``y`` of the first ``count`` rings: a row outside the image."""
-    for k in range(count):
-        row = ring[k, y & RING]
-        for x in range(np.uint64(row.size)):
-            row[x] = _ZERO
-
-
-@kernel
-def dense(z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, y0, y1, width, rings, lines):
-    """Rows y0..y1 of ``fine`` (7×7) and ``coarse`` (21×21), each H×3×work row, of an image without holes.
-
-    Without ``with_coarse`` only ``fine`` is made.
-    ``tables``: [radius 3 or 10][ī, 1/Σ(i − ī)², 1/count], each a work row, see :func:`column_tables`.
+    Args:
+        z, valid: work rows, metres and ones, see :func:`prepare`.
+        fx, fy, cx, cy: intrinsics, float32.
+        tables: see :func:`column_tables`.
+        fine, coarse: of :func:`block_shape`.
+        mixed: whether there are missing pixels; else the moments of the mask are known without summing.
+        width: of the image in pixels.
+        row, across, beside: work arrays of this thread, see :mod:`~.window_sums`.
+        holes: int32, H + 1 values, work array of this thread.
     """
-    height = z.shape[0]
-    q = lines[0]
-    for row in range(y0 - 10, y1 + 10):
-        if 0 <= row < height:
-            place = row & RING
-            _invert_row(z[row], valid[row], q, width)
-            ws.across_7(q, rings[0, place], rings[1, place], width)
-            ws.across_21(rings[0, place], rings[1, place], rings[2, place], rings[3, place], width)
+    for tile in range(tables.shape[1]):
+        start = tile * TILE
+        count = min(TILE, width - start)
+        if mixed:
+            _count_holes(valid, max(0, start - 10), min(width, start + count + 10), y0 - 30, y1 + 30, width, holes)
+        _fit_tile(
+            z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, mixed, y0, y1, tile, count,
+            row, across, beside, holes,
+        )
+
+
+@kernel
+def _count_holes(valid, left, right, top, bottom, width, holes):
+    """``holes[y]``: missing pixels of these columns in the rows before ``y``, counted from ``top`` on."""
+    height, total = valid.shape[0], 0
+    # An image of a single row or column carries no plane anywhere, which only the moments of the mask tell.
+    thin = 1 if min(height, width) == 1 else 0
+    for y in range(max(0, top), min(height, bottom)):
+        holes[y] = total
+        total += thin + right - left - _sum(valid[y], PAD + left, PAD + right)
+        holes[y + 1] = total
+
+
+@piece
+def _any(holes, y, radius, height):
+    """Whether a row at most ``radius`` from ``y`` has missing pixels."""
+    return holes[min(height, max(0, y + radius + 1))] > holes[min(height, max(0, y - radius))]
+
+
+@kernel
+def _fit_tile(
+    z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, mixed, y0, y1, tile, count, row, across, beside, holes
+):
+    """One column of the image from top to bottom: each new row of the image ends a row of either kind of window."""
+    height, stride, n = z.shape[0], z.shape[1], np.uint64(count)
+    flat_z, flat_valid, flat_tables = z.reshape(-1), valid.reshape(-1), tables.reshape(-1)
+    flat_fine, flat_coarse = fine.reshape(-1), coarse.reshape(-1)
+    blocks, start = tables.shape[1], tile * TILE
+    reach = 10 if with_coarse else 3
+    for new in range(y0 - reach, y1 + reach):
+        if 0 <= new < height:
+            here = np.uint64(new * stride + PAD + start)
+            ws.across(flat_z, flat_valid, here, row, across, new, n)
+            if mixed and _any(holes, new, 20, height):
+                ws.across_mask(flat_valid, here, across, new, n)
         else:
-            _clear(rings, row, 4)
-        y = row - 3
+            ws.clear_across(across, new)
+        y = new - 3
+        if y < y0 - 7 or (y < y0 and not with_coarse):
+            continue
+        masked = mixed and _any(holes, y, 17, height)
+        ws.down(across, row, y, n)
+        if masked:
+            ws.down_mask(across, row, y, n)
         if y0 <= y < y1:
-            ws.down_7(rings[0], y, lines[1], width)
-            ws.down_7(rings[1], y, lines[2], width)
-            ws.down_7_first(rings[0], y, lines[3], width)
-            _solve_dense(lines, tables[0], 3, fx, fy, cx, cy, fine[y], y, height, width)
+            block, here = block_place(tile, fine.shape[1], y), np.uint64(y * stride + PAD + start)
+            if mixed and _any(holes, y, 3, height):
+                _fine_with_holes(row, flat_z, here, fx, fy, cx, cy, start, y, n, flat_fine, block)
+            else:
+                _fine_whole(row, flat_tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, flat_fine, block)
         if not with_coarse:
             continue
-        if y >= y0 - 7:
-            ws.down_7(rings[2], y, rings[4, y & RING], width)
-            ws.down_7(rings[3], y, rings[5, y & RING], width)
-            ws.down_7_first(rings[2], y, rings[6, y & RING], width)
-        y = row - 10
+        ws.beside(row, beside, y, n)
+        if masked:
+            ws.beside_mask(row, beside, y, n)
+        y -= 7
         if y >= y0:
-            ws.down_21(rings[4], y, lines[1], width)
-            ws.down_21(rings[5], y, lines[2], width)
-            ws.down_21_first(rings[4], rings[6], y, lines[3], width)
-            _solve_dense(lines, tables[1], 10, fx, fy, cx, cy, coarse[y], y, height, width)
+            block, here = block_place(tile, coarse.shape[1], y), np.uint64(y * stride + PAD + start)
+            if mixed and _any(holes, y, 10, height):
+                _coarse_with_holes(beside, flat_z, here, fx, fy, cx, cy, start, y, n, flat_coarse, block)
+            else:
+                _coarse_whole(
+                    beside, flat_tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, flat_coarse, block
+                )
 
 
-@kernel
-def _solve_dense(lines, table, radius, fx, fy, cx, cy, normal, y, height, width):
-    """One row of normals from Σq, Σi·q, Σj·q (lines 1 to 3) over full windows, cut at the borders."""
-    s0, s1, s2 = lines[1], lines[2], lines[3]
-    mean_i, weight_i, share_i = table[0], table[1], table[2]
+@piece
+def _plane_whole(s0, s1, s2, mean_i, weight_i, share_i, mean_j, weight_j, share_j, fx, fy, at_x, at_y):
+    """Normal from Σq, Σi·q, Σj·q over a window without holes; ``at_x``, ``at_y``: its pixel from the centre of view."""
+    alpha = (s1 - mean_i * s0) * weight_i * share_j
+    beta = (s2 - mean_j * s0) * weight_j * share_i
+    mean = s0 * share_i * share_j
+    # 1/Z of the plane at the window's own pixel, and at the principal point.
+    toward = mean - alpha * mean_i - beta * mean_j
+    a, b, c = fx * alpha, fy * beta, mean - alpha * (at_x + mean_i) - beta * (at_y + mean_j)
+    factor = (_ONE if toward >= _ZERO else -_ONE) / np.sqrt(a * a + b * b + c * c)
+    return a * factor, b * factor, c * factor
+
+
+@piece
+def _plane(sq, siq, sjq, m, si, sii, sj, sij, sjj, z, fx, fy, at_x, at_y):
+    """Normal from the moments of a window with holes, (0, 0, 0) where it carries no plane."""
+    share = _ONE / (m if m > _ZERO else _ONE)
+    xx, xy, yy = sii - si * si * share, sij - si * sj * share, sjj - sj * sj * share
+    xq, yq = siq - si * sq * share, sjq - sj * sq * share
+    product = xx * yy
+    det = product - xy * xy
+    scale = _ONE / det if det > _DEGENERATE * product else _ZERO
+    alpha, beta = (yy * xq - xy * yq) * scale, (xx * yq - xy * xq) * scale
+    toward = (sq - alpha * si - beta * sj) * share
+    a, b, c = fx * alpha, fy * beta, toward - alpha * at_x - beta * at_y
+    square = a * a + b * b + c * c
+    # Away from the camera: n·P ≥ 0; without a depth at the pixel itself n₃ ≥ 0 has to do.
+    facing = toward if z > _ZERO else c
+    factor = (_ONE if facing >= _ZERO else -_ONE) / np.sqrt(square if square > _ZERO else _ONE)
+    factor = factor if scale > _ZERO else _ZERO
+    return a * factor, b * factor, c * factor
+
+
+@piece
+def _cut(radius, y, height):
+    """Of a window cut at the image's top and bottom: j̄, 1/Σ(j − j̄)² and 1/rows."""
     low, high = -min(radius, y), min(radius, height - 1 - y)
     rows = np.float32(high - low + 1)
-    mean_j = np.float32(0.5) * np.float32(low + high)
     # Σ(j − j̄)² over n consecutive whole numbers is n(n² − 1)/12.
-    weight_j = np.float32(12) / (rows * (rows * rows - _ONE))
-    share_j, at_y = _ONE / rows, np.float32(y) - cy + mean_j
-    alpha, beta, c, scale = lines[4], lines[5], lines[6], lines[7]
-    begin, end = np.uint64(PAD), np.uint64(PAD + width)
-    for x in range(begin, end):
-        alpha[x] = (s1[x] - mean_i[x] * s0[x]) * weight_i[x] * share_j
-    for x in range(begin, end):
-        beta[x] = (s2[x] - mean_j * s0[x]) * weight_j * share_i[x]
-    for x in range(begin, end):
-        at_x = np.float32(np.int32(x) - np.int32(PAD)) - cx + mean_i[x]
-        c[x] = s0[x] * share_i[x] * share_j - alpha[x] * at_x - beta[x] * at_y
-    for x in range(begin, end):
-        a, b = fx * alpha[x], fy * beta[x]
-        length = np.sqrt(a * a + b * b + c[x] * c[x])
-        toward = s0[x] * share_i[x] * share_j - alpha[x] * mean_i[x] - beta[x] * mean_j
-        scale[x] = (_ONE if toward >= _ZERO else -_ONE) / length
-    _write(alpha, beta, c, scale, fx, fy, normal, width)
+    return np.float32(0.5) * np.float32(low + high), np.float32(12) / (rows * (rows * rows - _ONE)), _ONE / rows
 
 
 @kernel
-def _write(alpha, beta, c, scale, fx, fy, normal, width):
-    nx, ny, nz = normal[0], normal[1], normal[2]
-    begin, end = np.uint64(PAD), np.uint64(PAD + width)
-    for x in range(begin, end):
-        nx[x] = fx * alpha[x] * scale[x]
-    for x in range(begin, end):
-        ny[x] = fy * beta[x] * scale[x]
-    for x in range(begin, end):
-        nz[x] = c[x] * scale[x]
+def _fine_whole(row, tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, normals, block):
+    """One row of a tile's normals from its moments over 7×7."""
+    mean_j, weight_j, share_j = _cut(3, y, height)
+    at_y, left = np.float32(y) - cy, np.float32(start) - cx
+    table = np.uint64(3 * TILE * tile)
+    for i in range(n):
+        k = i + _U_PAD + _L
+        a, b, c = _plane_whole(
+            row[k], row[k + _L], row[k + _L + _L], tables[table + i], tables[table + _T + i], tables[table + _T2 + i],
+            mean_j, weight_j, share_j, fx, fy, left + np.float32(np.int32(i)), at_y,
+        )
+        normals[block + i], normals[block + _P + i], normals[block + _P2 + i] = a, b, c
 
 
 @kernel
-def with_holes(z, valid, fx, fy, cx, cy, fine, coarse, with_coarse, y0, y1, width, rings, lines):
-    """As :func:`dense` for an image with missing pixels: the moments of the mask are summed as well."""
-    height = z.shape[0]
-    q = lines[0]
-    for row in range(y0 - 10, y1 + 10):
-        p = row & RING
-        if 0 <= row < height:
-            mask = valid[row]
-            _invert_row(z[row], mask, q, width)
-            ws.across_7(mask, rings[0, p], rings[1, p], width)
-            ws.across_7_second(mask, rings[2, p], width)
-            ws.across_7(q, rings[3, p], rings[4, p], width)
-            ws.across_21(rings[0, p], rings[1, p], rings[5, p], rings[6, p], width)
-            ws.across_21_second(rings[0, p], rings[1, p], rings[2, p], rings[7, p], width)
-            ws.across_21(rings[3, p], rings[4, p], rings[8, p], rings[9, p], width)
-        else:
-            _clear(rings, row, 10)
-        y = row - 3
-        if y0 <= y < y1:
-            for k in range(5):
-                ws.down_7(rings[k], y, lines[1 + k], width)
-            ws.down_7_first(rings[0], y, lines[6], width)
-            ws.down_7_first(rings[1], y, lines[7], width)
-            ws.down_7_second(rings[0], y, lines[8], width)
-            ws.down_7_first(rings[3], y, lines[9], width)
-            _solve(lines[1:10], z[y], fx, fy, cx, cy, fine[y], y, width, lines[10:])
-        if not with_coarse:
-            continue
-        if y >= y0 - 7:
-            p = y & RING
-            for k in range(5):
-                ws.down_7(rings[5 + k], y, rings[10 + k, p], width)
-            ws.down_7_first(rings[5], y, rings[15, p], width)
-            ws.down_7_first(rings[6], y, rings[16, p], width)
-            ws.down_7_second(rings[5], y, rings[17, p], width)
-            ws.down_7_first(rings[8], y, rings[18, p], width)
-        y = row - 10
-        if y >= y0:
-            for k in range(5):
-                ws.down_21(rings[10 + k], y, lines[1 + k], width)
-            ws.down_21_first(rings[10], rings[15], y, lines[6], width)
-            ws.down_21_first(rings[11], rings[16], y, lines[7], width)
-            ws.down_21_second(rings[10], rings[15], rings[17], y, lines[8], width)
-            ws.down_21_first(rings[13], rings[18], y, lines[9], width)
-            _solve(lines[1:10], z[y], fx, fy, cx, cy, coarse[y], y, width, lines[10:])
+def _fine_with_holes(row, z, here, fx, fy, cx, cy, start, y, n, normals, block):
+    """One row of a tile's normals from its moments and those of the mask over 7×7."""
+    at_y, left = np.float32(y) - cy, np.float32(start) - cx
+    for i in range(n):
+        k = i + _U_PAD + _L
+        m = k + np.uint64(3 * LINE)
+        a, b, c = _plane(
+            row[k], row[k + _L], row[k + np.uint64(2 * LINE)], row[m], row[m + _L], row[m + np.uint64(2 * LINE)],
+            row[m + np.uint64(3 * LINE)], row[m + np.uint64(4 * LINE)], row[m + np.uint64(5 * LINE)],
+            z[here + i], fx, fy, left + np.float32(np.int32(i)), at_y,
+        )
+        normals[block + i], normals[block + _P + i], normals[block + _P2 + i] = a, b, c
 
 
 @kernel
-def _solve(sums, z, fx, fy, cx, cy, normal, y, width, lines):
-    """One row of normals from Σ of m, im, iim, q, iq, jm, ijm, jjm, jq, in this order."""
-    n, si, sii, sq, siq, sj, sij, sjj, sjq = (
-        sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7], sums[8]
-    )
-    share, xx, xy, yy, xq, yq = lines[0], lines[1], lines[2], lines[3], lines[4], lines[5]
-    alpha, beta, c, scale = lines[6], lines[7], lines[8], lines[9]
-    begin, end = np.uint64(PAD), np.uint64(PAD + width)
-    for x in range(begin, end):
-        share[x] = _ONE / (n[x] if n[x] > _ZERO else _ONE)
-    for x in range(begin, end):
-        xx[x] = sii[x] - si[x] * si[x] * share[x]
-    for x in range(begin, end):
-        xy[x] = sij[x] - si[x] * sj[x] * share[x]
-    for x in range(begin, end):
-        yy[x] = sjj[x] - sj[x] * sj[x] * share[x]
-    for x in range(begin, end):
-        xq[x] = siq[x] - si[x] * sq[x] * share[x]
-    for x in range(begin, end):
-        yq[x] = sjq[x] - sj[x] * sq[x] * share[x]
-    for x in range(begin, end):
-        product = xx[x] * yy[x]
-        det = product - xy[x] * xy[x]
-        scale[x] = _ONE / det if det > _DEGENERATE * product else _ZERO
-    for x in range(begin, end):
-        alpha[x] = (yy[x] * xq[x] - xy[x] * yq[x]) * scale[x]
-    for x in range(begin, end):
-        beta[x] = (xx[x] * yq[x] - xy[x] * xq[x]) * scale[x]
-    at_y = np.float32(y) - cy
-    for x in range(begin, end):
-        at_x = np.float32(np.int32(x) - np.int32(PAD)) - cx
-        toward = (sq[x] - alpha[x] * si[x] - beta[x] * sj[x]) * share[x]
-        c[x] = toward - alpha[x] * at_x - beta[x] * at_y
-    for x in range(begin, end):
-        xq[x] = (sq[x] - alpha[x] * si[x] - beta[x] * sj[x]) * share[x]
-    for x in range(begin, end):
-        a, b = fx * alpha[x], fy * beta[x]
-        square = a * a + b * b + c[x] * c[x]
-        # Away from the camera: n·P ≥ 0; without a depth at the pixel itself n₃ ≥ 0 has to do.
-        facing = xq[x] if z[x] > _ZERO else c[x]
-        factor = (_ONE if facing >= _ZERO else -_ONE) / np.sqrt(square if square > _ZERO else _ONE)
-        scale[x] = factor if scale[x] > _ZERO else _ZERO
-    _write(alpha, beta, c, scale, fx, fy, normal, width)
+def _coarse_whole(ring, tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, normals, block):
+    """One row of a tile's normals from the rows of moments seven above, of its own and seven below."""
+    mean_j, weight_j, share_j = _cut(10, y, height)
+    at_y, left = np.float32(y) - cy, np.float32(start) - cx
+    table = np.uint64(3 * TILE * (blocks + tile))
+    p, q, r = ws.beside_place(y - 7), ws.beside_place(y), ws.beside_place(y + 7)
+    for i in range(n):
+        s0, s1, s2 = ws.moments_21(ring, p, q, r, i + _U_PAD)
+        a, b, c = _plane_whole(
+            s0, s1, s2, tables[table + i], tables[table + _T + i], tables[table + _T2 + i],
+            mean_j, weight_j, share_j, fx, fy, left + np.float32(np.int32(i)), at_y,
+        )
+        normals[block + i], normals[block + _P + i], normals[block + _P2 + i] = a, b, c
 
 
-def column_tables(width: int, length: int) -> np.ndarray:
-    """For windows of radius 3 and 10 cut at the image's sides: ī, 1/Σ(i − ī)² and 1/count of each column."""
-    tables = np.zeros((2, 3, length), np.float32)
+@kernel
+def _coarse_with_holes(ring, z, here, fx, fy, cx, cy, start, y, n, normals, block):
+    """As :func:`_coarse_whole` with the moments of the mask."""
+    at_y, left = np.float32(y) - cy, np.float32(start) - cx
+    p, q, r = ws.beside_place(y - 7), ws.beside_place(y), ws.beside_place(y + 7)
+    for i in range(n):
+        sq, siq, sjq = ws.moments_21(ring, p, q, r, i + _U_PAD)
+        m, si, sii, sj, sij, sjj = ws.mask_moments_21(ring, p, q, r, i + _U_PAD)
+        a, b, c = _plane(
+            sq, siq, sjq, m, si, sii, sj, sij, sjj, z[here + i], fx, fy, left + np.float32(np.int32(i)), at_y
+        )
+        normals[block + i], normals[block + _P + i], normals[block + _P2 + i] = a, b, c
+
+
+def column_tables(width: int) -> np.ndarray:
+    """For windows of radius 3 and 10 cut at the image's sides: ī, 1/Σ(i − ī)² and 1/count of each column.
+
+    2×tiles×3×TILE float32.
+    """
+    tiles = tiles_across(width)
+    tables = np.zeros((2, 3, tiles * TILE), np.float32)
     u = np.arange(width)
     for table, radius in zip(tables, (3, 10), strict=True):
         low, high = -np.minimum(radius, u), np.minimum(radius, width - 1 - u)
         count = high - low + 1.0
-        table[0, PAD : PAD + width] = (low + high) / 2.0
-        table[1, PAD : PAD + width] = 12.0 / np.maximum(count * (count * count - 1.0), 1.0)
-        table[2, PAD : PAD + width] = 1.0 / count
-    return tables
+        table[0, :width] = (low + high) / 2.0
+        table[1, :width] = 12.0 / np.maximum(count * (count * count - 1.0), 1.0)
+        table[2, :width] = 1.0 / count
+    return np.ascontiguousarray(tables.reshape(2, 3, tiles, TILE).transpose(0, 2, 1, 3))
