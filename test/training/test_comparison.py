@@ -17,7 +17,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.preprocessing.encoder import InputEncoder
-from ssma_ros.training.comparison import load_comparison, merge, parse_comparison, table_lines
+from ssma_ros.training.comparison import Comparison, load_comparison, merge, parse_comparison, table_lines
 from ssma_ros.training.datasets import open_dataset
 
 SHIPPED = Path(__file__).parents[2] / "config" / "training"
@@ -163,16 +163,26 @@ def test_a_comparison_without_data_says_so(tmp_path: Path, capsys: pytest.Captur
     assert "none.yaml: cannot be read" in capsys.readouterr().err
 
 
+def budget(comparison: Comparison, run: str) -> list[tuple[int, int, int, int]]:
+    """(steps, batch, width, height) of each stage that the weights of ``run`` have behind them."""
+    config = comparison.config(run, 1, Path("out"))
+    starts = [path for path in (config.initialize, *config.encoders.values()) if path]
+    before = [budget(comparison, Path(path).parent.name) for path in starts]
+    assert all(b == before[0] for b in before)
+    own = [(s.steps, s.batch_size, s.width, s.height) for s in config.stages]
+    return [*(before[0] if before else []), *own]
+
+
 @pytest.mark.parametrize("name", REAL_SETS)
 def test_shipped_comparisons_give_every_row_the_same_budget(name: str) -> None:
     comparison = load_comparison(SHIPPED / name)
     assert comparison.name == REAL_SETS[name]
     assert len(comparison.seeds) >= 3
-    assert len({comparison.steps(run) for run in comparison.table.values()}) == 1
-    stages = {run: comparison.config(run, 1, Path()).stages[0] for run in comparison.runs}
-    assert len({(s.batch_size, s.width, s.height) for s in stages.values()}) == 1
-    assert [comparison.config(run, 1, Path()).build_contract().network["name"] for run in comparison.table.values()] \
-        == ["AdapNetPP", "AdapNetPP", "Stacking", "SSMA"]
+    rows = list(comparison.table.values())
+    assert all(budget(comparison, run) == budget(comparison, rows[0]) for run in rows)
+    assert {comparison.steps(run) for run in rows} == {sum(stage[0] for stage in budget(comparison, rows[0]))}
+    networks = [comparison.config(run, 1, Path()).build_contract().network for run in rows]
+    assert [n["name"] for n in networks] == ["AdapNetPP", "AdapNetPP", "Stacking", "SSMA"]
 
 
 @pytest.mark.parametrize(
