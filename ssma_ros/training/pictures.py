@@ -141,3 +141,43 @@ def reliability_plot(bins: Sequence[Mapping[str, float]], side: int = 360) -> ND
     cv2.putText(image, "confidence", (side // 2 - 36, side - 6), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(image, "accuracy", (6, 16), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
     return image
+
+
+#: Of the rows of a chart: told apart by people who do not see red and green apart too (Okabe and Ito).
+_SERIES = ((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+
+
+def group_chart(values: Mapping[str, Mapping[str, float | None]]) -> NDArray[np.uint8]:
+    """Share by group as dots: groups from top to bottom, 0 to 100 % from left to right, a colour for each series.
+
+    Args:
+        values: series → group → 0..1, or None for a group without a value.
+    """
+    groups = list(dict.fromkeys(group for series in values.values() for group in series))
+    left, right, top, step = 150, 760, 22 * ((len(values) + 2) // 3) + 16, 24
+    image = np.full((top + step * len(groups) + 34, right + 40, 3), 255, np.uint8)
+
+    def text(words: str, x: int, y: int) -> None:
+        cv2.putText(image, words, (x, y), _FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+
+    for tick in range(0, 101, 20):
+        x = left + (right - left) * tick // 100
+        cv2.line(image, (x, top), (x, top + step * len(groups)), (225, 225, 225), 1)
+        text(f"{tick}", x - 8, top + step * len(groups) + 18)
+    for row, group in enumerate(groups):
+        y = top + step * row + step // 2
+        cv2.line(image, (left, y), (right, y), (225, 225, 225), 1)
+        text(group, 8, y + 4)
+    for number, (name, series) in enumerate(values.items()):
+        color = _SERIES[number % len(_SERIES)]
+        # A second round of the colours is hollow.
+        thickness = cv2.FILLED if number < len(_SERIES) else 2
+        x, y = 8 + 260 * (number % 3), 16 + 22 * (number // 3)
+        cv2.circle(image, (x + 6, y - 4), 5, color, thickness, cv2.LINE_AA)
+        text(name, x + 18, y)
+        for row, group in enumerate(groups):
+            value = series.get(group)
+            if value is not None:
+                centre = (left + round((right - left) * value), top + step * row + step // 2)
+                cv2.circle(image, centre, 5, color, thickness, cv2.LINE_AA)
+    return image

@@ -82,13 +82,17 @@ def _write(path: Path, data: bytes) -> None:
 def _markdown(report: Report) -> str:
     lines = [f"# {report.title}", "", *(f"- {key}: {value}" for key, value in report.facts.items()), ""]
     for table in report.tables:
-        lines += [f"## {table.title}", "", _row(table.head), _row(["---"] * len(table.head))]
-        lines += [*map(_row, table.rows), ""]
+        lines += [f"## {table.title}", "", *table_lines(table), ""]
         if table.note:
             lines += [table.note, ""]
     for name in report.pictures:
         lines += [f"![{name}]({name}.png)", ""]
     return "\n".join(lines)
+
+
+def table_lines(table: Table) -> list[str]:
+    """The table in Markdown, without title and note."""
+    return [_row(table.head), _row(["---"] * len(table.head)), *map(_row, table.rows)]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,0 +1,96 @@
+"""``ssma tabulate``: several networks on the same data, in one table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ssma_ros.training.contenders import Contender
+
+NAME = "tabulate"
+HELP = "score several networks under every condition and with each sensor missing, in one table"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``ssma tabulate``."""
+    from ssma_ros.cli._evaluation_source import add_source_arguments
+
+    parser.add_argument("models", nargs="+", metavar="[NAME=]MODEL",
+                        help="model folders, .safetensors files or names of shipped models, each with a name for the "
+                             "table where its own does not do")
+    add_source_arguments(parser)
+    parser.add_argument("--msf", action="append", default=[], metavar="NAME",
+                        help="also with flips and several scales (slow); may be given again")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR",
+                        help="folder of the report; started again with it, the command goes on where it was stopped "
+                             "and scores only what is new")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, write the report, print the first table."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
+    from ssma_ros.training.report import table_lines, write_report
+    from ssma_ros.training.tabulation import Tabulation
+
+    set_threads(args)
+    contenders = _open_contenders(args.models)
+    _check_names(contenders, args.msf)
+    source = EvaluationSource(args, contenders[0].contract.labels)
+    _claim(args.output, [args.source, *(contender.path for contender in contenders)])
+    tabulation = Tabulation(
+        contenders, source.open, data=source.digest(), folder=args.output, limit=args.limit, multi_scale=args.msf
+    )
+    tabulation.run(progress="" if args.quiet else "samples")
+    report = tabulation.report(source.facts())
+    write_report(args.output, report)
+    print("\n".join(table_lines(report.tables[0])))
+    print(f"report: {args.output}")
+    return 0
+
+
+def _open_contenders(texts: list[str]) -> list[Contender]:
+    from ssma_ros.inference import locate_model
+    from ssma_ros.training.contenders import Contender
+
+    contenders = []
+    for text in texts:
+        name, separator, model = text.partition("=")
+        if Path(text).exists() or not (separator and name):
+            name, model = "", text
+        contenders.append(Contender(locate_model(model), name))
+    return contenders
+
+
+def _check_names(contenders: list[Contender], wanted: list[str]) -> None:
+    from ssma_ros.errors import SsmaError
+
+    names = [contender.name for contender in contenders]
+    for name in names:
+        if names.count(name) > 1:
+            raise SsmaError(f"tabulate: two networks are called '{name}', expected distinct names; give NAME=MODEL")
+    for name in wanted:
+        if name not in names:
+            raise SsmaError(f"tabulate: --msf names '{name}', expected one of {', '.join(names)}")
+
+
+def _claim(folder: Path, sources: list[Path]) -> None:
+    """Make the folder, or find it empty or with an earlier comparison in it.
+
+    Raises:
+        SsmaError: it holds something else, or is what is to be read.
+    """
+    from ssma_ros.errors import SsmaError
+    from ssma_ros.folders import WholeFolder
+    from ssma_ros.training.tabulation import TALLIES_NAME
+
+    for source in sources:
+        WholeFolder(folder, what="report", replace_if=TALLIES_NAME, source=source)  # checks, and changes nothing yet
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SsmaError(f"report {folder}: cannot be made ({error.strerror})") from error
