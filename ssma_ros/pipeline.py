@@ -11,7 +11,7 @@ import numpy as np
 
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.labels import UNLABELLED
-from ssma_ros.preprocessing.encoder import EncoderOptions, InputEncoder
+from ssma_ros.segmenter import make_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ssma_ros.contract import Contract
     from ssma_ros.inference.protocol import Backend, RawOutputs
-    from ssma_ros.preprocessing.encoder import EncodedInputs
+    from ssma_ros.preprocessing.encoder import EncodedInputs, EncoderOptions
 
 #: What :meth:`Pipeline.process` can be asked for; ``mask`` and ``confidence`` always come.
 OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
@@ -53,6 +53,11 @@ class Pipeline:
         backend: a loaded network; the pipeline closes it with itself.
         options: how results are delivered; may be replaced between frames.
         encoder_options: of the robot that carries the sensors.
+        preprocessing: where frames become network inputs: ``auto``, ``cpu`` or ``gpu``, see
+            :func:`ssma_ros.segmenter.make_segmenter`.
+
+    Raises:
+        SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
     """
 
     def __init__(
@@ -60,9 +65,10 @@ class Pipeline:
         backend: Backend,
         options: PipelineOptions | None = None,
         encoder_options: EncoderOptions | None = None,
+        preprocessing: str = "auto",
     ) -> None:
         self._backend = backend
-        self._encoder = InputEncoder(backend.contract, encoder_options)
+        self._segmenter = make_segmenter(backend, encoder_options, preprocessing)
         self.options = options or PipelineOptions()
 
     @property
@@ -74,6 +80,16 @@ class Pipeline:
     def backend(self) -> Backend:
         """The network itself, for its identity."""
         return self._backend
+
+    @property
+    def preprocessing(self) -> str:
+        """Where frames become network inputs, ``cpu`` or ``gpu``."""
+        return self._segmenter.preprocessing
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
+        return self._segmenter.memory_bytes
 
     def process(self, frame: Frame, outputs: Collection[str] = ("mask", "confidence")) -> Segmentation:
         """Segment one frame.
@@ -87,18 +103,10 @@ class Pipeline:
                 sensors that the network's streams are made from.
         """
         start = time.perf_counter()
-        encoded = self._encoder.encode(frame)
-        if not any(encoded.present.values()):
-            reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
-            raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
-        before = time.perf_counter()
-        wanted = [name for name in ("mask", "confidence", "probabilities", "gates") if name in outputs]
-        raw = self._backend.infer(encoded.inputs, encoded.present, wanted)
+        encoded, raw = self._segmenter.segment(frame, outputs)
         after = time.perf_counter()
         segmentation = self._deliver(frame, encoded, raw, outputs)
         timings = dict(encoded.timings_ms)
-        timings["preprocessing"] = (before - start) * 1e3
-        timings["inference"] = (after - before) * 1e3
         timings["delivery"] = (time.perf_counter() - after) * 1e3
         timings["total"] = (time.perf_counter() - start) * 1e3
         segmentation.timings_ms = timings
@@ -106,18 +114,17 @@ class Pipeline:
 
     def warm_up(self) -> None:
         """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
-        self._backend.warm_up()
-        self._encoder.warm_up()
+        self._segmenter.warm_up()
         self.process(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything remembered from earlier frames (a stamp jump, another recording)."""
-        self._encoder.reset()
+        self._segmenter.reset()
 
     def close(self) -> None:
         """Release the network. Idempotent."""
-        self._backend.close()
+        self._segmenter.close()
 
     def _deliver(
         self, frame: Frame, encoded: EncodedInputs, raw: RawOutputs, outputs: Collection[str]

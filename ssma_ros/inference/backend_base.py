@@ -47,11 +47,35 @@ class BackendBase(ABC):
         outputs: Collection[str] = ("mask", "confidence"),
     ) -> RawOutputs:
         """Segment one frame; see :meth:`ssma_ros.inference.protocol.Backend.infer`."""
+        wanted = self.checked_outputs(outputs)
+        images, flags = self.checked_inputs(inputs, present)
+        return self._run(images, flags, wanted)
+
+    @staticmethod
+    def checked_outputs(outputs: Collection[str]) -> frozenset[str]:
+        """``outputs`` with mask and confidence, which always come.
+
+        Raises:
+            ValueError: a name is none of :data:`OUTPUTS`.
+        """
         wanted = frozenset(outputs) | {"mask", "confidence"}
         if not wanted <= set(OUTPUTS):
             raise ValueError(f"outputs: got {sorted(wanted - set(OUTPUTS))}, expected some of {', '.join(OUTPUTS)}")
-        images, flags = self.checked_inputs(inputs, present)
-        return self._run(images, flags, wanted)
+        return wanted
+
+    def checked_flags(self, present: Mapping[str, bool]) -> NDArray[np.float32]:
+        """Float32 [M], 1 where a stream is present.
+
+        Raises:
+            ValueError: a stream has no entry, or none is present.
+        """
+        for name in self._contract.modalities:
+            if name not in present:
+                raise ValueError(f"present: got no entry for stream '{name}', expected one for each stream")
+        flags = np.array([present[name] for name in self._contract.modalities], np.float32)
+        if not flags.any():
+            raise ValueError("present: got no stream that is present, expected at least one")
+        return flags
 
     def checked_inputs(
         self, inputs: Mapping[str, NDArray[np.uint8]], present: Mapping[str, bool]
@@ -63,11 +87,9 @@ class BackendBase(ABC):
                 no stream is present.
         """
         shape = self._blank.shape
+        flags = self.checked_flags(present)
         images: dict[str, NDArray[np.uint8]] = {}
-        flags = np.zeros(len(self._contract.streams), np.float32)
-        for index, name in enumerate(self._contract.modalities):
-            if name not in present:
-                raise ValueError(f"present: got no entry for stream '{name}', expected one for each stream")
+        for name in self._contract.modalities:
             if not present[name]:
                 images[name] = self._blank
                 continue
@@ -77,9 +99,6 @@ class BackendBase(ABC):
             if image.dtype != np.uint8 or image.shape != shape:
                 raise ValueError(f"stream '{name}': got {image.dtype} {image.shape}, expected uint8 {shape}")
             images[name] = np.ascontiguousarray(image)
-            flags[index] = 1.0
-        if not flags.any():
-            raise ValueError("present: got no stream that is present, expected at least one")
         return images, flags
 
     def warm_up(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
+
+_T = TypeVar("_T")
 
 #: Names of the graph's outputs, in order. Every exported graph has them all.
 OUTPUTS = ("mask", "confidence", "probabilities", "gates")
@@ -85,4 +87,28 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the device's memory. Idempotent; no other method may be called afterwards."""
+        ...
+
+
+@runtime_checkable
+class ResidentBackend(Backend, Protocol):
+    """A backend whose inputs lie on a GPU, where CUDA kernels may write them in place of :meth:`Backend.infer`."""
+
+    @property
+    def stream(self) -> Any:
+        """The ``pycuda.driver.Stream`` on which the network runs: what is enqueued there comes before it."""
+        ...
+
+    def input_address(self, name: str) -> int:
+        """Device address of a stream's H×W×3 uint8 input."""
+        ...
+
+    def in_context(self, work: Callable[[], _T]) -> _T:
+        """Do ``work`` with the device's CUDA context current in this thread."""
+        ...
+
+    def infer_resident(
+        self, present: Mapping[str, bool], outputs: Collection[str] = ("mask", "confidence")
+    ) -> RawOutputs:
+        """As :meth:`Backend.infer`, on images that lie in the input buffers already, zeros for blank streams."""
         ...

@@ -85,7 +85,7 @@ class TensorRtBackend(BackendBase):
         self._slots: list[Slot] = []
         self._network_bytes = 0
         try:
-            self._in_context(partial(self._open, trt, cuda, plan, str(path), overlap, cuda_graph))
+            self.in_context(partial(self._open, trt, cuda, plan, str(path), overlap, cuda_graph))
         except BaseException:
             self.close()
             raise
@@ -126,16 +126,16 @@ class TensorRtBackend(BackendBase):
         return self._slots[0].input_address(name)
 
     @property
-    def stream(self) -> int:
-        """CUstream handle on which the network runs."""
-        return self._slots[0].streams.compute.handle
+    def stream(self) -> Any:
+        """The ``pycuda.driver.Stream`` on which the network runs."""
+        return self._slots[0].streams.compute
 
     def infer_resident(
         self, present: Mapping[str, bool], outputs: Collection[str] = ("mask", "confidence")
     ) -> RawOutputs:
         """As :meth:`infer`, on images that lie in the input buffers already (see :meth:`input_address`)."""
-        flags = np.array([present[name] for name in self._contract.modalities], np.float32)
-        return self._in_context(partial(self._once, {PRESENT: flags}, frozenset(outputs) | {"mask", "confidence"}))
+        wanted, flags = self.checked_outputs(outputs), self.checked_flags(present)
+        return self.in_context(partial(self._once, {PRESENT: flags}, wanted))
 
     def infer_stream(
         self,
@@ -146,34 +146,34 @@ class TensorRtBackend(BackendBase):
 
         Results come in order. More throughput for one frame's more latency; a live camera wants :meth:`infer`.
         """
-        wanted = frozenset(outputs) | {"mask", "confidence"}
+        wanted = self.checked_outputs(outputs)
         pending: deque[Slot] = deque()
         try:
             for index, (inputs, present) in enumerate(frames):
                 if len(pending) == len(self._slots):
-                    yield self._in_context(pending.popleft().result)
+                    yield self.in_context(pending.popleft().result)
                 images, flags = self.checked_inputs(inputs, present)
                 slot = self._slots[index % len(self._slots)]
-                self._in_context(partial(slot.enqueue, {**images, PRESENT: flags}, wanted))
+                self.in_context(partial(slot.enqueue, {**images, PRESENT: flags}, wanted))
                 pending.append(slot)
             while pending:
-                yield self._in_context(pending.popleft().result)
+                yield self.in_context(pending.popleft().result)
         finally:
             # Left early: whatever is in flight must end before its pinned buffers are written again.
             while pending:
-                self._in_context(pending.popleft().wait)
+                self.in_context(pending.popleft().wait)
 
     def _run(
         self, images: Mapping[str, NDArray[np.uint8]], present: NDArray[np.float32], wanted: frozenset[str]
     ) -> RawOutputs:
-        return self._in_context(partial(self._once, {**images, PRESENT: present}, wanted))
+        return self.in_context(partial(self._once, {**images, PRESENT: present}, wanted))
 
     def _once(self, arrays: Mapping[str, NDArray[Any]], wanted: frozenset[str]) -> RawOutputs:
         self._slots[0].enqueue(arrays, wanted)
         return self._slots[0].result()
 
-    def _in_context(self, work: Callable[[], _T]) -> _T:
-        """Run ``work`` with the device's context current in this thread."""
+    def in_context(self, work: Callable[[], _T]) -> _T:
+        """Do ``work`` with the device's context current in this thread, and leave the thread as it was."""
         self._context.push()
         try:
             return work()

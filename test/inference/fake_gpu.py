@@ -7,9 +7,14 @@ They say nothing about a real GPU.
 
 from __future__ import annotations
 
+import sys
 import types
+from collections import deque
 
 import numpy as np
+
+from ssma_ros.inference import gpu, tensorrt_backend
+from ssma_ros.preprocessing.cuda import device, graph
 
 
 class FakeDriver:
@@ -24,6 +29,8 @@ class FakeDriver:
         self.work: dict[int, object] = {}
         self.capturing = False
         self.captured: list[object] = []
+        #: how launches get onto a stream; set by FakeCuda
+        self.enqueue = lambda stream, work: work()
 
     def cuInit(self, flags):
         self.calls.append("cuInit")
@@ -85,26 +92,82 @@ class FakeDriver:
 
     def cuGraphLaunch(self, executable, stream):
         self.launches += 1
-        for work in self.work[executable.value]:
-            work()
+        work = self.work[executable.value]
+        self.enqueue(stream.value, lambda: [step() for step in work])
         return 0
 
 
-class FakeCuda(types.ModuleType):
-    """pycuda.driver on numpy memory; copies want the context to be current."""
+class Order:
+    """In which order the streams' work is done, as far as they leave it open.
 
-    def __init__(self) -> None:
+    ``None`` does everything at once, as it is enqueued. A number lets work wait until somebody waits for it, and then
+    picks the stream to go on with at random: only what events and streams order is in order, as on a GPU.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self._queues: dict[int, deque] = {}
+        self._enqueued = 0
+        #: numbers of the work done, in the order it was done; numbered as it was enqueued
+        self.history: list[int] = []
+
+    def enqueue(self, stream: int, work, ready=lambda: True) -> None:
+        self._queues.setdefault(stream, deque()).append((self._enqueued, work, ready))
+        self._enqueued += 1
+        if self._random is None:
+            assert ready(), "a stream waits for an event that comes later"
+            self._go_on(self._queues[stream])
+
+    def run_until(self, over) -> None:
+        while not over():
+            able = [queue for queue in self._queues.values() if queue and queue[0][2]()]
+            assert able, "every stream waits for another one"
+            self._go_on(able[self._random.integers(len(able))])
+
+    def idle(self, stream: int) -> bool:
+        return not self._queues.get(stream)
+
+    def _go_on(self, queue: deque) -> None:
+        number, work, _ = queue.popleft()
+        self.history.append(number)
+        work()
+
+
+class FakeCuda(types.ModuleType):
+    """pycuda.driver on numpy memory; copies want the context to be current.
+
+    Args:
+        driver: what captures are told to; None where nothing is captured.
+        order: of work on several streams.
+        run_kernel: called as run_kernel(source, kernel, grid, block, *arguments) for launches; the "machine code" of a
+            module is the name of its source.
+    """
+
+    def __init__(self, driver: FakeDriver | None = None, order: Order | None = None, run_kernel=None) -> None:
         super().__init__("pycuda.driver")
         self.memory: dict[int, np.ndarray] = {}
         self.depth = 0
         self.attached = 0
         self.copies: list[tuple[str, int]] = []
+        self.modules = 0
+        self.fail_to_load = False
+        self.least_memory_left: int | None = None
+        self.order = order or Order()
         self._handles = 0
         fake = self
+        if driver is not None:
+            driver.enqueue = self.order.enqueue
+
+        class Error(Exception):
+            pass
 
         class Allocation:
             def __init__(self, size: int) -> None:
-                self._array = np.zeros(size, np.uint8)
+                assert fake.depth > 0, "no context is current in this thread"
+                assert driver is None or not driver.capturing, "nothing may be allocated during a capture"
+                if fake.least_memory_left is not None and size > fake.least_memory_left:
+                    raise Error("cuMemAlloc failed: out of memory")
+                self._array = np.full(size, 0xA5, np.uint8)
                 self._address = self._array.ctypes.data
                 fake.memory[self._address] = self._array
 
@@ -115,6 +178,11 @@ class FakeCuda(types.ModuleType):
                 del fake.memory[self._address]
 
         class Context:
+            @staticmethod
+            def get_device() -> types.SimpleNamespace:
+                assert fake.depth > 0, "no context is current in this thread"
+                return types.SimpleNamespace(compute_capability=lambda: (8, 7))
+
             def push(self) -> None:
                 fake.depth += 1
 
@@ -123,6 +191,7 @@ class FakeCuda(types.ModuleType):
 
             def detach(self) -> None:
                 fake.attached -= 1
+                assert fake.attached or not fake.modules, "kernels outlive their context"
 
         class Device:
             def __init__(self, index: int) -> None:
@@ -137,26 +206,65 @@ class FakeCuda(types.ModuleType):
                 fake._handles += 1
                 self.handle = fake._handles
 
+            def enqueue(self, work) -> None:
+                assert fake.depth > 0, "no context is current in this thread"
+                if driver is not None and driver.capturing:
+                    driver.captured.append(work)
+                else:
+                    fake.order.enqueue(self.handle, work)
+
             def synchronize(self) -> None:
                 assert fake.depth > 0
+                fake.order.run_until(lambda: fake.order.idle(self.handle))
 
             def wait_for_event(self, event) -> None:
-                assert event.recorded, "waiting for an event that was never recorded waits for nothing"
+                assert event.recorded is not None, "waiting for an event that was never recorded waits for nothing"
+                recorded = event.recorded
+                fake.order.enqueue(self.handle, lambda: None, lambda: recorded["over"])
 
         class Event:
-            recorded = False
+            recorded: dict | None = None
 
             def record(self, stream) -> None:
-                self.recorded = True
+                recorded = self.recorded = {"over": False}
+                stream.enqueue(lambda: recorded.update(over=True))
 
             def synchronize(self) -> None:
-                assert self.recorded
+                assert self.recorded is not None
+                recorded = self.recorded
+                fake.order.run_until(lambda: recorded["over"])
 
             def time_since(self, other) -> float:
+                assert self.recorded["over"], "the time of an event that is not over"
+                assert other.recorded["over"]
                 return 1.0
 
-        self.Device, self.Stream, self.Event = Device, Stream, Event
-        self.mem_alloc = Allocation
+        class Function:
+            def __init__(self, source: str, name: str) -> None:
+                self._source, self._name = source, name
+
+            def prepare(self, signature: str) -> None:
+                self.signature = signature
+
+            def prepared_async_call(self, grid, block, stream, *arguments) -> None:
+                stream.enqueue(lambda: run_kernel(self._source, self._name, grid, block, *arguments))
+
+        class Module:
+            def __init__(self, code: bytes) -> None:
+                if fake.fail_to_load:
+                    raise Error("cuModuleLoadDataEx failed: no kernel image is available")
+                self._source = code.decode()
+                fake.modules += 1
+
+            def get_function(self, name: str) -> Function:
+                return Function(self._source, name)
+
+            def __del__(self) -> None:
+                if hasattr(self, "_source"):
+                    fake.modules -= 1
+
+        self.Error, self.Context, self.Device, self.Stream, self.Event = Error, Context, Device, Stream, Event
+        self.mem_alloc, self.module_from_buffer = Allocation, Module
 
     def init(self) -> None:
         pass
@@ -165,17 +273,42 @@ class FakeCuda(types.ModuleType):
         return np.full(shape, 77, dtype)
 
     def memcpy_htod(self, device, host):
-        self.memory[int(device)][:] = host.view(np.uint8).ravel()
+        self._at(device, host.nbytes)[:] = host.view(np.uint8).ravel()
 
     def memcpy_htod_async(self, device, host, stream):
-        assert self.depth > 0, "no context is current in this thread"
         self.copies.append(("up", host.nbytes))
-        self.memcpy_htod(device, host)
+        stream.enqueue(lambda: self.memcpy_htod(device, host))
 
     def memcpy_dtoh_async(self, host, device, stream):
-        assert self.depth > 0, "no context is current in this thread"
         self.copies.append(("down", host.nbytes))
-        host[...] = self.memory[int(device)].view(host.dtype).reshape(host.shape)
+
+        def copy() -> None:
+            host[...] = self._at(device, host.nbytes).view(host.dtype).reshape(host.shape)
+
+        stream.enqueue(copy)
+
+    def _at(self, device, size: int) -> np.ndarray:
+        return self.memory[int(device)][:size]
+
+
+def pretend_machine(patch, order: Order | None = None, run_kernel=None) -> types.SimpleNamespace:
+    """A machine with a GPU, pycuda and TensorRT as far as Python can tell: its driver, cuda and trt.
+
+    ``patch`` is a ``pytest.MonkeyPatch`` to put them in place with.
+    """
+    driver = FakeDriver()
+    cuda = FakeCuda(driver, order, run_kernel)
+    trt = FakeTensorRt(cuda, driver)
+    package = types.ModuleType("pycuda")
+    package.driver = cuda
+    patch.setitem(sys.modules, "pycuda", package)
+    patch.setitem(sys.modules, "pycuda.driver", cuda)
+    patch.setitem(sys.modules, "tensorrt", trt)
+    patch.setattr(gpu, "load_driver", lambda: driver)
+    patch.setattr(tensorrt_backend, "load_driver", lambda: driver)
+    patch.setattr(graph, "load_driver", lambda: driver)
+    patch.setattr(device, "cubin", lambda source, architecture: source.encode())
+    return types.SimpleNamespace(driver=driver, cuda=cuda, trt=trt)
 
 
 #: Tensors of the toy graph, name → (dtype, shape); the first three are inputs.
@@ -263,7 +396,7 @@ class FakeTensorRt(types.ModuleType):
                 if driver is not None and driver.capturing:
                     driver.captured.append(work)
                 else:
-                    work()
+                    cuda.order.enqueue(stream, work)
                 return True
 
         class Engine:

@@ -6,15 +6,14 @@ import gc
 import shutil
 import sys
 import threading
-import types
 
 import numpy as np
 import pytest
-from inference.fake_gpu import FakeCuda, FakeDriver, FakeTensorRt, engine_function
+from inference.fake_gpu import FakeDriver, Order, engine_function, pretend_machine
 from inference.toy_network import example_frames
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference import OUTPUTS, gpu, load_backend, tensorrt_backend
+from ssma_ros.inference import OUTPUTS, gpu, load_backend
 from ssma_ros.inference.gpu import probe_gpu
 from ssma_ros.inference.tensorrt_backend import TensorRtBackend
 from ssma_ros.inference.tensorrt_builder import build_engine
@@ -23,16 +22,7 @@ from ssma_ros.inference.tensorrt_builder import build_engine
 @pytest.fixture
 def machine(monkeypatch):
     """A machine with a GPU, as far as Python can tell."""
-    driver, cuda = FakeDriver(), FakeCuda()
-    trt = FakeTensorRt(cuda, driver)
-    package = types.ModuleType("pycuda")
-    package.driver = cuda
-    monkeypatch.setitem(sys.modules, "pycuda", package)
-    monkeypatch.setitem(sys.modules, "pycuda.driver", cuda)
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    monkeypatch.setattr(gpu, "load_driver", lambda: driver)
-    monkeypatch.setattr(tensorrt_backend, "load_driver", lambda: driver)
-    return types.SimpleNamespace(driver=driver, cuda=cuda, trt=trt)
+    return pretend_machine(monkeypatch)
 
 
 @pytest.fixture
@@ -139,6 +129,44 @@ def test_stream_keeps_order(machine, engine, overlap, count):
             assert np.array_equal(getattr(got, name), array)
     assert machine.cuda.depth == 0
     backend.close()
+
+
+def overlapped(engine, overlap, seed, waits=True):
+    """Whether a sequence comes out right, and whether its work was done in the order it was enqueued in.
+
+    On a GPU that does everything as late and in as odd an order as streams and events allow; with ``waits`` off
+    streams do not wait for each other.
+    """
+    frames = example_frames(6)
+    with pytest.MonkeyPatch.context() as patch:
+        pretended = pretend_machine(patch, Order(seed))
+        if not waits:
+            pretended.cuda.Stream.wait_for_event = lambda stream, event: None
+            pretended.cuda.Event.time_since = lambda event, other: 1.0
+        backend = TensorRtBackend(engine, overlap=overlap)
+        results = list(backend.infer_stream((split(f) for f in frames), OUTPUTS))
+        backend.close()
+        assert pretended.cuda.memory == {}
+        history = pretended.cuda.order.history
+    right = [
+        np.array_equal(getattr(got, name), array)
+        for frame, got in zip(frames, results, strict=True)
+        for name, array in expected(frame).items()
+    ]
+    return all(right), history == sorted(history)
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 3])
+def test_stages_wait_for_what_they_need(engine, overlap):
+    """With three slots the upload of a frame goes beside the network on the last one; with one all is one line."""
+    found = [overlapped(engine, overlap, seed) for seed in range(12)]
+    assert all(right for right, _ in found), "a stage ran before its input was there"
+    assert all(in_line for _, in_line in found) == (overlap == 1)
+
+
+def test_stages_that_do_not_wait_are_seen(engine):
+    """The stand-in is of no use if it cannot fail."""
+    assert not all(overlapped(engine, 3, seed, waits=False)[0] for seed in range(12))
 
 
 def test_stream_left_early_leaves_the_backend_usable(machine, engine):

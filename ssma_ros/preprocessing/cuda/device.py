@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing.cuda.compiler import SOURCES, cubin
 from ssma_ros.preprocessing.cuda.graph import CapturedGraph
 
@@ -134,7 +135,7 @@ class PycudaDevice:
 
     Raises:
         ImportError: pycuda is not installed.
-        SsmaError: the kernels cannot be compiled for this GPU.
+        SsmaError: the kernels cannot be compiled for this GPU or loaded on it.
     """
 
     def __init__(self, stream: Any = None) -> None:
@@ -146,7 +147,10 @@ class PycudaDevice:
         self.architecture = f"sm_{major}{minor}"
         self._memory: dict[int, tuple[Any, int]] = {}
         self._staging: dict[int, tuple[Any, Any]] = {}
-        self._modules = [driver.module_from_buffer(cubin(source, self.architecture)) for source in SOURCES]
+        try:
+            self._modules = [driver.module_from_buffer(cubin(source, self.architecture)) for source in SOURCES]
+        except driver.Error as error:
+            raise SsmaError(f"CUDA kernels: this GPU ({self.architecture}) does not load them ({error})") from None
         self._kernels = {}
         for source, module in zip(SOURCES, self._modules, strict=True):
             for name, signature in SIGNATURES[source].items():
@@ -160,8 +164,15 @@ class PycudaDevice:
         return sum(size for _, size in self._memory.values())
 
     def allocate(self, size: int) -> int:
-        """Address of ``size`` bytes of device memory, kept until :meth:`free` or as long as this object."""
-        memory = self._driver.mem_alloc(size)
+        """Address of ``size`` bytes of device memory, kept until :meth:`free` or as long as this object.
+
+        Raises:
+            SsmaError: there is not so much left.
+        """
+        try:
+            memory = self._driver.mem_alloc(size)
+        except self._driver.Error as error:
+            raise SsmaError(f"GPU: {size / 1e6:.1f} MB for preprocessing cannot be had ({error})") from None
         self._memory[int(memory)] = memory, size
         return int(memory)
 

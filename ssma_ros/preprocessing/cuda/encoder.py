@@ -121,17 +121,20 @@ class CudaInputEncoder:
         if size != self._images.size:
             self.close()  # the graphs know addresses that go
             self._images.fit(size)
-        begun = self._device.mark()
         if any(encoded.present[name] for name in self._hha):
             self._device.upload(self._now, self._clock.now(frame.stamp_ns, frame.gravity))
         self._images.upload(frame)
-        self._graph(_layout(frame, size, encoded)).launch()
+        graph = self._graph(_layout(frame, size, encoded))
+        begun = self._device.mark()
+        graph.launch()
         self._marks, self._has_depth = (begun, self._device.mark()), frame.depth is not None
         encoded.timings_ms["enqueue"] = (time.perf_counter() - start) * 1e3
         return encoded
 
     def collect(self, encoded: EncodedInputs, *, inputs: bool = False, depth: bool = False) -> None:
         """Fetch what the last :meth:`encode` left on the device, and its time there, into ``encoded``; waits for it.
+
+        The time, ``preprocessing_gpu``, is that of the kernels, without the uploads.
 
         Args:
             encoded: what that call returned.
