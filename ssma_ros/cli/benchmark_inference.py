@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from ssma_ros.inference.benchmark import Case, Measurement
     from ssma_ros.inference.gpu import Gpu
@@ -26,19 +26,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", nargs="+", metavar="WxH", default=["768x384", "1024x512", "384x192"],
                         help="of the input (%(default)s)")
     parser.add_argument("--backends", nargs="+", metavar="NAME", help="only these (default: all this machine has)")
-    parser.add_argument("--threads", type=int, default=0, help="of CPU backends (default: all cores)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[0], metavar="N",
+                        help="of CPU backends, one measurement each (default: all cores)")
     parser.add_argument("--seconds", type=float, default=5.0, help="to go on with each measurement (%(default)s)")
+    parser.add_argument("--frames", type=int, default=5, help="to measure at least (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=float("inf"),
+                        help="begin no further measurement after so many; the rest is labelled (default: no limit)")
     parser.add_argument("--models", type=Path, default=Path("benchmark_models"), metavar="DIR",
                         help="where exported graphs are kept (%(default)s)")
     parser.add_argument("--json", type=Path, default=Path("benchmarks_inference.json"), help="results (%(default)s)")
+    parser.add_argument("--add", action="store_true", help="keep the other measurements that the results hold already")
     parser.add_argument("--note", default="", help="a sentence about the machine's state, kept with the results")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write the JSON."""
+    """Measure, print the tables, write the JSON."""
     from tqdm import tqdm
 
-    from ssma_ros.inference.benchmark import machine_description, measure_apart
+    from ssma_ros.cli._inference_table import markdown_tables
+    from ssma_ros.inference.benchmark import Measurement, machine_description, measure_apart
     from ssma_ros.inference.files import write_atomically
     from ssma_ros.inference.gpu import probe_gpu
 
@@ -47,19 +53,36 @@ def run(args: argparse.Namespace) -> int:
         gpu = probe_gpu()
     except SsmaError as error:
         print(f"{error}; GPU columns stay empty")
-    found: list[Measurement] = []
+    document: dict[str, Any] = {
+        "machine": machine_description(), "gpu": None if gpu is None else asdict(gpu), "note": args.note,
+    }
+    found = _stored(args.json, document) if args.add else {}
+    end = time.monotonic() + 60.0 * args.minutes
     for case in tqdm(_cases(args, gpu), unit="case", dynamic_ncols=True):
-        found.append(measure_apart(case))
+        late = time.monotonic() > end
+        found[case.key] = Measurement(case, error="not run: time was up") if late else measure_apart(case)
         # After each case: hours of measurements outlive an interruption.
-        document = {
-            "machine": machine_description(),
-            "gpu": None if gpu is None else asdict(gpu),
-            "note": args.note,
-            "measurements": [asdict(m) for m in found],
-        }
+        document["measurements"] = [asdict(m) for m in found.values()]
         write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
-    print(markdown_table(found, gpu.name if gpu is not None else None))
+    print(markdown_tables(list(found.values()), gpu.name if gpu is not None else None))
     return 0
+
+
+def _stored(path: Path, document: dict[str, Any]) -> dict[tuple, Measurement]:
+    """The measurements that ``path`` holds, by case; none where there is no such file."""
+    from ssma_ros.inference.benchmark import Case, Measurement
+
+    if not path.is_file():
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        found = [Measurement(**{**entry, "case": Case(**entry["case"])}) for entry in stored["measurements"]]
+        machines = [(d["machine"], (d["gpu"] or {}).get("name")) for d in (stored, document)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SsmaError(f"results {path}: cannot be added to ({error}), expected the file of an earlier run") from None
+    if machines[0] != machines[1]:
+        raise SsmaError(f"results {path}: were measured on {machines[0]}, expected this machine, {machines[1]}")
+    return {measurement.case.key: measurement for measurement in found}
 
 
 def _cases(args: argparse.Namespace, gpu: Gpu | None) -> list[Case]:
@@ -69,19 +92,24 @@ def _cases(args: argparse.Namespace, gpu: Gpu | None) -> list[Case]:
     unknown = [n for n in names if n not in NETWORKS]
     if unknown:
         raise SsmaError(f"networks: got '{unknown[0]}', expected some of {', '.join(NETWORKS)}")
+    if args.frames < 1 or min(args.threads) < 0:
+        raise SsmaError(f"frames, threads: got {args.frames} and {min(args.threads)}, expected at least 1 and 0")
     kinds = [c for c in (*CPU_CASES, *(GPU_CASES if gpu else ())) if not args.backends or c[0] in args.backends]
     if not kinds:
         raise SsmaError(f"backends: got {', '.join(args.backends)}, none of which this machine can run")
     graphs = {file.split(".")[1] for _, _, file in kinds if file.count(".") == 2}
-    cases = []
-    for name in names:
-        for width, height in map(_size, args.sizes):
+    cases: dict[tuple, Case] = {}
+    for width, height in map(_size, args.sizes):  # outermost: what there is no time for is all of one size
+        for name in names:
             folder = prepare_model(name, width, height, args.models, sorted(graphs))
-            cases += [
-                Case(name, width, height, backend, precision, str(folder / file), args.threads, args.seconds)
-                for backend, precision, file in kinds
-            ]
-    return cases
+            for threads in args.threads:
+                for backend, precision, file in kinds:
+                    model = str(folder / file)
+                    case = Case(name, width, height, backend, precision, model, threads, args.seconds, args.frames)
+                    if case.on_gpu:
+                        case = Case(name, width, height, backend, precision, model, 0, args.seconds, args.frames)
+                    cases[case.key] = case
+    return list(cases.values())
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -89,27 +117,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit()) or int(width) % 16 or int(height) % 16:
         raise SsmaError(f"sizes: got '{text}', expected WIDTHxHEIGHT, multiples of 16")
     return int(width), int(height)
-
-
-def markdown_table(found: Sequence[Measurement], gpu: str | None) -> str:
-    """The measurements as a Markdown table; without a GPU its column is there, labelled and empty."""
-    gpu_title = f"GPU ({gpu}) ms" if gpu else "GPU ms (not run: no GPU at hand)"
-    lines = [
-        f"| network | size | backend | precision | CPU network ms (median / p95) | {gpu_title} "
-        "| whole call ms (median / p95) | processor ms | memory MB | file MB | load s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for m in found:
-        case = m.case
-        head = f"| {case.network} | {case.width}×{case.height} | {case.backend} | {case.precision} "
-        if m.error:
-            lines.append(f"{head}| – | | {m.error} | | | | |")
-            continue
-        time_text = f"{m.device_ms:.1f} / {m.device_p95_ms:.1f}"
-        on_gpu = ":" in case.backend or case.backend == "tensorrt"
-        columns = f"| | {time_text} " if on_gpu else f"| {time_text} | "
-        lines.append(
-            f"{head}{columns}| {m.call_ms:.1f} / {m.call_p95_ms:.1f} | {m.processor_ms:.1f} | {m.memory_mb:.0f} "
-            f"| {m.file_mb:.1f} | {m.load_s:.1f} |"
-        )
-    return "\n".join(lines)

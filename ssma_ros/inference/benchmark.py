@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ssma_ros.contract import Contract
     from ssma_ros.inference.protocol import Backend
 
 #: Networks to measure: words → name, modalities, number of classes, preset (None: the released SSMA-ResNet50).
@@ -33,7 +34,9 @@ SIZES = ((768, 384), (1024, 512), (384, 192))
 #: Backend and precision of each column, and the file of the model folder it reads.
 CPU_CASES = (
     ("torch", "fp32", "weights.safetensors"),
+    ("torch", "bf16", "weights.safetensors"),
     ("onnxruntime", "fp32", "model.onnx"),
+    ("onnxruntime", "int8", "model.int8.onnx"),
     ("openvino", "fp32", "model.onnx"),
     ("openvino", "bf16", "model.onnx"),
     ("openvino", "int8", "model.int8.onnx"),
@@ -75,6 +78,17 @@ class Case:
     frames: int = 5
 
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU."""
+        return ":" in self.backend or self.backend == "tensorrt"
+
+    @property
+    def key(self) -> tuple[str, int, int, str, str, int]:
+        """What is measured, whatever it takes to measure it."""
+        return self.network, self.width, self.height, self.backend, self.precision, self.threads
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What was found, times in milliseconds.
@@ -86,10 +100,11 @@ class Measurement:
         call_ms, call_p95_ms: the whole call with copies.
         processor_ms: processor time of the process a call, all threads together: what other work on the machine
             stretches least.
-        memory_mb: peak resident memory of the process, less what it had before loading; on a GPU the device memory
-            torch or TensorRT accounts for is in the backend's own words (``identity``).
-        file_mb: of the model file.
-        load_s: from the file to a warm backend; includes an engine build.
+        memory_mb: peak resident memory of the process, less what it had before loading.
+        gpu_mb: GPU memory the backend accounts for.
+        file_mb: of the model file (of the engine with TensorRT).
+        load_s: from the file to a warm backend, less the build of an engine.
+        build_s: of the engine, when it was built.
         identity: the backend's own words.
         error: why it could not be measured, or "".
     """
@@ -102,14 +117,19 @@ class Measurement:
     call_p95_ms: float = 0.0
     processor_ms: float = 0.0
     memory_mb: float = 0.0
+    gpu_mb: float = 0.0
     file_mb: float = 0.0
     load_s: float = 0.0
+    build_s: float = 0.0
     identity: Mapping[str, str] | None = None
     error: str = ""
 
 
 def measure_apart(case: Case, timeout_s: float = 1800.0) -> Measurement:
-    """Measure in a process of its own, so that memory is its own and a crash is a line in the table."""
+    """Measure in a process of its own, so that memory is its own and a crash is a line in the table.
+
+    A timeout kills it: a network that would take the whole afternoon is a line, too.
+    """
     program = "import sys; from ssma_ros.inference.benchmark import main; main(sys.argv[1])"
     command = [sys.executable, "-c", program, json.dumps(asdict(case))]
     try:
@@ -130,35 +150,28 @@ def main(argument: str) -> None:
 
 def measure(case: Case) -> Measurement:
     """Load, warm up and time one case in this process."""
-    from ssma_ros.inference.protocol import OUTPUTS
-
     path = Path(case.model)
     before_mb = _peak_mb()
+    built_before = _build_of(path)
     start = time.perf_counter()
     try:
         backend = _load(case, path)
     except SsmaError as error:
         return Measurement(case, error=str(error))
-    contract = backend.contract
-    random = np.random.default_rng(0)
-    shape = (contract.height, contract.width, 3)
-    images = {name: random.integers(0, 256, shape, dtype=np.uint8) for name in contract.modalities}
-    present = dict.fromkeys(contract.modalities, True)
-    backend.infer(images, present)
+    images, present = _random_inputs(backend.contract)
+    backend.infer(images, present)  # the second call is the first one without first-use costs
     load_s = time.perf_counter() - start
     calls: list[float] = []
     inner: list[float] = []
     processor: list[float] = []
     end = time.perf_counter() + case.seconds
-    backend.infer(images, present)
     while len(calls) < case.frames or time.perf_counter() < end:
         begin, used = time.perf_counter(), time.process_time()
         result = backend.infer(images, present)
         calls.append(1e3 * (time.perf_counter() - begin))
         processor.append(1e3 * (time.process_time() - used))
         inner.append(result.timings_ms.get("inference", calls[-1]))
-    identity = backend.identity
-    backend.infer(images, present, OUTPUTS)  # a fault of the heavy outputs is to show here, not on the robot
+    identity, gpu_bytes, build = backend.identity, backend.memory_bytes, _build_of(path)
     backend.close()
     return Measurement(
         case=case,
@@ -169,10 +182,33 @@ def measure(case: Case) -> Measurement:
         call_p95_ms=float(np.percentile(calls, 95)),
         processor_ms=float(np.median(processor)),
         memory_mb=_peak_mb() - before_mb,
+        gpu_mb=(gpu_bytes or 0) / 1e6,
         file_mb=path.stat().st_size / 1e6 if path.is_file() else 0.0,
-        load_s=load_s,
+        load_s=load_s - (build[1] if build != built_before else 0.0),
+        build_s=build[1],
         identity=identity,
     )
+
+
+def _random_inputs(contract: Contract) -> tuple[dict[str, NDArray[np.uint8]], dict[str, bool]]:
+    """Images of noise for every stream: time does not depend on them."""
+    random = np.random.default_rng(0)
+    shape = (contract.height, contract.width, 3)
+    images = {name: random.integers(0, 256, shape, dtype=np.uint8) for name in contract.modalities}
+    return images, dict.fromkeys(contract.modalities, True)
+
+
+def _build_of(path: Path) -> tuple[str, float]:
+    """When an engine was built and how many seconds it took; ("", 0) for anything else."""
+    if path.suffix != ".engine":
+        return "", 0.0
+    from ssma_ros.inference.fingerprint import StaleEngineError, load_fingerprint
+
+    try:
+        fingerprint = load_fingerprint(path)
+    except StaleEngineError:
+        return "", 0.0
+    return fingerprint.created, fingerprint.build_seconds
 
 
 def _load(case: Case, path: Path) -> Backend:
@@ -201,38 +237,41 @@ def prepare_model(network: str, width: int, height: int, folder: Path, precision
         folder: parent of the model folder; what is there already is used again.
         precisions: of the graphs, ``fp32`` always among them.
     """
+    target = folder / f"{network}-{width}x{height}"
+    target.mkdir(parents=True, exist_ok=True)
+    if not (target / "model.onnx").is_file():
+        _export(network, width, height, target)
+    missing = [p for p in precisions if p != "fp32" and not (target / f"model.{p}.onnx").is_file()]
+    if missing:
+        from ssma_ros.contract import load_contract
+        from ssma_ros.inference.conversion import convert_file
+        from ssma_ros.inference.protocol import PRESENT
+
+        images, present = _random_inputs(load_contract(target / "contract.json"))
+        frame: dict[str, NDArray] = {**images, PRESENT: np.ones(len(present), np.float32)}
+        for precision in missing:
+            convert_file(target / "model.onnx", target / f"model.{precision}.onnx", precision, [frame])
+    return target
+
+
+def _export(network: str, width: int, height: int, target: Path) -> None:
+    """Write weights, contract and float32 graph of an untrained network."""
     import torch
 
     from ssma_ros.contract import Contract, Stream
-    from ssma_ros.inference.conversion import convert_file
     from ssma_ros.inference.export import export_onnx
     from ssma_ros.labels.label_set import LabelClass, LabelSet
     from ssma_ros.models import SSMA, save_model
 
     modalities, classes, preset = NETWORKS[network]
-    target = folder / f"{network}-{width}x{height}"
-    target.mkdir(parents=True, exist_ok=True)
-    if not (target / "model.onnx").is_file():
-        torch.manual_seed(0)
-        model = SSMA(modalities, classes, preset=preset).eval()
-        encodings = {"rgb": "bgr", "hha": "hha", "evi": "evi"}
-        labels = LabelSet(
-            "benchmark", tuple(LabelClass(i, f"class_{i}", (i, i, i)) for i in range(classes)), 255, None, {}
-        )
-        streams = tuple(Stream(name, encodings[name]) for name in modalities)
-        contract = Contract(width, height, streams, labels, model.describe())
-        save_model(model, contract, target)
-        export_onnx(model, contract, target / "model.onnx")
-    random = np.random.default_rng(0)
-    frame: dict[str, NDArray] = {
-        name: random.integers(0, 256, (height, width, 3), dtype=np.uint8) for name in modalities
-    }
-    calibration = [{**frame, "present": np.ones(len(modalities), np.float32)}]
-    for precision in precisions:
-        path = target / f"model.{precision}.onnx"
-        if precision != "fp32" and not path.is_file():
-            convert_file(target / "model.onnx", path, precision, calibration)
-    return target
+    torch.manual_seed(0)
+    model = SSMA(modalities, classes, preset=preset).eval()
+    encodings = {"rgb": "bgr", "hha": "hha", "evi": "evi"}
+    labels = LabelSet("benchmark", tuple(LabelClass(i, f"class_{i}", (i, i, i)) for i in range(classes)), 255, None, {})
+    streams = tuple(Stream(name, encodings[name]) for name in modalities)
+    contract = Contract(width, height, streams, labels, model.describe())
+    save_model(model, contract, target)
+    export_onnx(model, contract, target / "model.onnx")
 
 
 def machine_description() -> str:

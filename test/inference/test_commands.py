@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from inference.fake_gpu import FakeDriver, FakeTensorRt
+from inference.fake_gpu import FakeDriver, FakeTensorRt, pretend_machine
 from inference.toy_network import smooth_image, toy_contract, toy_network
 
-from ssma_ros.cli.benchmark_inference import markdown_table
+from ssma_ros.cli._inference_table import markdown_table, markdown_tables
 from ssma_ros.cli.main import main
 from ssma_ros.inference import benchmark, gpu
 from ssma_ros.inference.benchmark import Case, Measurement, machine_description, measure, measure_apart
@@ -146,6 +146,7 @@ def test_measurement_of_a_toy(toy_folder):
     assert found.frames >= 5
     assert 0 < found.device_ms <= found.call_ms <= found.call_p95_ms
     assert found.identity["backend"] == "onnxruntime"
+    assert (found.gpu_mb, found.build_s) == (0.0, 0.0)
 
 
 def test_measurement_in_a_process_of_its_own(toy_folder):
@@ -157,24 +158,96 @@ def test_measurement_in_a_process_of_its_own(toy_folder):
     assert found.file_mb > 0.01
 
 
-def test_failed_measurement_is_a_line(toy_folder, monkeypatch):
-    monkeypatch.setattr(benchmark, "CPU_CASES", ())
+def test_measurement_of_an_engine_tells_build_and_memory_apart(toy_folder, tmp_path, monkeypatch):
+    pretend_machine(monkeypatch)
+    for name in ("model.onnx", "contract.json"):
+        shutil.copy(toy_folder / name, tmp_path)
+    case = Case("toy", 64, 32, "tensorrt", "fp16", str(tmp_path / "model.engine"), 0, 0.05, 5)
+    built, loaded = measure(case), measure(case)
+    assert built.file_mb == loaded.file_mb == 400 / 1e6
+    assert built.gpu_mb > 0.005
+    assert built.build_s == loaded.build_s
+    assert built.device_ms == 1.0  # of the stand-in's events
+    assert built.identity["precision"] == "fp16"
+
+
+def test_failed_measurement_is_a_line():
     missing = Case("toy", 64, 32, "openvino", "fp32", "/nowhere/model.onnx", 1, 0.05, 5)
     found = measure_apart(missing)
     assert "no such file" in found.error
     assert "no such file" in markdown_table([found], None)
 
 
+def measurement(backend="openvino", size=(768, 384), **changes):
+    case = Case("n", *size, backend, "bf16", "m", changes.pop("threads", 2))
+    return replace(Measurement(case, 5, 30.0, 33.0, 31.0, 34.0, 60.0, 100.0, 0.0, 4.4, 1.0), **changes)
+
+
 def test_table_keeps_a_labelled_column_for_the_gpu():
-    case = Case("n", 768, 384, "openvino", "bf16", "m")
-    rows = [Measurement(case, 5, 30.0, 33.0, 31.0, 34.0, 60.0, 100.0, 4.4, 1.0)]
-    table = markdown_table(rows, None).splitlines()
-    assert "GPU ms (not run: no GPU at hand)" in table[0]
-    assert table[2] == "| n | 768×384 | openvino | bf16 | 30.0 / 33.0 | | 31.0 / 34.0 | 60.0 | 100 | 4.4 | 1.0 |"
-    on_gpu = markdown_table([replace(rows[0], case=replace(case, backend="tensorrt"))], "H200").splitlines()
-    assert "GPU (H200) ms" in on_gpu[0]
-    assert on_gpu[2].startswith("| n | 768×384 | tensorrt | bf16 | | 30.0 / 33.0 | 31.0 / 34.0 |")
-    assert len({line.count("|") for line in (*table, *on_gpu)}) == 1
+    table = markdown_table([measurement()], None).splitlines()
+    assert "GPU ms, MB (not run: no GPU at hand)" in table[0]
+    assert table[2] == "| 768×384 | openvino | bf16 | 2 | 30.0 / 33.0 |  | 31.0 / 34.0 | 60.0 | 100 | 4.4 | 1.0 |  |"
+    on_gpu = markdown_table([measurement("tensorrt", gpu_mb=81.0, build_s=63.0)], "H200").splitlines()
+    assert "GPU (H200) ms, MB" in on_gpu[0]
+    assert on_gpu[2].startswith("| 768×384 | tensorrt | bf16 | – |  | 30.0 / 33.0, 81 | 31.0 / 34.0 |")
+    assert on_gpu[2].endswith("| 63 |")
+    failed = markdown_table([measurement(error="a | b")], None).splitlines()
+    assert failed[2].startswith("| 768×384 | openvino | bf16 | 2 | – |  | a / b |")
+    assert len({line.count("|") for line in (*table, *on_gpu, *failed)}) == 1
+
+
+def test_tables_are_sorted_by_size_within_a_network():
+    found = [measurement(size=(1024, 512)), measurement(size=(384, 192)), measurement("tensorrt", (384, 192))]
+    lines = markdown_tables(found, None).splitlines()
+    assert lines[0] == "### n"
+    assert [line.split(" | ")[0][2:] for line in lines[4:]] == ["384×192", "384×192", "1024×512"]
+
+
+@pytest.fixture
+def quick_benchmark(toy_folder, tmp_path, monkeypatch):
+    """``ssma benchmark inference`` on the toy's graphs, without processes of their own."""
+    monkeypatch.setattr(benchmark, "prepare_model", lambda *arguments: toy_folder)
+    monkeypatch.setattr(benchmark, "measure_apart", measure)
+    common = ("--sizes", "64x32", "--json", tmp_path / "b.json", "--seconds", 0, "--frames", 2)
+
+    def run(*words):
+        assert ssma("benchmark", "inference", *common, *words) == 0
+        return json.loads((tmp_path / "b.json").read_text())
+
+    return run
+
+
+def test_benchmark_of_threads_and_what_cannot_be_measured(quick_benchmark, capsys):
+    words = ("--networks", "ssma-mobilenet-rgb-hha-evi", "--backends", "onnxruntime", "torch", "--threads", 1, 2)
+    found = quick_benchmark(*words)["measurements"]
+    assert [(m["case"]["backend"], m["case"]["precision"], m["case"]["threads"]) for m in found] == [
+        (b, p, t) for t in (1, 2) for b, p in (("torch", "fp32"), ("torch", "bf16"), ("onnxruntime", "fp32"),
+                                               ("onnxruntime", "int8"))
+    ]  # fmt: skip
+    # The toy folder has no weights: a line with the reason, and the others are measured.
+    assert all(("input contract" in m["error"] or "weights" in m["error"]) == (m["case"]["backend"] == "torch")
+               for m in found)
+    assert all(m["frames"] == 2 for m in found if not m["error"])
+    assert capsys.readouterr().out.count("| onnxruntime |") == 4
+
+
+def test_benchmark_adds_to_what_was_measured(quick_benchmark, tmp_path, capsys):
+    words = ("--networks", "ssma-mobilenet-rgb-hha-evi", "--backends", "onnxruntime")
+    quick_benchmark(*words, "--threads", 1)
+    found = quick_benchmark(*words, "--threads", 2, 1, "--add")["measurements"]
+    assert [(m["case"]["precision"], m["case"]["threads"]) for m in found] == [
+        ("fp32", 1), ("int8", 1), ("fp32", 2), ("int8", 2)
+    ]  # fmt: skip
+    late = quick_benchmark(*words, "--add", "--minutes", 0)["measurements"]
+    assert [m["error"] for m in late] == ["", "", "", "", "not run: time was up", "not run: time was up"]
+    document = json.loads((tmp_path / "b.json").read_text())
+    (tmp_path / "b.json").write_text(json.dumps({**document, "machine": "a Jetson"}))
+    again = ("benchmark", "inference", "--add", "--json", tmp_path / "b.json")
+    assert ssma(*again) == 1
+    assert "were measured on ('a Jetson', None), expected this machine" in capsys.readouterr().err
+    (tmp_path / "b.json").write_text("{}")
+    assert ssma(*again) == 1
+    assert "cannot be added to" in capsys.readouterr().err
 
 
 def test_machine_is_named():
@@ -187,6 +260,7 @@ def test_machine_is_named():
         (["--networks", "unet"], "networks: got 'unet', expected some of ssma-resnet50-rgb-hha"),
         (["--sizes", "640x481"], "sizes: got '640x481', expected WIDTHxHEIGHT, multiples of 16"),
         (["--backends", "caffe"], "backends: got caffe, none of which this machine can run"),
+        (["--frames", "0"], "frames, threads: got 0 and 0, expected at least 1 and 0"),
     ],
 )
 def test_benchmark_refuses_in_one_sentence(tmp_path, capsys, words, said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from inference.toy_network import example_frames, toy_contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import OUTPUTS, load_backend
 from ssma_ros.inference.graph import SegmentationGraph
-from ssma_ros.inference.torch_backend import TorchBackend
+from ssma_ros.inference.torch_backend import TorchBackend, _GpuStopwatch
 from ssma_ros.models import SSMA, load_model, save_model
 
 
@@ -109,3 +110,30 @@ def test_missing_torch_says_what_to_install(weights, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SsmaError, match="package torch is not installed, try 'pip install torch safetensors'"):
         load_backend(weights)
+
+
+def test_laps_on_a_gpu_are_read_from_its_events():
+    """Nothing waits between the stages; only the last event is waited for."""
+    log = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+            self.number = None
+
+        def record(self, stream):
+            self.number = len(log)
+            log.append(stream)
+
+        def synchronize(self):
+            log.append("wait")
+
+        def elapsed_time(self, later):
+            return 10.0 * (later.number - self.number)
+
+    cuda = SimpleNamespace(Event=Event, current_stream=lambda device: f"stream of {device}")
+    watch = _GpuStopwatch(SimpleNamespace(cuda=cuda), "cuda:1")
+    for name in ("upload", "inference", "download"):
+        watch.lap(name)
+    assert watch.laps_ms() == {"upload": 10.0, "inference": 10.0, "download": 10.0}
+    assert log == ["stream of cuda:1"] * 4 + ["wait"]
