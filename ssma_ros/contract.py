@@ -8,16 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 from ssma_ros.labels import LabelSet, load_label_set
 from ssma_ros.labels.label_set import parse_label_set
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_T = TypeVar("_T")
 
 FORMAT = "ssma-input-contract"
 VERSION = 1
@@ -25,6 +29,8 @@ VERSION = 1
 #: and so are made to refuse the file.
 VERSION_SCALED = 2
 FILE_NAME = "contract.json"
+#: Characters of a wrong value that a message shows.
+_SHOWN = 60
 
 #: What an encoding is made from: sensors that must be present for it.
 ENCODINGS: Mapping[str, tuple[str, ...]] = {
@@ -149,11 +155,12 @@ class Contract:
 
 
 def save_contract(contract: Contract, path: str | Path) -> None:
-    """Write ``contract`` to ``path`` (JSON), whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(contract.to_document(), indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Write ``contract`` to ``path`` (JSON), whole or not at all.
+
+    Raises:
+        SsmaError: the disk refuses.
+    """
+    write_atomically(path, (json.dumps(contract.to_document(), indent=2) + "\n").encode())
 
 
 def load_contract(path: str | Path) -> Contract:
@@ -186,42 +193,73 @@ def parse_contract(document: Any, where: str) -> Contract:
         raise SsmaError(
             f"input contract {where}: version is {document.get('version')}, expected {version}{reason}"
         )
-    try:
-        labels = document["labels"]
-        contract = Contract(
-            width=int(document["width"]),
-            height=int(document["height"]),
-            streams=tuple(_parse_stream(s) for s in document["streams"]),
-            labels=load_label_set(labels) if isinstance(labels, str) else parse_label_set(labels, where),
-            network=dict(document.get("network", {})),
-            temperature=float(document.get("temperature", 1.0)),
-            description=str(document.get("description", "")),
-            vector_scaling=_parse_scaling(document.get("vector_scaling")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SsmaError(f"input contract {where}: {type(error).__name__} at {error}, see docs/contract.md") from None
+    read = partial(_read, document, where)
+    streams = read("streams", list, "a list of streams")
+    contract = Contract(
+        width=read("width", int, "a whole number of pixels"),
+        height=read("height", int, "a whole number of pixels"),
+        streams=tuple(_parse_stream(entry, f"{where}: stream {index}") for index, entry in enumerate(streams)),
+        labels=read("labels", partial(_parse_labels, where), "the name of a label set or a label set"),
+        network=read("network", dict, "an object", {}),
+        temperature=read("temperature", float, "a number", 1.0),
+        description=str(document.get("description", "")),
+        vector_scaling=_parse_scaling(document.get("vector_scaling"), f"{where}: vector_scaling"),
+    )
     _check(contract, where)
     return contract
 
 
-def _parse_stream(entry: Mapping[str, Any]) -> Stream:
-    mean = tuple(float(v) for v in entry.get("mean", (0, 0, 0)))
-    scale = tuple(float(v) for v in entry.get("scale", (1, 1, 1)))
-    if len(mean) != 3 or len(scale) != 3:
-        raise ValueError(f"mean or scale of stream {entry.get('name')}: expected three numbers each")
+def _read(entry: Any, where: str, name: str, convert: Callable[[Any], _T], expected: str, *default: _T) -> _T:
+    """Field ``name`` of a JSON object, converted; a missing or wrong one is one sentence."""
+    if not isinstance(entry, dict):
+        raise SsmaError(f"input contract {where} is {_short(entry)}, expected an object with {name}")
+    if name not in entry:
+        if default:
+            return default[0]
+        raise SsmaError(f"input contract {where}: has no {name}, expected {expected}")
+    try:
+        return convert(entry[name])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise SsmaError(f"input contract {where}: {name} is {_short(entry[name])}, expected {expected}") from None
+
+
+def _short(value: object) -> str:
+    """As in the file, cut where it is long."""
+    words = json.dumps(value)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
+
+
+def _three_numbers(values: Any) -> tuple[float, float, float]:
+    first, second, third = (float(v) for v in values)
+    return first, second, third
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)
+
+
+def _parse_labels(where: str, labels: Any) -> LabelSet:
+    return load_label_set(labels) if isinstance(labels, str) else parse_label_set(labels, where)
+
+
+def _parse_stream(entry: Any, where: str) -> Stream:
+    read = partial(_read, entry, where)
     return Stream(
-        name=str(entry["name"]),
-        encoding=str(entry["encoding"]),
-        mean=(mean[0], mean[1], mean[2]),
-        scale=(scale[0], scale[1], scale[2]),
-        parameters=dict(entry.get("parameters", {})),
+        name=read("name", str, "a name"),
+        encoding=read("encoding", str, f"one of {', '.join(ENCODINGS)}"),
+        mean=read("mean", _three_numbers, "three numbers", (0.0, 0.0, 0.0)),
+        scale=read("scale", _three_numbers, "three numbers", (1.0, 1.0, 1.0)),
+        parameters=read("parameters", dict, "an object", {}),
     )
 
 
-def _parse_scaling(entry: Mapping[str, Any] | None) -> VectorScaling | None:
+def _parse_scaling(entry: Any, where: str) -> VectorScaling | None:
     if entry is None:
         return None
-    return VectorScaling(weights=tuple(entry["weights"]), bias=tuple(entry["bias"]))
+    read = partial(_read, entry, where)
+    return VectorScaling(
+        weights=read("weights", _numbers, "a list of numbers"), bias=read("bias", _numbers, "a list of numbers")
+    )
 
 
 def _check(contract: Contract, where: str) -> None:

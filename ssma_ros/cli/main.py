@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import pkgutil
 import sys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 #: Modules of this package that are no command.
 _PLUMBING = ("main",)
 _BENCHMARK = "benchmark_"
+#: A disk that is full, over its quota or read-only, and a file that is larger than allowed.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 #: Packages that not every installation has, and the extra that brings each.
 _EXTRAS = {
     "torch": "export",
@@ -81,6 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         extra = _EXTRAS[package]
         print(f"ssma: package {package} is not installed, try 'pip install ssma_ros[{extra}]'", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"ssma: the disk cannot be written: {error.strerror}{where}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ssma: interrupted", file=sys.stderr)

@@ -18,6 +18,7 @@ from ssma_ros.demo.overlay_video import write_overlay_video
 from ssma_ros.demo.results import DriveResults
 from ssma_ros.demo.summary import FORMAT, VERSION, measured
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 from ssma_ros.folders import WholeFolder
 from ssma_ros.inference import find_model
 from ssma_ros.recordings.reader import RecordingReader
@@ -147,7 +148,7 @@ def _write_results(
         folder / VIDEO, results.frames(), results.mask_size(), contract.labels, rate=results.frame_rate(), note=note
     )
     _write_sheet(folder / SHEET, results, contract, options, summary)
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
     return summary
 
 
@@ -167,8 +168,7 @@ def _write_sheet(
         subtitle="   ·   ".join(headline(summary)),
         class_iou={k: v for k, v in accuracy["iou"].items() if v is not None} if accuracy else None,
     )
-    if not cv2.imwrite(str(path), sheet[..., ::-1]):
-        raise SsmaError(f"picture {path}: cannot be written")
+    write_atomically(path, cv2.imencode(path.suffix, sheet[..., ::-1])[1].tobytes())
 
 
 def headline(summary: dict[str, Any]) -> list[str]:

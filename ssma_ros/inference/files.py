@@ -1,26 +1,12 @@
-"""Files written whole or not at all, and their hashes."""
+"""Hashes of files, and writing them whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from ssma_ros.files import write_atomically
 
-
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write ``data`` beside ``path`` and move it there once it is on the disk."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+__all__ = ["sha256_of", "write_atomically"]
 
 
 def sha256_of(data: bytes | memoryview) -> str:

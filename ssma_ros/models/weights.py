@@ -11,6 +11,7 @@ from safetensors.torch import save
 
 from ssma_ros.contract import contract_path_for, load_contract, save_contract
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 from ssma_ros.models.build import build_network
 
 if TYPE_CHECKING:
@@ -85,13 +86,8 @@ def save_model(
         for name, t in network.state_dict().items()
         if not name.endswith(_COUNTER)
     }
-    partial = weights.with_name(weights.name + ".partial")
-    try:
-        # Not save_file: it makes a file that only its owner can read, and a model is for everybody on the robot.
-        partial.write_bytes(save(tensors))
-        partial.replace(weights)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Not save_file: it makes a file that only its owner can read, and a model is for everybody on the robot.
+    write_atomically(weights, save(tensors))
     save_contract(contract, contract_path)
 
 

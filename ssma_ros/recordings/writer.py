@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +15,7 @@ from ssma_ros.folders import WholeFolder
 from ssma_ros.recordings.typestore import typestore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from rosbags.interfaces import Connection
@@ -70,8 +73,9 @@ class RecordingWriter:
     def __enter__(self) -> RecordingWriter:
         folder = self._folder.__enter__()
         try:
-            folder.rmdir()  # the library insists on making it itself
-            self._writer = _open_writer(folder, self._storage)
+            with self._disk():
+                folder.rmdir()  # the library insists on making it itself
+                self._writer = _open_writer(folder, self._storage)
         except BaseException as error:
             self._folder.__exit__(type(error), error, None)
             raise
@@ -85,11 +89,11 @@ class RecordingWriter:
             try:
                 self._finish(writer)
             except BaseException as problem:
-                writer.abort()
+                _abort(writer)
                 self._folder.__exit__(type(problem), problem, None)
                 raise
         else:
-            writer.abort()
+            _abort(writer)
         self._folder.__exit__(kind, error, trace)
 
     def write(self, topic: str, kind: str, message: Any, stamp_ns: int) -> None:
@@ -111,16 +115,15 @@ class RecordingWriter:
         connection = self._connections.get(topic)
         if connection is None:
             qos = [_LATCHED] if topic in self._latched else []
-            connection = self._open_writer.add_connection(
-                topic, kind, typestore=typestore(), offered_qos_profiles=qos
-            )
+            with self._disk():
+                connection = self._open_writer.add_connection(
+                    topic, kind, typestore=typestore(), offered_qos_profiles=qos
+                )
             self._connections[topic] = connection
         if connection.msgtype != kind:
             raise ValueError(f"topic {topic}: got a message of type {kind}, expected {connection.msgtype} as before")
-        try:
+        with self._disk():
             self._open_writer.write(connection, stamp_ns, data)
-        except OSError as problem:
-            raise self._refused(problem) from problem
 
     @property
     def _open_writer(self) -> Writer:
@@ -131,13 +134,23 @@ class RecordingWriter:
     def _finish(self, writer: Writer) -> None:
         if not self._connections:
             raise SsmaError(f"recording {self.path}: no message to write, so it is not made")
-        try:
+        with self._disk():
             writer.close()
-        except OSError as problem:
-            raise self._refused(problem) from problem
 
-    def _refused(self, problem: OSError) -> SsmaError:
-        return SsmaError(f"recording {self.path}: cannot be written ({problem.strerror or problem})")
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """What the disk refuses, a full one above all, in one sentence."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as problem:
+            words = getattr(problem, "strerror", None) or problem
+            raise SsmaError(f"recording {self.path}: cannot be written ({words})") from problem
+
+
+def _abort(writer: Writer) -> None:
+    """Close without finishing; a disk that refuses has been told of before."""
+    with suppress(OSError, sqlite3.Error):
+        writer.abort()
 
 
 def _open_writer(folder: Path, storage: Storage) -> Writer:

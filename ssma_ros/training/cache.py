@@ -8,12 +8,13 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 import ssma_ros
+from ssma_ros.errors import SsmaError
 from ssma_ros.preprocessing.encoder import InputEncoder, resize_depth
 
 if TYPE_CHECKING:
@@ -172,16 +173,18 @@ def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progr
     one that is ready last finds the other's in place and keeps that.
 
     Raises:
-        SsmaError: a file of the data set is missing or wrong.
+        SsmaError: a file of the data set is missing or wrong, or the disk refuses.
     """
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         _write(samples, streams, partial, progress=progress)
         if not (folder / _META).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             _move(partial, folder)
+    except OSError as error:
+        raise SsmaError(f"cache {folder}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -198,11 +201,8 @@ def _move(partial: Path, folder: Path) -> None:
 def _write(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool) -> None:
     height, width = samples[0].label.shape
     count = len(samples)
-    images = [
-        np.lib.format.open_memmap(folder / f"{s}.npy", mode="w+", dtype=np.uint8, shape=(count, height, width, 3))
-        for s in streams
-    ]
-    labels = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=(count, height, width))
+    images = [_array(folder / f"{s}.npy", (count, height, width, 3)) for s in streams]
+    labels = _array(folder / "label.npy", (count, height, width))
     present = np.zeros((count, len(streams)), np.bool_)
     for index in tqdm(range(count), desc=f"encoding {folder.name}", unit="sample", disable=not progress):
         sample = samples[index]
@@ -215,6 +215,19 @@ def _write(samples: Samples, streams: Sequence[str], folder: Path, *, progress: 
     np.save(folder / "present.npy", present)
     meta = {"digest": samples.digest, "streams": list(streams), "names": [samples.name(i) for i in range(count)]}
     (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A memory-mapped uint8 array in a new file, all of it on the disk already.
+
+    A mapped file with holes would be killed (SIGBUS) where the disk runs full, instead of being told.
+    """
+    array: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=shape
+    )
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _digest(dataset: FrameDataset, contract: Contract) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import whole_file
 
 FILE_NAME = "checkpoint.pt"
 
@@ -54,14 +54,19 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Replace the checkpoint in ``folder``; a kill or power cut at any moment leaves the old one or the new one."""
-    partial = folder / (FILE_NAME + ".partial")
+    """Replace the checkpoint in ``folder``; a kill or power cut at any moment leaves the old one or the new one.
+
+    Raises:
+        SsmaError: the disk refuses; the old checkpoint is still there.
+    """
     document = {name: getattr(checkpoint, name) for name in ("run", "network", "optimizer", "average", "scaler")}
-    with partial.open("wb") as file:
-        torch.save({**document, "progress": asdict(checkpoint.progress)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / FILE_NAME)
+    with whole_file(folder / FILE_NAME) as file:
+        try:
+            torch.save({**document, "progress": asdict(checkpoint.progress)}, file)
+        except RuntimeError as error:  # torch's archive writer puts its own error in the place of the disk's
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(folder: Path, run: str) -> Checkpoint | None:

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 from ssma_ros.models import build_network, load_model, save_model
 from ssma_ros.training.batches import BatchMaker, Normalizer
 from ssma_ros.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
@@ -110,7 +111,7 @@ class Trainer:
         with RunLog(self._output, self._done, enabled=self._rank == 0, tensorboard=self._config.tensorboard) as log:
             if self._rank == 0:
                 facts = {**versions(), "train": self._train.digest, "val": self._val.digest}
-                _write_text(self._output / "config.yaml", dump_config(self._config, facts))
+                write_atomically(self._output / "config.yaml", dump_config(self._config, facts).encode())
             self._restore(checkpoint)
             for index in range(self._progress.stage, len(self._config.stages)):
                 if not self._run_stage(index, log, checkpoint):
@@ -350,8 +351,3 @@ def _run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
     facts = [document, train.digest, val.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from recordings.small_recording import HEIGHT, WIDTH, stamp, write_small_recording
 from ros.stub_network import stub_contract
+from small_disks import FULL, tiny_file_system
 
 from ssma_ros.contract import save_contract
 from ssma_ros.demo.plan import NodeOptions
@@ -125,3 +127,13 @@ def test_demo_refuses_bad_input_before_it_starts_anything(tmp_path, node, change
     with pytest.raises(SsmaError, match=sentence):
         run_demo(DemoOptions(**{**vars(options), **change}), listener)
     assert listener.stages == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [8_192, 60_000], ids=["recording", "picture"])
+def test_demo_says_that_the_disk_is_full_and_leaves_nothing(tmp_path, node, size):
+    options = options_for(tmp_path, node)
+    with tiny_file_system(tmp_path / "disk", size) as disk:
+        with pytest.raises(SsmaError, match=f"cannot be .*({FULL})"):
+            run_demo(replace(options, output=disk / "out"), Listener())
+        assert list(disk.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import hashlib
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 
 SOURCES = ("fill", "hha", "images")
 _HERE = Path(__file__).parent
@@ -37,13 +39,9 @@ def cubin(source: str, architecture: str, *, cache: Path | None = None) -> bytes
         return file.read_bytes()
     except OSError:
         code = compile_source(source, architecture)
-    try:
+    with contextlib.suppress(OSError, SsmaError):  # a read-only home or a full disk: compile again next time
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
-            partial.write(code)
-        os.replace(partial.name, file)
-    except OSError:
-        pass  # a read-only home: compile again next time
+        write_atomically(file, code)
     return code
 
 

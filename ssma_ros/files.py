@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file to fill, which is moved to ``path`` once it is on the disk; a context manager.
+
+    It is filled under another name in the same folder, so that a kill, a power cut or a full disk at any moment
+    leaves what was at ``path`` before. Leaving with an exception removes it.
+
+    Raises:
+        SsmaError: the disk refuses (full, read-only, no such folder).
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise SsmaError(f"file {path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
+    """Write ``data`` to ``path``, whole or not at all.
+
+    Raises:
+        SsmaError: the disk refuses.
+    """
+    with whole_file(path) as file:
+        file.write(data)
