@@ -161,7 +161,7 @@ def _apply(contract: Contract, logits: Tensor) -> Tensor:
 
 
 def _score(scores: Tensor, labels: Tensor) -> PixelScores:
-    confidence, mask = scores.softmax(dim=1).max(dim=1)
+    confidence, mask = scores.softmax(dim=1).amax(dim=1), scores.argmax(dim=1)
     calibration, matrix = Calibration(), ConfusionMatrix(scores.shape[1])
     calibration.update(confidence.numpy(), mask.numpy(), labels.numpy())
     matrix.update(mask.numpy(), labels.numpy())

@@ -134,8 +134,9 @@ class Tally:
         Returns:
             H×W class ids, the largest score's.
         """
-        confidence, classes = scores.softmax(dim=0).max(dim=0)
-        mask = classes.to(torch.uint8).numpy()
+        # Not the largest probability's: rounding makes equals of near ones.
+        mask = scores.argmax(dim=0).to(torch.uint8).numpy()
+        confidence = scores.softmax(dim=0).amax(dim=0)
         self._matrix(group or "").update(mask, label)
         self._samples[group or ""] += 1
         self._trimap.update(mask, label)

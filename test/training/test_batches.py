@@ -51,6 +51,8 @@ def test_every_epoch_shows_every_sample_once(contract: Contract, samples: Memory
         def name(self, index: int) -> str:
             return str(index)
 
+        def group(self, index: int) -> None: ...
+
         def __getitem__(self, index: int) -> Sample:
             seen.append(index)
             return samples[index]

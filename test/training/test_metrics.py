@@ -1,4 +1,4 @@
-"""Calibration, trimap bands and temperature against cases with a known answer."""
+"""Calibration error, trimap bands and multi-scale testing against cases with a known answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ssma_ros.training.calibration import minimize_temperature
 from ssma_ros.training.metrics import Calibration, TrimapBands, boundary_distance
 from ssma_ros.training.multi_scale import segment_multi_scale
 
@@ -27,6 +26,12 @@ def test_overconfidence_is_measured() -> None:
     calibration.update(np.array([1.0, 1.0, 0.55, 0.55]), np.zeros(4, int), np.array([0, 1, 0, 255]))
     # Bin 1.0: accuracy 0.5, two pixels; bin 0.55: accuracy 1, one pixel.
     assert calibration.expected_error() == pytest.approx((2 * 0.5 + 1 * 0.45) / 3)
+
+
+def test_void_pixels_take_no_part_in_calibration() -> None:
+    calibration = Calibration(void_class=0, bins=10)
+    calibration.update(np.array([1.0, 0.75]), np.array([1, 1]), np.array([0, 1]))
+    assert calibration.expected_error() == pytest.approx(0.25)
 
 
 def test_no_pixel_has_no_calibration_error() -> None:
@@ -50,14 +55,6 @@ def test_trimap_sees_only_the_band() -> None:
     assert bands.miou()[1] == 1.0
     # Within 8 pixels there are 9 columns of each class, three of them wrong.
     assert bands.miou()[8] == pytest.approx((9 / 12 + 6 / 9) / 2)
-
-
-@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 3.0])
-def test_temperature_is_recovered(true_temperature: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    honest = 2.0 * torch.randn(40_000, 4, generator=generator)
-    labels = torch.multinomial(honest.softmax(dim=1), 1, generator=generator).squeeze(1)
-    assert minimize_temperature(honest * true_temperature, labels) == pytest.approx(true_temperature, rel=0.03)
 
 
 class Pixelwise(torch.nn.Module):

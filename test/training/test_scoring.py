@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training.conftest import MemorySamples
 
 from ssma_ros.contract import Contract, Stream, VectorScaling
 from ssma_ros.errors import SsmaError
@@ -23,6 +22,7 @@ from ssma_ros.training.evaluation import evaluate, spread_indices
 from ssma_ros.training.ledger import Ledger, entry_key
 from ssma_ros.training.scoring import ALL_SENSORS, MULTI_SCALE, Tally, cases_of
 from ssma_ros.training.shared_samples import SharedSamples, join_contracts
+from training.conftest import MemorySamples
 
 RGB, HHA, EVI = Stream("rgb", "bgr"), Stream("hha", "hha"), Stream("evi", "evi2")
 
@@ -85,8 +85,9 @@ def test_joint_contract_holds_every_stream_once() -> None:
     jet = Stream("depth", "depth_jet")
     other_fill = Stream("hha", "hha", parameters={"completion": "none"})
     contracts = [
-        make_contract(replace(EVI, name="nir")), make_contract(RGB, HHA, EVI), make_contract(replace(RGB, mean=(9, 9, 9))),
-        make_contract(replace(HHA, name="rgb"), jet), make_contract(RGB, width=128), make_contract(other_fill),
+        make_contract(replace(EVI, name="nir")), make_contract(RGB, HHA, EVI),
+        make_contract(replace(RGB, mean=(9, 9, 9))), make_contract(replace(HHA, name="rgb"), jet),
+        make_contract(RGB, width=128), make_contract(other_fill),
     ]
     joint, views = join_contracts(contracts)
     assert [[s.name for s in c.streams] for c in joint] == [["rgb", "hha", "evi", "depth"], ["rgb"], ["hha"]]
