@@ -10,6 +10,29 @@ if TYPE_CHECKING:
     from ssma_ros.inference.benchmark import Measurement
 
 
+def markdown_page(found: Sequence[Measurement], gpu: str | None, machine: str, note: str) -> str:
+    """The tables with what a reader must know about them: machine, software, how often was measured."""
+    versions = sorted({
+        f"{m.identity['backend']} {m.identity['version']}" for m in found if m.identity and "version" in m.identity
+    })
+    counts = sorted(m.frames for m in found if not m.error)
+    times = f"{counts[0]} to {counts[-1]} timed calls each" if counts else "nothing could be timed"
+    lines = [
+        "# Inference: every network, size and backend",
+        "",
+        "Written by `ssma benchmark inference --markdown`; what it means: [benchmarks_inference.md](benchmarks_inference.md).",
+        "",
+        f"* machine: {machine}; GPU: {gpu or 'none, its column is empty'}",
+        f"* software: {', '.join(versions) or 'none'}",
+        f"* untrained weights, images of noise; {times}, each case in a process of its own",
+        *([f"* {note}"] if note else []),
+        "",
+        markdown_tables(found, gpu),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def markdown_tables(found: Sequence[Measurement], gpu: str | None) -> str:
     """One table for each network, largest size last.
 

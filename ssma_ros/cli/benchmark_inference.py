@@ -35,15 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, default=Path("benchmark_models"), metavar="DIR",
                         help="where exported graphs are kept (%(default)s)")
     parser.add_argument("--json", type=Path, default=Path("benchmarks_inference.json"), help="results (%(default)s)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as a page")
     parser.add_argument("--add", action="store_true", help="keep the other measurements that the results hold already")
     parser.add_argument("--note", default="", help="a sentence about the machine's state, kept with the results")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write the JSON."""
+    """Measure, print the tables, write the JSON and the page."""
     from tqdm import tqdm
 
-    from ssma_ros.cli._inference_table import markdown_tables
+    from ssma_ros.cli._inference_table import markdown_page, markdown_tables
     from ssma_ros.inference.benchmark import Measurement, machine_description, measure_apart
     from ssma_ros.inference.files import write_atomically
     from ssma_ros.inference.gpu import probe_gpu
@@ -64,12 +65,19 @@ def run(args: argparse.Namespace) -> int:
         # After each case: hours of measurements outlive an interruption.
         document["measurements"] = [asdict(m) for m in found.values()]
         write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
-    print(markdown_tables(list(found.values()), gpu.name if gpu is not None else None))
+    name = gpu.name if gpu is not None else None
+    print(markdown_tables(list(found.values()), name))
+    if args.markdown is not None:
+        page = markdown_page(list(found.values()), name, document["machine"], document["note"])
+        write_atomically(args.markdown, page.encode())
     return 0
 
 
 def _stored(path: Path, document: dict[str, Any]) -> dict[tuple, Measurement]:
-    """The measurements that ``path`` holds, by case; none where there is no such file."""
+    """The measurements that ``path`` holds, by case; none where there is no such file.
+
+    The note of an earlier run goes over into ``document`` where this one has none.
+    """
     from ssma_ros.inference.benchmark import Case, Measurement
 
     if not path.is_file():
@@ -82,6 +90,7 @@ def _stored(path: Path, document: dict[str, Any]) -> dict[tuple, Measurement]:
         raise SsmaError(f"results {path}: cannot be added to ({error}), expected the file of an earlier run") from None
     if machines[0] != machines[1]:
         raise SsmaError(f"results {path}: were measured on {machines[0]}, expected this machine, {machines[1]}")
+    document["note"] = document["note"] or stored.get("note", "")
     return {measurement.case.key: measurement for measurement in found}
 
 

@@ -233,12 +233,17 @@ def test_benchmark_of_threads_and_what_cannot_be_measured(quick_benchmark, capsy
 
 def test_benchmark_adds_to_what_was_measured(quick_benchmark, tmp_path, capsys):
     words = ("--networks", "ssma-mobilenet-rgb-hha-evi", "--backends", "onnxruntime")
-    quick_benchmark(*words, "--threads", 1)
+    quick_benchmark(*words, "--threads", 1, "--note", "calm")
     found = quick_benchmark(*words, "--threads", 2, 1, "--add")["measurements"]
     assert [(m["case"]["precision"], m["case"]["threads"]) for m in found] == [
         ("fp32", 1), ("int8", 1), ("fp32", 2), ("int8", 2)
     ]  # fmt: skip
-    late = quick_benchmark(*words, "--add", "--minutes", 0)["measurements"]
+    late = quick_benchmark(*words, "--add", "--minutes", 0, "--markdown", tmp_path / "page.md")["measurements"]
+    page = (tmp_path / "page.md").read_text()
+    assert "* calm\n" in page
+    assert "onnxruntime 1." in page
+    assert "2 to 2 timed calls each" in page
+    assert page.count("not run: time was up") == 2
     assert [m["error"] for m in late] == ["", "", "", "", "not run: time was up", "not run: time was up"]
     document = json.loads((tmp_path / "b.json").read_text())
     (tmp_path / "b.json").write_text(json.dumps({**document, "machine": "a Jetson"}))
