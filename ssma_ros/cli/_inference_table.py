@@ -20,7 +20,7 @@ def markdown_page(found: Sequence[Measurement], gpu: str | None, machine: str, n
     lines = [
         "# Inference: every network, size and backend",
         "",
-        "Written by `ssma benchmark inference --markdown`; what it means: [benchmarks_inference.md](benchmarks_inference.md).",
+        "Written by `ssma benchmark inference --markdown`; more in [benchmarks_inference.md](benchmarks_inference.md).",
         "",
         f"* machine: {machine}; GPU: {gpu or 'none, its column is empty'}",
         f"* software: {', '.join(versions) or 'none'}",

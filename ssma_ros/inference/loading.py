@@ -55,7 +55,8 @@ def load_backend(
             folder ``int8`` picks the quantised graph.
         threads: of a CPU backend; 0 uses all cores.
         providers: ONNX Runtime's execution providers in order of preference.
-        cache_dir: where OpenVINO keeps compiled graphs between runs; None keeps none.
+        cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None keeps no
+            graphs, and engines beside their ``.onnx``.
         rebuild_engine: with TensorRT, build a missing or stale engine from the graph beside it (takes minutes).
         progress: told how far that is.
 
@@ -84,7 +85,9 @@ def load_backend(
 
         # Quantisation is in the graph already; the builder takes it as it is.
         precision = "stored" if precision == "int8" else precision
-        return TensorRtBackend(path, precision=precision, rebuild_engine=rebuild_engine, progress=progress)
+        return TensorRtBackend(
+            path, precision=precision, rebuild_engine=rebuild_engine, cache_dir=cache_dir, progress=progress
+        )
     from ssma_ros.inference.torch_backend import TorchBackend
 
     return TorchBackend(path, precision=precision, threads=threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,6 @@ from ssma_ros.inference.tensorrt_slot import Slot, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,8 @@ class TensorRtBackend(BackendBase):
         path: ``X.engine`` with its fingerprint and contract; ``X.onnx`` beside it is what it is rebuilt from.
         precision: of a rebuild, see :data:`ssma_ros.inference.tensorrt_builder.PRECISIONS`.
         rebuild_engine: build a missing or stale engine now (minutes; never call this from a callback).
+        cache_dir: where engines that are built are kept, see
+            :func:`ssma_ros.inference.tensorrt_builder.ensure_engine`; None = beside their graph.
         progress: told how far a rebuild is.
         device: index of the GPU.
         cuda_graph: replay the network as one CUDA graph.
@@ -54,6 +56,7 @@ class TensorRtBackend(BackendBase):
         *,
         precision: str = "auto",
         rebuild_engine: bool = False,
+        cache_dir: str | Path | None = None,
         progress: Progress | None = None,
         device: int = 0,
         cuda_graph: bool = True,
@@ -65,7 +68,13 @@ class TensorRtBackend(BackendBase):
         trt = import_tensorrt()
         cuda = _import_pycuda()
         plan, fingerprint, contract = ensure_engine(
-            path, precision=precision, rebuild=rebuild_engine, progress=progress, gpu=gpu, tensorrt=trt
+            path,
+            precision=precision,
+            rebuild=rebuild_engine,
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+            progress=progress,
+            gpu=gpu,
+            tensorrt=trt,
         )
         super().__init__(
             contract,

@@ -107,6 +107,7 @@ def ensure_engine(
     *,
     precision: str = "auto",
     rebuild: bool = False,
+    cache_dir: Path | None = None,
     progress: Progress | None = None,
     gpu: Gpu | None = None,
     tensorrt: Any = None,
@@ -117,6 +118,8 @@ def ensure_engine(
         engine_path: ``X.engine``; ``X.onnx`` beside it is what it is (re)built from.
         precision: for a rebuild; ``fp16`` and ``fp32`` are also what an existing engine must be.
         rebuild: build where the engine is missing or stale and the ONNX file is there.
+        cache_dir: folder for engines that are built (made where it is missing) and their timing caches, for models in
+            folders that cannot be written; looked into after ``engine_path``. None = beside the ONNX file.
         progress, gpu, tensorrt: as for :func:`build_engine`.
 
     Raises:
@@ -126,16 +129,38 @@ def ensure_engine(
     gpu = gpu or probe_gpu()
     trt = tensorrt or import_tensorrt()
     onnx_path = engine_path.with_suffix(".onnx")
+    places = [engine_path]
+    if cache_dir is not None and onnx_path.is_file():
+        places.append(_cached_path(cache_dir, onnx_path, precision))
+    reasons = []
+    for place in places:
+        try:
+            return _read_fitting(place, onnx_path, precision, gpu, trt)
+        except StaleEngineError as error:
+            reasons.append(str(error))
+    why = "; ".join(reasons)
+    if not rebuild:
+        raise StaleEngineError(f"{why}; build it with 'ssma build-engine' or allow rebuild_engine")
+    if not onnx_path.is_file():
+        raise StaleEngineError(f"{why}; it cannot be rebuilt, {onnx_path.name} is not beside it")
+    if cache_dir is not None:
+        _make_folder(cache_dir)
+    build_engine(onnx_path, places[-1], precision=precision, progress=progress, gpu=gpu, tensorrt=trt)
+    return _read_fitting(places[-1], onnx_path, precision, gpu, trt)
+
+
+def _cached_path(cache_dir: Path, onnx_path: Path, precision: str) -> Path:
+    """Where the engine of an ONNX file lies in a folder for the engines of all; a person can still tell which it is."""
+    digest = sha256_of(onnx_path.read_bytes())[:12]
+    name = f"{onnx_path.resolve().parent.name}-{onnx_path.stem}-{digest}"
+    return cache_dir / (f"{name}.engine" if precision == "auto" else f"{name}-{precision}.engine")
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, precision, gpu, trt)
-    except StaleEngineError as error:
-        if not rebuild:
-            raise StaleEngineError(f"{error}; build it with 'ssma build-engine' or allow rebuild_engine") from None
-        if not onnx_path.is_file():
-            raise StaleEngineError(f"{error}; it cannot be rebuilt, {onnx_path.name} is not beside it") from None
-        build_engine(onnx_path, engine_path, precision=precision, progress=progress, gpu=gpu, tensorrt=trt)
-        plan, fingerprint, contract = _read_fitting(engine_path, onnx_path, precision, gpu, trt)
-    return plan, fingerprint, contract
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SsmaError(f"cache_dir {folder}: cannot be made ({error.strerror}), expected one of your own") from None
 
 
 def import_tensorrt() -> Any:

@@ -69,11 +69,16 @@ class FusionParameters:
     )
     threads: int = _parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
     preprocessing_threads: int = _parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
+    preprocessing_device: str = _parameter(
+        "auto", "Where images become network inputs; auto: on the GPU where TensorRT runs the network, else on the "
+        "processor.", choices=("auto", "cpu", "gpu"),
+    )
     rebuild_engine: bool = _parameter(
         False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
     )
     cache_dir: str = _parameter(
-        "", "Folder where OpenVINO keeps compiled networks, for quicker starts; empty: none are kept."
+        "", "Folder where OpenVINO keeps compiled networks and TensorRT engines it builds; empty: none are kept, and "
+        "engines lie beside their .onnx.",
     )
     autostart: bool = _parameter(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."

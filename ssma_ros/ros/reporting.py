@@ -85,7 +85,7 @@ class DiagnosticsReporter:
         details: dict[str, str] = {}
         if detailed:
             backend = session.pipeline.backend
-            memory = {"GPU": backend.memory_bytes, "process": resident_bytes()}
+            memory = {"GPU": session.pipeline.memory_bytes, "process": resident_bytes()}
             details = inference_details(backend.identity, memory, progress.stages)
         statuses.append(inference_status(progress, details, progress.outputs.rate_hz(now_ns), now_ns))
         return statuses

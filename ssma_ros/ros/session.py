@@ -77,14 +77,17 @@ class FusionSession:
         start = time.monotonic()
         logger.info(f"loading model {parameters.model}")
         backend = load(parameters)
+        pipeline: Pipeline | None = None
         try:
             _check_class_names(backend.contract, parameters)
-            pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters))
+            device = parameters.preprocessing_device
+            pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters), device)
+            logger.info(f"preprocessing on the {pipeline.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             pipeline.warm_up()
         except BaseException:
-            backend.close()
+            (pipeline or backend).close()
             raise
         logger.info(f"model ready after {time.monotonic() - start:.1f} s")
         return pipeline

@@ -228,6 +228,37 @@ def test_engine_alone_is_enough(folder):
     assert ensure(folder)[0] == b"plan" * 100
 
 
+def test_engines_of_a_folder_that_is_not_to_be_written_go_to_the_cache(folder, tmp_path):
+    before = sorted(folder.iterdir())
+    cache = tmp_path.parent / f"{tmp_path.name}-cache" / "engines"
+    trt = FakeTensorRt()
+    with pytest.raises(StaleEngineError, match=r"model\.engine: no such file; engine .*-cache.*: no such file; build"):
+        ensure(folder, trt, cache_dir=cache)
+    assert not cache.exists()
+    fingerprint = ensure(folder, trt, rebuild=True, cache_dir=cache)[1]
+    assert sorted(folder.iterdir()) == before
+    name = f"{folder.name}-model-{fingerprint.onnx_sha256[:12]}"
+    kept = {file.name for file in cache.iterdir()}
+    assert kept == {f"{name}{end}" for end in (".engine", ".engine.json", ".timing", ".contract.json")}
+    assert ensure(folder, trt, rebuild=True, cache_dir=cache)[1] == fingerprint
+    assert trt.events == ["Builder"], "what is in the cache is not built again"
+    ensure(folder, trt, precision="fp32", rebuild=True, cache_dir=cache)
+    assert ensure(folder, trt, cache_dir=cache)[1] == fingerprint, "another precision must not take its place"
+    assert (cache / f"{name}-fp32.engine").is_file()
+
+
+def test_an_engine_beside_its_graph_comes_before_the_cache(folder, tmp_path):
+    fingerprint = build(folder)
+    assert ensure(folder, cache_dir=tmp_path / "cache")[1] == fingerprint
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_made_is_one_sentence(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SsmaError, match=r"cache_dir .*engines: cannot be made \(Not a directory\)"):
+        ensure(folder, rebuild=True, cache_dir=tmp_path / "file" / "engines")
+
+
 def test_fingerprint_is_plain_json(folder):
     build(folder)
     document = json.loads(sidecar_path(folder / "model.engine").read_text())
