@@ -11,6 +11,7 @@ import yaml
 
 from ssma_ros.cli.main import main
 from ssma_ros.contract import load_contract
+from ssma_ros.training.evaluation import Predictor
 
 CONFIG: dict[str, Any] = {
     "name": "tiny",
@@ -56,6 +57,118 @@ def test_train_evaluate_calibrate(
     assert document["results"][0]["samples"] == 2
     for name in ("report.md", "report.html", "sample_0.png", "reliability.png"):
         assert (report / name).stat().st_size > 100
+
+
+@pytest.fixture
+def rgb_model(tmp_path: Path, forest_folder: Path) -> Path:
+    """A unimodal model on one of the fusion's streams, called ``mono``."""
+    contract = {**CONFIG["contract"], "streams": CONFIG["contract"]["streams"][:1]}
+    contract["network"] = {"name": "AdapNetPP", "preset": "forest-mobilenet", "modalities": ["rgb"], "width": 0.25}
+    config = write_config(tmp_path, contract=contract)
+    run = tmp_path / "mono"
+    assert main(["train", str(config), "--data", str(forest_folder), "-o", str(run), "--quiet"]) == 0
+    return run / "model"
+
+
+def test_conditions_and_improvement_are_reported(
+    model: Path, rgb_model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (forest_folder / "val/conditions.json").write_text('{"000": "clear", "001": "fog"}')
+    report = tmp_path / "report"
+    arguments = ["evaluate", str(model), str(forest_folder), "--against", str(rgb_model), "-o", str(report), "--quiet"]
+    assert main([*arguments, "--pictures", "1", "--threads", "1"]) == 0
+    assert f"against {rgb_model}: mIoU " in capsys.readouterr().out
+    document = json.loads((report / "report.json").read_text())
+    first = document["results"][0]
+    assert {name: group["samples"] for name, group in first["groups"].items()} == {"clear": 1, "fog": 1}
+    mious = [group["miou"] for group in first["groups"].values()]
+    assert first["over_groups"]["miou_mean"] == pytest.approx(sum(mious) / 2, abs=1e-6)
+    against = document["against"]
+    assert against["model"] == "mono"
+    assert against["miou"] == first["miou"]
+    text = (report / "report.md").read_text()
+    for heading in ("## run against mono (%)", "## mIoU by condition (%)", "| no depth |", "![improvement_0]"):
+        assert heading in text
+    assert sorted(p.stem for p in report.glob("*.png")) == ["improvement_0", "reliability", "sample_0"]
+
+
+def test_vector_scaling_is_stored_and_reported(
+    model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report"
+    arguments = ["evaluate", str(model), str(forest_folder), "--calibrate", "vector", "-o", str(report), "--quiet"]
+    assert main(arguments) == 0
+    assert "vector scaling stored: ECE " in capsys.readouterr().out
+    contract = load_contract(model / "contract.json")
+    assert contract.vector_scaling is not None
+    document = json.loads((report / "report.json").read_text())
+    assert document["vector_scaling"]["weights"] == list(contract.vector_scaling.weights)
+    calibration = document["calibration"]
+    assert calibration["pixels"] == 2 * 64 * 32
+    # All pixels of these small samples are in the fit, so its figures are the report's.
+    assert calibration["fitted"]["miou"] == pytest.approx(document["results"][0]["miou"], abs=1e-6)
+    assert calibration["fitted"]["ece"] == pytest.approx(document["results"][0]["ece"], abs=1e-6)
+    assert calibration["fitted"]["nll"] < calibration["none"]["nll"]
+
+
+def test_tabulate_goes_on_with_one_network_more(
+    model: Path, rgb_model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (forest_folder / "val/conditions.json").write_text('{"000": "clear", "001": "fog"}')
+    output = tmp_path / "table"
+    arguments = [str(forest_folder), "-o", str(output), "--quiet"]
+    assert main(["tabulate", f"fused={model}", *arguments]) == 0
+    first = json.loads((output / "report.json").read_text())
+    capsys.readouterr()
+    scored: list[int] = []
+    scores = Predictor.scores
+
+    def watched(self: Predictor, *values: Any, **named: Any) -> Any:
+        scored.append(len(self.contract.streams))
+        return scores(self, *values, **named)
+
+    monkeypatch.setattr(Predictor, "scores", watched)
+    assert main(["tabulate", f"fused={model}", str(rgb_model), *arguments, "--msf", "mono"]) == 0
+    assert scored == [1] * 4, "two samples of the new network, plain and with scales; nothing of the old one"
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "| network | clear | fog | mean | std |"
+    assert [line.split(" | ")[0] for line in table[2:5]] == ["| fused", "| mono", "| mono, msf"]
+    second = json.loads((output / "report.json").read_text())
+    assert second["results"]["fused"] == first["results"]["fused"]
+    assert [r["case"] for r in second["results"]["fused"]] == ["all sensors", "no depth", "no color"]
+    assert [r["case"] for r in second["results"]["mono"]] == ["all sensors", "all sensors, msf"]
+    assert second["networks"]["mono"]["streams"] == ["rgb"]
+    text = (output / "report.md").read_text()
+    assert "| network | all sensors | no depth | no color |" in text
+    names = {"conditions.png", "report.html", "report.json", "report.md", "tallies.json"}
+    assert {p.name for p in output.iterdir()} == names
+
+
+def test_tabulate_refuses_in_one_sentence(
+    model: Path, forest_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/thesis.txt").write_text("mine")
+    one, data = str(model), str(forest_folder)
+    refused = {
+        "two networks are called 'run', expected distinct names": [one, one, data, "-o", "new"],
+        "--msf names 'x', expected one of run": [one, data, "-o", "new", "--msf", "x"],
+        "is or holds the input": [one, data, "-o", data],
+        "run/model: exists already": [one, data, "-o", one],
+        "taken: exists already, expected a new name": [one, data, "-o", "taken"],
+        "options {'a': 1} do not fit": [one, data, "-o", "new", "--options", "{a: 1}"],
+        "expected a mapping such as": [one, data, "-o", "new", "--options", "a"],
+        "threads is -1": [one, data, "-o", "new", "--threads", "-1"],
+    }
+    for message, arguments in refused.items():
+        assert main(["tabulate", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow
