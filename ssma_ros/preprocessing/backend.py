@@ -16,18 +16,19 @@ class CompiledModules(NamedTuple):
 
     fill: ModuleType
     hha: ModuleType
+    images: ModuleType
 
 
 @lru_cache(maxsize=1)
 def compiled_modules() -> CompiledModules | None:
     """The compiled implementations, or None where numba is missing. Imported at first use: numba is a heavy import."""
     try:
-        from ssma_ros.preprocessing.compiled import cache, depth_completion, hha
+        from ssma_ros.preprocessing.compiled import cache, depth_completion, hha, images
     except ImportError as error:
         logger.warning("preprocessing runs uncompiled, several times slower: %s", error)
         return None
     cache.discard_stale()
-    return CompiledModules(depth_completion, hha)
+    return CompiledModules(depth_completion, hha, images)
 
 
 def warm_up(
@@ -42,8 +43,8 @@ def warm_up(
 ) -> float:
     """Compile (or load from the cache on disk) the kernels and make the buffers for one image size.
 
-    Call it where a delay is allowed, as a node does when it is configured: afterwards no frame of that size, from this
-    thread and with that many ``threads``, compiles or allocates work memory.
+    Call it where a delay is allowed, as a node does when it is configured: afterwards no frame of that size with that
+    many ``threads``, from whatever thread, compiles or allocates work memory.
 
     Args:
         width, height: of the depth images to come, pixels.
@@ -58,8 +59,9 @@ def warm_up(
     import numpy as np
 
     from ssma_ros.frame import Intrinsics
-    from ssma_ros.preprocessing.depth_completion import BLURS, fill_fast, fill_multiscale
+    from ssma_ros.preprocessing.depth_completion import BLURS, fill_fast, fill_multiscale, keep_readings
     from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, encode_hha
+    from ssma_ros.preprocessing.vegetation import encode_index
 
     fills = {"fast": (fill_fast,), "multiscale": (fill_multiscale,), "none": ()}
     chosen = (fill_fast, fill_multiscale) if completion is None else fills[completion]
@@ -70,6 +72,10 @@ def warm_up(
         for kind in BLURS if blur is None else (blur,):
             for beyond in (False, True) if extrapolate is None else (extrapolate,):
                 fill(depth, extrapolate=beyond, blur=kind, threads=threads)
+    keep_readings(depth)
+    color, gray = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    for nir in (gray, gray.astype(np.uint16)):
+        encode_index("evi2", color, nir, 255.0)
     if hha:
         intrinsics = Intrinsics(float(width), float(width), width / 2, height / 2, width, height)
         encode_hha(depth, intrinsics, threads=threads)

@@ -121,6 +121,26 @@ def valid_mask(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
         return (image > np.float32(EMPTY_BELOW)) & (image < np.inf)
 
 
+def keep_readings(depth: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Copy a depth image (metres, raw or completed) with exactly 0 wherever it holds no reading.
+
+    Args:
+        depth: H×W float32 metres.
+        out: where to write the result, H×W float32 C-contiguous; may be ``depth`` itself; new if None.
+
+    Raises:
+        ValueError: ``depth`` is not an H×W floating array, or ``out`` is of another shape or dtype.
+    """
+    image = check_depth(depth)
+    result = check_out(out, image.shape, np.float32)
+    compiled = compiled_modules()
+    if compiled is None:
+        result[...] = np.where(valid_mask(image), image, np.float32(0))
+    else:
+        compiled.images.keep_readings(np.require(image, requirements=("C", "A", "W")).reshape(-1), result.reshape(-1))
+    return result
+
+
 def count_depths(depth: NDArray[np.float32], *, max_depth: float = 100.0) -> DepthCounts:
     """Count what a raw depth image holds, for diagnostics.
 

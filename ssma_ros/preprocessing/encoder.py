@@ -7,27 +7,41 @@ saw in training.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.preprocessing import colormap, depth_completion, vegetation
+from ssma_ros.preprocessing import depth_completion
 from ssma_ros.preprocessing.backend import warm_up
 from ssma_ros.preprocessing.checks import check_bounds, check_choice, check_positive
 from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, HHAOptions
+from ssma_ros.preprocessing.recycling import RecycledArrays
+from ssma_ros.preprocessing.streams import BOUNDS, ENCODERS, SensorImages, depth_bounds, present
+from ssma_ros.preprocessing.threads import running_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract, Stream
     from ssma_ros.frame import Frame, Intrinsics
+
+__all__ = [
+    "EncodedInputs",
+    "EncoderOptions",
+    "InputEncoder",
+    "complete_depth",
+    "depth_bounds",
+    "depth_parameters",
+    "hha_options",
+    "resize_depth",
+    "why_blank",
+]
 
 
 @dataclass
@@ -62,7 +76,8 @@ class EncoderOptions:
             itself. Needs stamps that follow each other; a jump resets it.
         gravity_guard: refuse an estimate that tilts the camera by over 45° or rests on few floor or wall normals; the
             last good one holds, or the camera counts as level. The contract's own limits come first.
-        threads: threads of the depth preprocessing.
+        threads: threads that share the work on depth; with more than one, the streams without depth are made beside it.
+            They change nothing but the time it takes.
     """
 
     camera_height: float | None = None
@@ -71,21 +86,10 @@ class EncoderOptions:
     threads: int = 1
 
 
-@dataclass
-class _Sensors:
-    """The frame's images on the network's grid, made once and shared by all streams."""
-
-    color: NDArray[np.uint8] | None
-    depth: NDArray[np.float32] | None
-    nir: NDArray[Any] | None
-    nir_full_scale: float
-    intrinsics: Intrinsics | None
-    gravity: NDArray[np.float64] | None
-    stamp_ns: int
-
-
 class InputEncoder:
     """Encodes frames for one network. Not re-entrant; remembers earlier frames only where ``options`` say so.
+
+    Once a few frames have passed, no memory is allocated for a frame whose results nobody keeps.
 
     Args:
         contract: of the network to feed.
@@ -100,18 +104,7 @@ class InputEncoder:
         self._options = options or EncoderOptions()
         self._depth_parameters = depth_parameters(contract)
         self._hha = {s.name: HHAEncoder(hha_options(s, self._options)) for s in contract.streams if s.encoding == "hha"}
-        self._encoders: dict[str, Callable[[Stream, _Sensors], NDArray[np.uint8]]] = {
-            "bgr": lambda _, s: _present(s.color),
-            "rgb": lambda _, s: cv2.cvtColor(_present(s.color), cv2.COLOR_BGR2RGB),
-            "hha": self._encode_hha,
-            "depth_jet": _encode_jet,
-            "depth_gray": _encode_depth_gray,
-            "nir": lambda _, s: _three_channels(_to_uint8(_present(s.nir), s.nir_full_scale)),
-            "ndvi": _encode_index,
-            "evi2": _encode_index,
-            "evi": _encode_index,
-            "nrg": _encode_nrg,
-        }
+        self._arrays = RecycledArrays()
 
     @property
     def contract(self) -> Contract:
@@ -128,23 +121,30 @@ class InputEncoder:
         _ = frame.size  # all images share one grid, or this raises
         encoded = EncodedInputs()
         with _timed(encoded.timings_ms, "resize"):
-            sensors = self._resize(frame)
-        encoded.intrinsics = sensors.intrinsics
-        if sensors.depth is not None:
-            with _timed(encoded.timings_ms, "depth_completion"):
-                completed = complete_depth(sensors.depth, self._depth_parameters, self._options.threads)
-                # What the blur leaks into a hole is no reading; from here on a hole is exactly 0.
-                sensors.depth = np.where(depth_completion.valid_mask(completed), completed, np.float32(0))
-            encoded.depth = sensors.depth
+            images = self._resize(frame)
+        encoded.intrinsics = images.intrinsics
         for stream in self._contract.streams:
             reason = why_blank(stream, frame)
             encoded.present[stream.name] = reason is None
             if reason is not None:
                 encoded.missing[stream.name] = reason
-                continue
-            with _timed(encoded.timings_ms, f"encode_{stream.name}"):
-                image = self._encoders[stream.encoding](stream, sensors)
-                encoded.inputs[stream.name] = np.ascontiguousarray(image)
+        made = [stream for stream in self._contract.streams if encoded.present[stream.name]]
+        for stream in made:  # in the contract's order, whichever is ready first
+            encoded.inputs[stream.name] = self._arrays.take((self._contract.height, self._contract.width, 3), np.uint8)
+        of_depth = [stream for stream in made if "depth" in stream.sensors]
+        others = [stream for stream in made if "depth" not in stream.sensors]
+
+        def make_others() -> None:
+            self._make(others, images, encoded)
+
+        beside = self._options.threads > 1 and images.depth is not None
+        with running_aside(make_others) if beside else nullcontext():
+            if images.depth is not None:
+                with _timed(encoded.timings_ms, "depth_completion"):
+                    images.depth = encoded.depth = self._complete(images.depth)
+            self._make(of_depth, images, encoded)
+        if not beside:
+            make_others()
         return encoded
 
     def reset(self) -> None:
@@ -165,33 +165,51 @@ class InputEncoder:
             threads=self._options.threads,
         )
 
-    def _encode_hha(self, stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-        return self._hha[stream.name].encode(
-            _present(sensors.depth),
-            _present(sensors.intrinsics),
-            gravity=sensors.gravity,
-            stamp_ns=sensors.stamp_ns,
+    def _complete(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = self._arrays.take(depth.shape, np.float32)
+        completed = complete_depth(depth, self._depth_parameters, self._options.threads, out)
+        # What the blur leaks into a hole is no reading; from here on a hole is exactly 0.
+        return depth_completion.keep_readings(completed, out)
+
+    def _make(self, streams: Sequence[Stream], images: SensorImages, encoded: EncodedInputs) -> None:
+        """Fill the streams' pictures in."""
+        for stream in streams:
+            with _timed(encoded.timings_ms, f"encode_{stream.name}"):
+                out = encoded.inputs[stream.name]
+                if stream.encoding == "hha":
+                    self._encode_hha(stream, images, out)
+                else:
+                    encoded.inputs[stream.name] = ENCODERS[stream.encoding](stream, images, out)
+
+    def _encode_hha(self, stream: Stream, images: SensorImages, out: NDArray[np.uint8]) -> None:
+        self._hha[stream.name].encode(
+            present(images.depth),
+            present(images.intrinsics),
+            gravity=images.gravity,
+            stamp_ns=images.stamp_ns,
             threads=self._options.threads,
+            out=out,
         )
 
-    def _resize(self, frame: Frame) -> _Sensors:
+    def _resize(self, frame: Frame) -> SensorImages:
         width, height = self._contract.width, self._contract.height
-        return _Sensors(
-            color=None if frame.color is None else resize_image(frame.color, width, height),
-            depth=None if frame.depth is None else resize_depth(frame.depth, width, height),
-            nir=None if frame.nir is None else resize_image(frame.nir, width, height),
+        return SensorImages(
+            color=self._fitted(frame.color, cv2.INTER_LINEAR),
+            depth=self._fitted(frame.depth, cv2.INTER_NEAREST_EXACT),
+            nir=self._fitted(frame.nir, cv2.INTER_LINEAR),
             nir_full_scale=frame.nir_full_scale,
             intrinsics=None if frame.intrinsics is None else frame.intrinsics.resized(width, height),
             gravity=frame.gravity,
             stamp_ns=frame.stamp_ns,
         )
 
-
-def resize_image(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """Resample a colour or near-infrared image bilinearly; returned as it is where the size already fits."""
-    if image.shape[1] == width and image.shape[0] == height:
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    def _fitted(self, image: NDArray[Any] | None, interpolation: int) -> NDArray[Any] | None:
+        """``image`` itself where its size fits, else resampled."""
+        size = (self._contract.height, self._contract.width)
+        if image is None or image.shape[:2] == size:
+            return image
+        out = self._arrays.take((*size, *image.shape[2:]), image.dtype)
+        return cv2.resize(image, size[::-1], dst=out, interpolation=interpolation)
 
 
 def resize_depth(depth: NDArray[Any], width: int, height: int) -> NDArray[Any]:
@@ -202,27 +220,32 @@ def resize_depth(depth: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 
 def complete_depth(
-    depth: NDArray[np.float32], parameters: Mapping[str, Any], threads: int = 1
+    depth: NDArray[np.float32],
+    parameters: Mapping[str, Any],
+    threads: int = 1,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Fill holes as a stream's ``parameters`` say: ``completion`` is ``fast``, ``multiscale`` or ``none``."""
+    """Fill holes as a stream's ``parameters`` say: ``completion`` is ``fast``, ``multiscale`` or ``none``.
+
+    Returns:
+        The completed depth, in ``out`` if that is given; for ``none`` the depth itself.
+    """
     options = {key: value for key, value in parameters.items() if key != "completion"}
     if parameters["completion"] == "fast":
-        return depth_completion.fill_fast(depth, threads=threads, **options)
+        return depth_completion.fill_fast(depth, threads=threads, out=out, **options)
     if parameters["completion"] == "multiscale":
-        return depth_completion.fill_multiscale(depth, threads=threads, **options)
+        return depth_completion.fill_multiscale(depth, threads=threads, out=out, **options)
     return depth
 
 
 _DEPTH_DEFAULTS: Mapping[str, Any] = {
     "completion": "fast", "max_depth": 100.0, "extrapolate": False, "blur": "bilateral",
 }
-#: Of encodings that spread depth between two fixed bounds.
-_BOUNDS: Mapping[str, float] = {"near": 0.5, "far": 40.0}
 _BOUNDED = ("depth_jet", "depth_gray")
 _HHA_PARAMETERS = ("floor_percentile", "height_range", "max_tilt", "min_support")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "hha": (*_DEPTH_DEFAULTS, *_HHA_PARAMETERS),
-    **dict.fromkeys(_BOUNDED, (*_DEPTH_DEFAULTS, *_BOUNDS)),
+    **dict.fromkeys(_BOUNDED, (*_DEPTH_DEFAULTS, *BOUNDS)),
 }
 
 
@@ -297,69 +320,6 @@ def why_blank(stream: Stream, frame: Frame) -> str | None:
     if stream.encoding == "hha" and frame.intrinsics is None:
         return frame.missing.get("camera_info", "no camera intrinsics, HHA needs them")
     return None
-
-
-def _encode_jet(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    return colormap.jet_depth(_present(sensors.depth), **depth_bounds(stream))
-
-
-def _encode_depth_gray(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    return _three_channels(colormap.gray_depth(_present(sensors.depth), **depth_bounds(stream)))
-
-
-def depth_bounds(stream: Stream) -> dict[str, float]:
-    """``near`` and ``far`` of a stream that spreads depth between two fixed bounds."""
-    return {key: stream.parameters.get(key, default) for key, default in _BOUNDS.items()}
-
-
-def _encode_index(stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    color, nir = _present(sensors.color), _present(sensors.nir)
-    if nir.dtype == np.uint8 and sensors.nir_full_scale == 255.0 and stream.encoding in ("ndvi", "evi2"):
-        # One flat look-up is four times as quick as numpy's indexing by two arrays.
-        pairs = color[..., 2].astype(np.uint16)
-        pairs <<= 8
-        pairs |= nir
-        return _three_channels(np.take(_index_table(stream.encoding).reshape(-1), pairs))
-    blue, _green, red = (color[..., i].astype(np.float32) / 255.0 for i in range(3))
-    # Beyond the stated full scale a pixel is saturated, as in vegetation.reflectance.
-    reflectance = np.minimum(nir.astype(np.float32) / np.float32(sensors.nir_full_scale), np.float32(1))
-    if stream.encoding == "evi":
-        return _three_channels(vegetation.to_uint8(vegetation.evi(reflectance, red, blue)))
-    function = vegetation.ndvi if stream.encoding == "ndvi" else vegetation.evi2
-    return _three_channels(vegetation.to_uint8(function(reflectance, red)))
-
-
-@lru_cache(maxsize=2)
-def _index_table(encoding: str) -> NDArray[np.uint8]:
-    """Encoded index for every pair [red, near infrared] of 8-bit values: one look-up a pixel."""
-    levels = np.arange(256, dtype=np.float32) / np.float32(255.0)
-    nir, red = np.meshgrid(levels, levels)
-    function = vegetation.ndvi if encoding == "ndvi" else vegetation.evi2
-    table = vegetation.to_uint8(function(nir, red))
-    table.setflags(write=False)
-    return table
-
-
-def _encode_nrg(_stream: Stream, sensors: _Sensors) -> NDArray[np.uint8]:
-    color = _present(sensors.color)
-    nir = _to_uint8(_present(sensors.nir), sensors.nir_full_scale)
-    # In OpenCV's order: green in the blue place, red in the green place, near infrared in the red place.
-    return np.asarray(cv2.merge([color[..., 1], color[..., 2], nir]), np.uint8)
-
-
-def _to_uint8(nir: NDArray[Any], full_scale: float) -> NDArray[np.uint8]:
-    if nir.dtype == np.uint8 and full_scale == 255.0:
-        return nir
-    return np.asarray(cv2.convertScaleAbs(nir, alpha=255.0 / full_scale), np.uint8)
-
-
-def _three_channels(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
-
-
-def _present(value: Any) -> Any:
-    assert value is not None, "streams are encoded only when their sensors are present"
-    return value
 
 
 @contextmanager

@@ -10,6 +10,7 @@ Segmentation", ECCV 2014; equal to the authors' MATLAB program to one grey level
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ssma_ros.preprocessing.backend import compiled_modules
 from ssma_ros.preprocessing.checks import check_depth, check_intrinsics, check_mask, check_out, check_threads
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import Protocol
 
     from numpy.typing import NDArray
@@ -78,10 +80,10 @@ def encode_hha(
         ValueError: an argument of another shape or dtype than stated.
     """
     image, mask, result = _checked(depth, intrinsics, missing, out)
-    work = _start(image, mask, intrinsics, check_threads(threads), True)
-    gravity, _, _ = work.estimate_gravity()
-    down = _height_direction(gravity)
-    work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, False, result)
+    with _begin(image, mask, intrinsics, check_threads(threads), True) as work:
+        gravity, _, _ = work.estimate_gravity()
+        down = _height_direction(gravity)
+        work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, False, result)
     return result
 
 
@@ -189,15 +191,15 @@ class HHAEncoder:
         """
         image, mask, result = _checked(depth, intrinsics, missing, out)
         given = None if gravity is None else unit_vector(gravity)
-        work = _start(image, mask, intrinsics, check_threads(threads), given is None)
         elapsed = self._elapsed(stamp_ns)
-        self.gravity = down = given if given is not None else self._estimate(work, elapsed)
-        if given is not None:
-            self.gravity_source = "given"
-        height_down = _height_direction(down)
-        levels = 255.0 / self.options.height_range
-        floor = self._floor(work, height_down)
-        work.encode(down, height_down, floor, levels, self.options.mask_missing, result)
+        with _begin(image, mask, intrinsics, check_threads(threads), given is None) as work:
+            self.gravity = down = given if given is not None else self._estimate(work, elapsed)
+            if given is not None:
+                self.gravity_source = "given"
+            height_down = _height_direction(down)
+            levels = 255.0 / self.options.height_range
+            floor = self._floor(work, height_down)
+            work.encode(down, height_down, floor, levels, self.options.mask_missing, result)
         return result
 
     def _elapsed(self, stamp_ns: int | None) -> float | None:
@@ -235,12 +237,13 @@ class HHAEncoder:
         return _ASSUMED_FLOOR if floor is None else floor
 
 
-def _start(
+def _begin(
     depth: NDArray[np.float32], missing: NDArray[np.bool_] | None, intrinsics: Intrinsics, threads: int, estimate: bool
-) -> HHAPass:
+) -> AbstractContextManager[HHAPass]:
     compiled = compiled_modules()
-    implementation = plain_hha.HHAPass if compiled is None else compiled.hha.HHAPass
-    work: HHAPass = implementation(depth, missing, intrinsics, threads, estimate)
+    if compiled is None:
+        return nullcontext(plain_hha.HHAPass(depth, missing, intrinsics))
+    work: AbstractContextManager[HHAPass] = compiled.hha.begin(depth, missing, intrinsics, threads, estimate)
     return work
 
 

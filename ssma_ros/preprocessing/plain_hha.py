@@ -25,8 +25,6 @@ class HHAPass:
         depth: H×W float32 metres.
         missing: H×W bool, True where normals must not use the depth; None = where there is no reading.
         intrinsics: of this grid.
-        threads: not used.
-        estimate: not used, normals for gravity are made when asked for.
     """
 
     def __init__(
@@ -34,8 +32,6 @@ class HHAPass:
         depth: NDArray[np.float32],
         missing: NDArray[np.bool_] | None,
         intrinsics: Intrinsics,
-        threads: int,
-        estimate: bool,
     ) -> None:
         with np.errstate(invalid="ignore"):
             reading = (depth > 0) & (depth < np.inf)

@@ -9,11 +9,14 @@ Sources: NDVI Rouse et al. 1974; EVI Huete et al. 2002; EVI2 Jiang et al. 2008.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from ssma_ros.preprocessing.checks import check_positive
+from ssma_ros.preprocessing.backend import compiled_modules
+from ssma_ros.preprocessing.checks import check_out, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +81,69 @@ def to_uint8(index: Image) -> NDArray[np.uint8]:
     """Index in [−1, 1] as 0..255: (x + 1)·127.5 rounded; NaN becomes 128, as 0 does."""
     scaled = (np.clip(np.nan_to_num(index, nan=0.0), -1.0, 1.0) + np.float32(1)) * np.float32(127.5)
     return np.rint(scaled).astype(np.uint8)
+
+
+#: Of each index, gain·(N − R)/(N + a·R − b·B + c): gain, a, b, c.
+_COEFFICIENTS = {"ndvi": (1.0, 1.0, 0.0, 0.0), "evi": (2.5, 6.0, 7.5, 1.0), "evi2": (2.5, 2.4, 0.0, 1.0)}
+
+
+def encode_index(
+    index: str,
+    color: NDArray[np.uint8],
+    nir: NDArray[np.uint8] | NDArray[np.uint16],
+    full_scale: float,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """An index of sensor values as a picture: :func:`to_uint8` in all three channels.
+
+    Args:
+        index: ``ndvi``, ``evi`` or ``evi2``.
+        color: H×W×3 uint8 in OpenCV's order (B, G, R); 255 is reflectance 1.
+        nir: H×W uint8 or uint16.
+        full_scale: value of ``nir`` that is reflectance 1; beyond it a pixel is saturated.
+        out: where to write the result, H×W×3 uint8 C-contiguous; new if None.
+
+    Returns:
+        H×W×3 uint8.
+
+    Raises:
+        ValueError: ``out`` is of another shape or dtype, or ``full_scale`` is not positive.
+    """
+    result = check_out(out, (*nir.shape, 3), np.uint8)
+    scale = np.float32(check_positive(full_scale, "full_scale"))
+    compiled = compiled_modules()
+    if compiled is not None:
+        # The one kind of array that the kernel is compiled for; a copy only of rows with padding and of read-only ones.
+        flat_color, flat_nir = (np.require(image, requirements=("C", "A", "W")).reshape(-1) for image in (color, nir))
+        coefficients = (np.float32(value) for value in _COEFFICIENTS[index])
+        compiled.images.vegetation(flat_color, flat_nir, scale, *coefficients, result.reshape(-1))
+        return result
+    return np.asarray(cv2.cvtColor(_plain_levels(index, color, nir, scale), cv2.COLOR_GRAY2BGR, dst=result), np.uint8)
+
+
+def _plain_levels(index: str, color: NDArray[np.uint8], nir: NDArray[Any], scale: np.float32) -> NDArray[np.uint8]:
+    if nir.dtype == np.uint8 and scale == 255 and index != "evi":
+        # One flat look-up is four times as quick as numpy's indexing by two arrays.
+        pairs = color[..., 2].astype(np.uint16)
+        pairs <<= 8
+        pairs |= nir
+        return np.asarray(np.take(_table(index).reshape(-1), pairs), np.uint8)
+    blue, _green, red = (color[..., i].astype(np.float32) / np.float32(255) for i in range(3))
+    return to_uint8(_index(index, np.minimum(nir.astype(np.float32) / scale, np.float32(1)), red, blue))
+
+
+def _index(index: str, nir: Image, red: Image, blue: Image) -> Image:
+    return evi(nir, red, blue) if index == "evi" else (ndvi if index == "ndvi" else evi2)(nir, red)
+
+
+@lru_cache(maxsize=2)
+def _table(index: str) -> NDArray[np.uint8]:
+    """Encoded index for every pair [red, near infrared] of 8-bit values: one look-up a pixel."""
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    nir, red = np.meshgrid(levels, levels)
+    table = to_uint8(_index(index, nir, red, red))
+    table.setflags(write=False)
+    return table
 
 
 def _ratio(numerator: Image, denominator: Image) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssma_ros.preprocessing import backend, depth_completion, hha
+from ssma_ros.preprocessing import backend, depth_completion, hha, vegetation
 
 
 @pytest.fixture(params=["compiled", "plain"])
@@ -13,6 +13,6 @@ def implementation(request, monkeypatch) -> str:
     if request.param == "compiled":
         pytest.importorskip("numba")
     else:
-        for module in (backend, depth_completion, hha):
+        for module in (backend, depth_completion, hha, vegetation):
             monkeypatch.setattr(module, "compiled_modules", lambda: None)
     return request.param

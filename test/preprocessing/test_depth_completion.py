@@ -9,7 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reference import depth_completion as reference
-from ssma_ros.preprocessing.depth_completion import DepthCounts, count_depths, fill_fast, fill_multiscale, valid_mask
+from ssma_ros.preprocessing.depth_completion import (
+    DepthCounts,
+    count_depths,
+    fill_fast,
+    fill_multiscale,
+    keep_readings,
+    valid_mask,
+)
 
 FILLS = {"fast": (fill_fast, reference.fill_fast), "multi": (fill_multiscale, reference.fill_multiscale)}
 TOLERANCE = 1e-4
@@ -187,3 +194,16 @@ def test_callers_in_several_threads_do_not_meet(implementation):
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+def test_readings_are_kept_and_all_else_is_exactly_zero(implementation):
+    depth = np.array([[np.nan, np.inf, -np.inf, -1.0, 0.0], [0.05, 0.1, 0.10001, 3.0, 1e30]], np.float32)
+    expected = np.array([[0, 0, 0, 0, 0], [0, 0, 0.10001, 3.0, 1e30]], np.float32)
+    before = depth.copy()
+    np.testing.assert_array_equal(keep_readings(depth), expected)
+    np.testing.assert_array_equal(depth, before)
+    np.testing.assert_array_equal(keep_readings(depth[:, ::-1]), expected[:, ::-1])
+    assert keep_readings(depth, depth) is depth
+    np.testing.assert_array_equal(depth, expected)
+    with pytest.raises(ValueError, match="dtype is int32"):
+        keep_readings(np.zeros((3, 4), np.int32))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Frame
 from ssma_ros.labels import load_label_set
 from ssma_ros.pipeline import blank_frame
 from ssma_ros.preprocessing import vegetation
@@ -60,6 +63,70 @@ def test_pixels_without_depth_are_blank_in_hha():
     assert not hole.all()
     assert (encoded.inputs["hha"][hole] == 0).all()
     assert (encoded.inputs["hha"][~hole].max(axis=-1) > 0).all()
+
+
+def busy_frame(seed: int = 0, width: int = 160, height: int = 120) -> Frame:
+    """Every sensor, with holes in depth."""
+    rng = np.random.default_rng(seed)
+    frame = blank_frame(width, height)
+    frame.color = rng.integers(0, 256, (height, width, 3), np.uint8)
+    frame.nir = rng.integers(0, 256, (height, width), np.uint8)
+    frame.depth[rng.random(frame.depth.shape) < 0.2] = 0
+    frame.depth[:30] = 0
+    return frame
+
+
+EVERY_ENCODING = tuple(
+    Stream(name, name)
+    for name in ("bgr", "rgb", "hha", "depth_jet", "depth_gray", "nir", "ndvi", "evi", "evi2", "nrg")
+)
+
+
+@pytest.mark.parametrize("size", [(160, 120), (96, 64)])
+def test_threads_change_nothing(size):
+    contract = Contract(*size, EVERY_ENCODING, LABELS)
+    one, two = (InputEncoder(contract, EncoderOptions(threads=threads)) for threads in (1, 2))
+    for seed in range(3):
+        frame = busy_frame(seed)
+        expected, result = one.encode(frame), two.encode(frame)
+        assert list(result.inputs) == list(expected.inputs) == [stream.name for stream in EVERY_ENCODING]
+        for name, image in expected.inputs.items():
+            np.testing.assert_array_equal(result.inputs[name], image, err_msg=name)
+            assert result.inputs[name].flags.c_contiguous
+        np.testing.assert_array_equal(result.depth, expected.depth)
+
+
+def test_what_is_kept_is_never_overwritten():
+    enc = InputEncoder(Contract(96, 64, EVERY_ENCODING, LABELS))
+    kept = [enc.encode(busy_frame(seed)) for seed in range(8)]
+    for seed, encoded in enumerate(kept):
+        again = InputEncoder(enc.contract).encode(busy_frame(seed))
+        for name, image in again.inputs.items():
+            np.testing.assert_array_equal(encoded.inputs[name], image, err_msg=name)
+        np.testing.assert_array_equal(encoded.depth, again.depth)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (256, 192)])
+def test_a_steady_stream_of_frames_allocates_nothing_to_speak_of(size):
+    pytest.importorskip("numba")
+    streams = (Stream("rgb", "rgb"), Stream("hha", "hha"), Stream("evi", "evi2"))
+    enc = InputEncoder(Contract(*size, streams, LABELS))
+    frame = busy_frame(0, 320, 240)
+    for _ in range(3):
+        encoded = enc.encode(frame)  # held while the next one is made, as a publisher may
+    tracemalloc.start()
+    for _ in range(3):
+        encoded = enc.encode(frame)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert encoded.present == {"rgb": True, "hha": True, "evi": True}
+    assert peak < size[0] * size[1] / 2  # bytes: less than a single mask
+
+
+def test_an_image_that_fits_is_not_copied():
+    frame = busy_frame()
+    inputs = InputEncoder(Contract(160, 120, (Stream("rgb", "bgr"),), LABELS)).encode(frame).inputs
+    assert np.shares_memory(inputs["rgb"], frame.color)
 
 
 def test_depth_is_not_blended_across_edges():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ssma_ros.preprocessing.compiled import fill, morphology
 from ssma_ros.preprocessing.compiled.jit import RING_ROWS, row_length
 from ssma_ros.preprocessing.compiled.median import SCRATCH
-from ssma_ros.preprocessing.compiled.threads import Workspaces, run_in_bands
+from ssma_ros.preprocessing.threads import Workspaces, run_in_bands
 
 Image = NDArray[np.float32]
 
@@ -41,8 +41,14 @@ def fill_fast(depth: Image, max_depth: float, extrapolate: bool, blur: str, out:
     """Write the completed depth to ``out``; arguments as checked by the public function."""
     height, width = depth.shape
     threads = min(threads, height)
-    b = _workspaces.get(height, width, threads)
-    source, limit, gauss = _plain(depth, b), np.float32(max_depth), blur == "gaussian"
+    with _workspaces.lend(height, width, threads) as b:
+        _fast(_plain(depth, b), np.float32(max_depth), extrapolate, blur == "gaussian", out, threads, b)
+
+
+def _fast(
+    source: Image, limit: np.float32, extrapolate: bool, gauss: bool, out: Image, threads: int, b: _Buffers
+) -> None:
+    height, width = source.shape
     if not extrapolate:
         def whole(i: int, y0: int, y1: int) -> None:
             fill.fast(source, limit, gauss, out, y0, y1, b.rings[i], b.line[i], b.zeros, b.scratch[i])
@@ -69,8 +75,14 @@ def fill_multiscale(depth: Image, max_depth: float, extrapolate: bool, blur: str
     """Write the completed depth to ``out``; arguments as checked by the public function."""
     height, width = depth.shape
     threads = min(threads, height)
-    b = _workspaces.get(height, width, threads)
-    source, limit, gauss = _plain(depth, b), np.float32(max_depth), blur == "gaussian"
+    with _workspaces.lend(height, width, threads) as b:
+        _multiscale(_plain(depth, b), np.float32(max_depth), extrapolate, blur == "gaussian", out, threads, b)
+
+
+def _multiscale(
+    source: Image, limit: np.float32, extrapolate: bool, gauss: bool, out: Image, threads: int, b: _Buffers
+) -> None:
+    height, width = source.shape
     closed, filled = b.whole("closed"), b.whole("filled")
 
     def close(i: int, y0: int, y1: int) -> None:

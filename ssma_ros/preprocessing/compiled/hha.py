@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from ssma_ros.frame import Intrinsics
 from ssma_ros.preprocessing.compiled import gravity, normals, window_sums
 from ssma_ros.preprocessing.compiled.jit import row_length
-from ssma_ros.preprocessing.compiled.threads import Workspaces, run_in_bands
+from ssma_ros.preprocessing.threads import Workspaces, run_in_bands
 
 #: Cosine and sine of the threshold, and iterations, of the stages of the gravity estimate: 45° and 15°.
 _STAGES = np.array([[math.cos(math.radians(t)), math.sin(math.radians(t)), 5] for t in (45.0, 15.0)])
@@ -23,6 +25,7 @@ class Buffers:
 
     def __init__(self, height: int, width: int, workers: int) -> None:
         length = row_length(width)
+        self.workers = workers
         self.input = np.zeros((height, width), np.float32)
         self.mask = np.zeros((height, width), np.bool_)
         self.no_mask = np.zeros((1, 1), np.bool_)
@@ -46,15 +49,35 @@ class Buffers:
 _workspaces: Workspaces[Buffers] = Workspaces(Buffers)
 
 
-class HHAPass:
-    """One image on its way: readings and normals are there, gravity and heights are asked for next.
+@contextmanager
+def begin(
+    depth: NDArray[np.float32],
+    missing: NDArray[np.bool_] | None,
+    intrinsics: Intrinsics,
+    threads: int,
+    estimate: bool,
+) -> Iterator[HHAPass]:
+    """One image's pass, for the ``with`` block.
 
     Args:
         depth: H×W float32 metres.
         missing: H×W bool or None, as for the public function.
         intrinsics: of this grid.
         threads: how many bands of rows are worked on at once.
-        estimate: whether :meth:`estimate_gravity` will be asked for; without it the coarse normals are not made.
+        estimate: whether :meth:`HHAPass.estimate_gravity` will be asked for; without it the coarse normals are not
+            made.
+    """
+    height, width = depth.shape
+    with _workspaces.lend(height, width, min(threads, height)) as buffers:
+        yield HHAPass(depth, missing, intrinsics, estimate, buffers)
+
+
+class HHAPass:
+    """One image on its way: readings and normals are there, gravity and heights are asked for next.
+
+    Args:
+        depth, missing, intrinsics, estimate: as for :func:`begin`.
+        buffers: that are this pass's alone.
     """
 
     def __init__(
@@ -62,12 +85,12 @@ class HHAPass:
         depth: NDArray[np.float32],
         missing: NDArray[np.bool_] | None,
         intrinsics: Intrinsics,
-        threads: int,
         estimate: bool,
+        buffers: Buffers,
     ) -> None:
         self.height, self.width = depth.shape
-        self.threads = min(threads, self.height)
-        self._b = b = _workspaces.get(self.height, self.width, self.threads)
+        self.threads, self._b = buffers.workers, buffers
+        b = buffers
         k = intrinsics
         self._k = (np.float32(k.fx), np.float32(k.fy), np.float32(k.cx), np.float32(k.cy))
         depth = _plain(depth, b.input)
