@@ -1,8 +1,7 @@
 """Decoding of sensor_msgs/CompressedImage as image_transport's plugins write it.
 
-``compressed`` (JPEG, PNG) and ``compressedDepth`` (PNG after a twelve byte header) are read; the depth codec's
-RVL variant is refused in words. Sources: the format strings and the header layout of
-compressed_image_transport and compressed_depth_image_transport.
+``compressed`` (JPEG, PNG) and ``compressedDepth`` (PNG or RVL after a twelve byte header) are read. Sources: the format
+strings and the header layout of compressed_image_transport and compressed_depth_image_transport.
 """
 
 from __future__ import annotations
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 # compressed_depth_image_transport's ConfigHeader: int32 format, float32 depthParam[2].
 _DEPTH_HEADER = struct.Struct("<iff")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Before an RVL code: uint32 width, height.
+_RVL_SIZE = struct.Struct("<II")
+_MAX_SIDE = 16384
 
 
 @dataclass
@@ -110,15 +112,13 @@ def _decode_depth(
 ) -> tuple[NDArray[np.uint16] | NDArray[np.float32], str]:
     if encoding not in ("16UC1", "mono16", "32FC1"):
         raise SsmaError(f"topic {topic}: depth is '{encoding}', expected 16UC1 or 32FC1")
-    if data.size < _DEPTH_HEADER.size + len(_PNG_SIGNATURE):
-        raise SsmaError(f"topic {topic}: {data.size} bytes with format '{declared}', expected a header and a PNG")
+    rvl = declared.rstrip().endswith("rvl")
+    if data.size < _DEPTH_HEADER.size + 8:
+        kind = "an RVL image" if rvl else "a PNG"
+        raise SsmaError(f"topic {topic}: {data.size} bytes with format '{declared}', expected a header and {kind}")
     _, quant_a, quant_b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
     payload = data[_DEPTH_HEADER.size :]
-    if payload[: len(_PNG_SIGNATURE)].tobytes() != _PNG_SIGNATURE:
-        raise SsmaError(f"topic {topic}: format '{declared}' does not hold a PNG, expected compressedDepth png")
-    image = _decode_picture(payload, declared, topic)
-    if image.dtype != np.uint16 or image.ndim != 2:
-        raise SsmaError(f"topic {topic}: format '{declared}' holds {image.dtype} pixels, expected one uint16 channel")
+    image = _decode_depth_rvl(payload, topic) if rvl else _decode_depth_png(payload, declared, topic)
     if encoding != "32FC1":
         return image, "16UC1"
     # The codec stores quantised inverse depth: q = A / Z + B, 0 = no reading.
@@ -126,3 +126,24 @@ def _decode_depth(
     valid = image > 0
     depth[valid] = np.float32(quant_a) / (image[valid].astype(np.float32) - np.float32(quant_b))
     return depth, "32FC1"
+
+
+def _decode_depth_png(payload: NDArray[np.uint8], declared: str, topic: str) -> NDArray[np.uint16]:
+    if payload[: len(_PNG_SIGNATURE)].tobytes() != _PNG_SIGNATURE:
+        raise SsmaError(f"topic {topic}: format '{declared}' does not hold a PNG, expected compressedDepth png or rvl")
+    image = _decode_picture(payload, declared, topic)
+    if image.dtype != np.uint16 or image.ndim != 2:
+        raise SsmaError(f"topic {topic}: format '{declared}' holds {image.dtype} pixels, expected one uint16 channel")
+    return image
+
+
+def _decode_depth_rvl(payload: NDArray[np.uint8], topic: str) -> NDArray[np.uint16]:
+    width, height = _RVL_SIZE.unpack(payload[: _RVL_SIZE.size].tobytes())
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+        raise SsmaError(f"topic {topic}: RVL image is {width}x{height}, expected 1 to {_MAX_SIDE} pixels a side")
+    from ssma_ros.recordings.rvl import decode_rvl  # brings numba, which not every reader of a recording needs
+
+    try:
+        return decode_rvl(payload[_RVL_SIZE.size :], width * height).reshape(height, width)
+    except ValueError as error:
+        raise SsmaError(f"topic {topic}: RVL image of {width}x{height} is damaged ({error})") from None

@@ -74,7 +74,7 @@ def test_compressed_depth_in_metres():
         (b"", "jpeg", "0 bytes with format 'jpeg' are no JPEG or PNG picture"),
         (b"not a picture", "bgr8; jpeg compressed bgr8", "are no JPEG or PNG picture"),
         (png(depth_mm(0))[:200], "16UC1; png compressed ", "are no JPEG or PNG picture"),
-        (b"\0" * 40, "16UC1; compressedDepth rvl", "does not hold a PNG, expected compressedDepth png"),
+        (b"\0" * 40, "16UC1; compressedDepth png", "does not hold a PNG, expected compressedDepth png or rvl"),
         (b"\0" * 4, "16UC1; compressedDepth png", "expected a header and a PNG"),
         (compressed_depth_png(color(0)), "16UC1; compressedDepth png", "expected one uint16 channel"),
         (compressed_depth_png(depth_mm(0)), "bgr8; compressedDepth png", "depth is 'bgr8', expected 16UC1 or 32FC1"),
