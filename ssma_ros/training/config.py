@@ -164,6 +164,8 @@ class TrainConfig:
         ema: decay of the exponential moving average of the weights, 0 = none.
         bn_momentum: of BatchNorm's running statistics (PyTorch's convention); None = the network's own.
         encoders: stream name → weights of a trained unimodal model that initialises this encoder.
+        decoder_of: a stream in ``encoders`` whose unimodal model gives the decoder too: SSMA starts as that model and
+            learns what the other streams add, see :mod:`ssma_ros.training.warm_start`.
         initialize: weights of a whole model of the same network to start from, or "".
         checkpoint_every, validate_every: steps.
         validation_limit: at most this many validation samples while training, 0 = all.
@@ -186,6 +188,7 @@ class TrainConfig:
     ema: float = 0.0
     bn_momentum: float | None = None
     encoders: dict[str, str] = field(default_factory=dict)
+    decoder_of: str = ""
     initialize: str = ""
     checkpoint_every: int = 100
     validate_every: int = 500

@@ -27,6 +27,7 @@ from ssma_ros.training.initialization import load_encoders
 from ssma_ros.training.losses import class_weights, segmentation_loss
 from ssma_ros.training.run_log import RunLog, versions
 from ssma_ros.training.schedule import learning_rate_factor
+from ssma_ros.training.warm_start import start_as_expert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,6 +302,11 @@ def _prepare_network(config: TrainConfig) -> tuple[Contract, nn.Module]:
     if config.initialize:
         network.load_state_dict(load_model(config.initialize).state_dict())
     load_encoders(network, config.encoders)
+    if config.decoder_of:
+        if config.decoder_of not in config.encoders:
+            raise SsmaError(f"training configuration: decoder_of is '{config.decoder_of}', expected a stream that "
+                            "encoders gives the weights of")
+        start_as_expert(network, config.decoder_of, config.encoders[config.decoder_of])
     if config.bn_momentum is not None:
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -348,6 +354,8 @@ def _run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
         del document["data"][key]
     for key in ("tensorboard", "checkpoint_every", "device", "threads"):
         del document[key]
+    if not document["decoder_of"]:
+        del document["decoder_of"]  # so that checkpoints from before this key fit still
     facts = [document, train.digest, val.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
