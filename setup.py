@@ -34,6 +34,8 @@ GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 DEMO = ["pillow>=10.1", "imageio-ffmpeg>=0.5"]
 DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
+       # Others' code for the numbers that ours gives, in the tests alone.
+       "torchmetrics>=1.4", "kornia>=0.7",
        # Compiles the CUDA kernels in the tests where there is no CUDA toolkit.
        "nvidia-cuda-nvrtc>=13; platform_system == 'Linux' and platform_machine == 'x86_64'"]
 

@@ -20,6 +20,8 @@ GAINED = (40, 170, 60)
 LOST = (215, 40, 40)
 BOTH_WRONG = (150, 150, 150)
 _NO_TRUTH = (0, 0, 0)
+#: Of the reliability diagram.
+_DARK_BAR, _PALE_BAR = (20, 60, 130), (190, 210, 235)
 _RIGHT = (255, 255, 255)
 _CAPTION_HEIGHT = 20
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -120,7 +122,7 @@ def _rows(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
 def reliability_plot(bins: Sequence[Mapping[str, float]], side: int = 360) -> NDArray[np.uint8]:
     """Accuracy over confidence as bars with the diagonal of a calibrated network; side×side×3 uint8.
 
-    A bar is as wide as its bin and as dark as its share of the pixels is large.
+    Bars are the darker, the larger their share of the pixels.
     """
     image = np.full((side, side, 3), 255, np.uint8)
     margin, span = 34, side - 60
@@ -131,7 +133,9 @@ def reliability_plot(bins: Sequence[Mapping[str, float]], side: int = 360) -> ND
     for entry in bins:
         left, top = at(entry["confidence"] - 0.02, entry["accuracy"])
         right, bottom = at(entry["confidence"] + 0.02, 0.0)
-        cv2.rectangle(image, (left, top), (right, bottom), (70, 120, 190), cv2.FILLED)
+        pale = 1.0 - float(np.sqrt(entry["share"]))
+        color = np.array(_DARK_BAR) + pale * np.subtract(_PALE_BAR, _DARK_BAR)
+        cv2.rectangle(image, (left, top), (right, bottom), color.tolist(), cv2.FILLED)
     cv2.line(image, at(0, 0), at(1, 1), (160, 160, 160), 1, cv2.LINE_AA)
     cv2.rectangle(image, at(0, 1), at(1, 0), (0, 0, 0), 1)
     for tick in (0.0, 0.5, 1.0):
