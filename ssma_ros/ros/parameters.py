@@ -169,7 +169,7 @@ class FusionParameters:
         0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
     )
     class_confidence_topics: tuple[str, ...] = _parameter(
-        ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none."
+        ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none.", live=True
     )
     class_confidence_encoding: str = _parameter(
         "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).",

@@ -126,6 +126,11 @@ class FrameProcessor:
         with self._publishing:
             self._open = is_open
 
+    def between_frames(self, change: Callable[[], None]) -> None:
+        """Do something while nothing is published."""
+        with self._publishing:
+            change()
+
     def handle(self, matched: Matched[Any]) -> None:
         """Take one frame all the way."""
         if matched.new_beginning:

@@ -63,8 +63,10 @@ class OutputPublishers:
             self.not_installed.append(f"~/label_info ({LABEL_INFO})")
 
     def set_catalog(self, catalog: OutputCatalog) -> None:
-        """Use another catalogue of the same network; publishers that stay are kept."""
+        """Use another catalogue of the same network; publishers that stay are kept. Not while a frame is published."""
         self._catalog = catalog
+        for topic in set(self._publishers) - {output.topic for output in catalog.outputs}:
+            self._node.destroy_publisher(self._publishers.pop(topic).publisher)
         for output in catalog.outputs:
             if output.topic in self._publishers:
                 continue
@@ -81,15 +83,16 @@ class OutputPublishers:
         return tuple(
             output
             for output in self._catalog.outputs
-            if output.topic in self._publishers and self._publishers[output.topic].has_subscribers()
+            if (publisher := self._publishers.get(output.topic)) is not None and publisher.has_subscribers()
         )
 
     def publish(self, wanted: tuple[Output, ...], result: Segmentation, frame: Frame) -> None:
-        """Publish the wanted outputs of one frame under one header."""
+        """Publish the wanted outputs of one frame under one header; those that are gone meanwhile are left out."""
         for output in wanted:
-            fields = output.fields(result, frame)
-            if fields is not None:
-                self._publishers[output.topic].publish(fields, result.stamp_ns, result.frame_id)
+            publisher = self._publishers.get(output.topic)
+            fields = None if publisher is None else output.fields(result, frame)
+            if publisher is not None and fields is not None:
+                publisher.publish(fields, result.stamp_ns, result.frame_id)
 
     def publish_label_info(self) -> None:
         """Publish the class names; late joiners get them too."""

@@ -118,7 +118,8 @@ class FusionSession:
         self.pipeline.options = pipeline_options(parameters)
         self.worker.set_options(sync_options(contract, parameters, needed_sensors(contract, parameters)))
         if output_options(before) != output_options(parameters):
-            self.publishers.set_catalog(OutputCatalog(contract, output_options(parameters)))
+            catalog = OutputCatalog(contract, output_options(parameters))
+            self.processor.between_frames(lambda: self.publishers.set_catalog(catalog))
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""
