@@ -94,7 +94,9 @@ class BatchMaker:
         self._width = self._stage.width or contract.width
         self._height = self._stage.height or contract.height
         self._contract = contract
-        self._augmentation = Augmentation(config.augmentation if self._stage.augment else _MIRROR_ONLY, contract)
+        augmentation = config.augmentation if self._stage.augment else _MIRROR_ONLY
+        self._shown = max(augmentation.crop)
+        self._augmentation = Augmentation(augmentation, contract)
 
     def samples_of(self, step: int) -> list[Sample]:
         """This process's share of the samples of ``step``."""
@@ -116,16 +118,19 @@ class BatchMaker:
         epoch, position = divmod(number, len(self._samples))
         index = int(self._permutation(epoch)[position])
         rng = np.random.default_rng([*self._seed, 1, number])
-        sample = resize_for(self._samples[index], self._contract, self._width, self._height)
+        sample = resize_for(self._samples[index], self._contract, self._width, self._height, self._shown)
         return self._augmentation(sample, self._width, self._height, rng)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([*self._seed, 0, epoch]).permutation(len(self._samples))
 
 
-def resize_for(sample: Sample, contract: Contract, width: int, height: int) -> Sample:
-    """Halve a sample before a warp to a much smaller size, which would otherwise alias."""
+def resize_for(sample: Sample, contract: Contract, width: int, height: int, shown: float = 1.0) -> Sample:
+    """Halve a sample before a warp that shrinks it to less than half, which would otherwise alias.
+
+    ``shown`` is the share of its sides that the warp shows: a small window at full size shrinks nothing.
+    """
     full_height, full_width = sample.label.shape
-    if width * 2 <= full_width and height * 2 <= full_height:
+    if width * 2 <= full_width * shown and height * 2 <= full_height * shown:
         return resize_sample(sample, contract, full_width // 2, full_height // 2)
     return sample

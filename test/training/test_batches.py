@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
 from ssma_ros.labels import load_label_set
 from ssma_ros.training.batches import BatchMaker, Normalizer
 from ssma_ros.training.cache import Sample
+from ssma_ros.training.config import AugmentationConfig
 
+from .conftest import MemorySamples
 from .test_trainer import config_for
 
 if TYPE_CHECKING:
     from ssma_ros.contract import Contract
-
-    from .conftest import MemorySamples
 
 
 def test_images_are_normalised_as_the_contract_says(contract: Contract, samples: MemorySamples) -> None:
@@ -81,3 +82,20 @@ def test_prefetched_batches_are_those_of_their_step(contract: Contract, samples:
         for a, b in zip(made, maker.samples_of(step), strict=True):
             np.testing.assert_array_equal(a.images[0], b.images[0])
     assert step == 3
+
+
+@pytest.mark.parametrize(("shown", "stripes"), [(0.5, True), (1.0, False)])
+def test_a_window_at_full_size_keeps_every_pixel(contract: Contract, shown: float, stripes: bool) -> None:
+    """Columns of two classes by turns: a half-size stage that shows half of the image samples all of them, one that
+    shows all of it samples a halved image."""
+    label = np.tile(np.array([0, 1], np.uint8), (32, 32))
+    image = np.zeros((32, 64, 3), np.uint8)
+    config = config_for(contract)
+    still = AugmentationConfig(flip=0, rotation=0, skew=0, scale=(1, 1), crop=(shown, shown), vignette=0)
+    config = replace(
+        config, augmentation=still, stages=(replace(config.stages[0], batch_size=4, width=32, height=16),)
+    )
+    maker = BatchMaker(config, contract, MemorySamples([Sample((image, image), (True, True), label)]), 0)
+    for sample in maker.samples_of(0):
+        inside = sample.label[:, 1:-1]
+        assert ((inside[:, 1:] != inside[:, :-1]).mean() > 0.8) == stripes
