@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.inference import locate_model
     from ssma_ros.training.contenders import Contender
     from ssma_ros.training.evaluation_report import Evaluation, evaluation_report
-    from ssma_ros.training.report import JSON_NAME, write_report
+    from ssma_ros.training.report import JSON_NAME, table_lines, write_report
+    from ssma_ros.training.tables import group_tables
 
     set_threads(args)
     contenders = [Contender(locate_model(name)) for name in (args.model, args.against) if name is not None]
@@ -58,8 +59,11 @@ def run(args: argparse.Namespace) -> int:
     evaluation = Evaluation(contenders, source.open, limit=args.limit, multi_scale=args.msf,
                             pictures=args.pictures if folders else 0)
     evaluation.run(progress="" if args.quiet else "evaluation")
-    for result in evaluation.results().values():
+    results = evaluation.results()
+    for result in results.values():
         print(_line(result))
+    for table in group_tables(results):
+        print("\n".join(["", *table_lines(table), ""]))
     if evaluation.improvement is not None:
         found = evaluation.improvement.to_document()
         print(f"against {args.against}: mIoU {100 * (found['miou_difference'] or 0):+.1f}, "

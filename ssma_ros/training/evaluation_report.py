@@ -105,7 +105,7 @@ class Evaluation:
         """JSON-ready: the comparison with the second contender; empty without one."""
         if self.improvement is None:
             return {}
-        return {"against": {"model": self._names()[1], **self.improvement.to_document()}}
+        return {"improvement": {"over": self._names()[1], **self.improvement.to_document()}}
 
     def tables(self) -> list[Table]:
         """For the report."""

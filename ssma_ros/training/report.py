@@ -64,6 +64,7 @@ def write_report(folder: Path, report: Report) -> None:
         _write(folder / f"{name}.png", data.tobytes())
     _write(folder / "report.md", _markdown(report).encode())
     _write(folder / "report.html", _html(report).encode())
+    assert not report.facts.keys() & report.document.keys(), "a fact would be lost in the JSON file"
     document = {**report.facts, **report.document}
     _write(folder / JSON_NAME, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 

@@ -77,15 +77,17 @@ def test_conditions_and_improvement_are_reported(
     report = tmp_path / "report"
     arguments = ["evaluate", str(model), str(forest_folder), "--against", str(rgb_model), "-o", str(report), "--quiet"]
     assert main([*arguments, "--pictures", "1", "--threads", "1"]) == 0
-    assert f"against {rgb_model}: mIoU " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"against {rgb_model}: mIoU " in printed
+    assert "| case | clear | fog | mean | std |" in printed
     document = json.loads((report / "report.json").read_text())
     first = document["results"][0]
     assert {name: group["samples"] for name, group in first["groups"].items()} == {"clear": 1, "fog": 1}
     mious = [group["miou"] for group in first["groups"].values()]
     assert first["over_groups"]["miou_mean"] == pytest.approx(sum(mious) / 2, abs=1e-6)
-    against = document["against"]
-    assert against["model"] == "mono"
-    assert against["miou"] == first["miou"]
+    assert document["against"] == str(rgb_model)
+    assert document["improvement"]["over"] == "mono"
+    assert document["improvement"]["miou"] == first["miou"]
     text = (report / "report.md").read_text()
     for heading in ("## run against mono (%)", "## mIoU by condition (%)", "| no depth |", "![improvement_0]"):
         assert heading in text

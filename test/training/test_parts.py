@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.training.config import StageConfig, load_config, parse_config
@@ -14,7 +15,11 @@ from ssma_ros.training.ema import WeightAverage
 from ssma_ros.training.losses import segmentation_loss
 from ssma_ros.training.schedule import learning_rate_factor
 
-CONFIGS = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
+#: Of single runs; comparisons, which hold several, are read in test_comparison.py.
+CONFIGS = [
+    path for path in sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
+    if "runs" not in yaml.safe_load(path.read_text())
+]
 SMALLEST: dict[str, Any] = {"name": "x", "contract": {}, "data": {}, "stages": [{}]}
 
 
