@@ -97,7 +97,8 @@ def test_only_the_training_split_grows(tmp_path: Path) -> None:
 def test_a_configuration_is_laid_over_its_base(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/one.yaml").write_text(yaml.safe_dump(configuration(tmp_path)))
-    (tmp_path / "base/two.yaml").write_text("base: one.yaml\nname: two\nseed: 7\ndata: {val: test, cache: c}\nencoders: {nir: x}\n")
+    two = "base: one.yaml\nname: two\nseed: 7\ndata: {val: test, cache: c}\nencoders: {nir: x}\n"
+    (tmp_path / "base/two.yaml").write_text(two)
     path = tmp_path / "three.yaml"
     path.write_text("base: base/two.yaml\nname: three\nencoders: null\nstages: [{steps: 5}, {steps: 6}]\n")
     config = load_config(path)
