@@ -53,8 +53,8 @@ class CalibrationFit:
         contract: with it.
         samples, pixels: it was fitted on.
         before, after: scores on these pixels, without any calibration and with this one.
-        held_out: scores of the same kind of calibration fitted on every other sample, on those left out, both ways;
-            None with a single sample.
+        held_out: scores of the same kind of calibration fitted on the first half of the samples, on the second half,
+            and the other way round (halves, since neighbours often show one scene); None with a single sample.
         changed: share of the pixels whose class it changes.
     """
 
@@ -146,11 +146,12 @@ def _hold_out(
     if len(pairs) < 2:
         return None
     scores, labels = [], []
-    for parity in (0, 1):
-        seen = [torch.cat(tensors) for tensors in zip(*pairs[parity::2], strict=True)]
-        unseen = [torch.cat(tensors) for tensors in zip(*pairs[1 - parity :: 2], strict=True)]
-        scores.append(_apply(fit(contract, *seen), unseen[0]))
-        labels.append(unseen[1])
+    halves = (pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :])
+    for seen, unseen in (halves, halves[::-1]):
+        fitted = fit(contract, *(torch.cat(tensors) for tensors in zip(*seen, strict=True)))
+        logits, truth = (torch.cat(tensors) for tensors in zip(*unseen, strict=True))
+        scores.append(_apply(fitted, logits))
+        labels.append(truth)
     return _score(torch.cat(scores), torch.cat(labels))
 
 
