@@ -47,6 +47,18 @@ class LoggedNode(FusionNode):
     def get_logger(self) -> Any:
         return self.log
 
+    def pretend_subscriber(self, topic: str) -> list[tuple[Any, Any]]:
+        """As if somebody listened to that output alone; collects (result, frame) instead of publishing."""
+        session = self._session
+        assert session is not None
+        output = next(output for output in session.publishers._catalog.outputs if output.topic == topic)
+        published: list[tuple[Any, Any]] = []
+        session.publishers.wanted = lambda: (output,)  # type: ignore[method-assign]
+        session.publishers.publish = (  # type: ignore[method-assign]
+            lambda _wanted, result, frame: published.append((result, frame))
+        )
+        return published
+
     def segment(self, sensors: dict[str, Any], *, driver: str = "color") -> None:
         """Hand one moment's messages to the session as if they had come from the graph."""
         session = self._session
