@@ -208,7 +208,8 @@ def build_head(options: Options, encoder: Encoder, num_classes: int) -> Head:
     if encoder.num_skips:
         channels = (options.decoder_channels,) * 3
         classifier: nn.Module = nn.Sequential(
-            conv_norm(channels[0], num_classes, 1), ConvNorm(Deconv2d(num_classes, num_classes, 4), relu=False)
+            conv_norm(channels[0], num_classes, 1),
+            ConvNorm(Deconv2d(num_classes, num_classes, 4, options.upsampling_edge), relu=False),
         )
     else:
         channels = (16, 16, 64)

@@ -106,12 +106,27 @@ class MultiscaleConv2d(nn.Conv2d):
 
 
 class Deconv2d(nn.ConvTranspose2d):
-    """Transposed convolution that enlarges H and W exactly ``stride`` times (kernel 2·stride, no bias)."""
+    """Transposed convolution that enlarges H and W exactly ``stride`` times (kernel 2·stride, no bias).
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    Args:
+        in_channels, out_channels, stride: as usual.
+        edge: what lies outside its input: ``zeros``, or ``replicate`` for the outermost pixels once more. With zeros
+            the outermost results are sums of half as many terms, on another scale than all the others.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, edge: str = "zeros") -> None:
         super().__init__(
             in_channels, out_channels, 2 * stride, stride=stride, padding=stride // 2, bias=False
         )
+        self.edge = edge
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """N×in_channels×H×W → N×out_channels×(stride·H)×(stride·W)."""
+        if self.edge == "zeros":
+            return super().forward(x, output_size)
+        (step, _), (rows, columns) = self.stride, x.shape[-2:]
+        y = super().forward(F.pad(x, (1, 1, 1, 1), mode="replicate"))
+        return y[:, :, step : step * (rows + 1), step : step * (columns + 1)]
 
 
 class ConvNorm(nn.Module):

@@ -35,6 +35,8 @@ class Options:
         skip_channels: of the projected skips.
         decoder_channels: of the decoder's convolutions.
         separable_decoder: depthwise separable 3×3 convolutions in the decoder.
+        upsampling_edge: what the last transposed convolution finds outside the image: ``zeros`` (published) or
+            ``replicate``; with zeros the outermost pixels of a briefly trained network can all be of one class.
         auxiliary_heads: classifiers on the two upsampled features, used in training only.
         auxiliary_grid: how their logits are enlarged, ``corner`` (released graph) or ``center`` (pixel centres).
         eta: the bottleneck of the latent SSMA block is its input channels / eta.
@@ -56,6 +58,7 @@ class Options:
     skip_channels: int = 24
     decoder_channels: int = 256
     separable_decoder: bool = False
+    upsampling_edge: str = "zeros"
     auxiliary_heads: bool = True
     auxiliary_grid: str = "corner"
     eta: int = 16
@@ -70,6 +73,7 @@ class Options:
         _choice("gating", self.gating, ("sigmoid", "softmax"))
         _choice("latent_kernel", self.latent_kernel, (1, 3))
         _choice("auxiliary_grid", self.auxiliary_grid, ("corner", "center"))
+        _choice("upsampling_edge", self.upsampling_edge, ("zeros", "replicate"))
         _choice("fusion", self.fusion, ("encoder", "decoder"))
         for name in ("dropout", "modality_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
@@ -116,6 +120,7 @@ PRESETS: Mapping[str, Options] = {
         decoder_channels=48,
         separable_decoder=True,
         auxiliary_grid="center",
+        upsampling_edge="replicate",
         modality_dropout=0.1,
     ),
 }

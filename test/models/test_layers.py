@@ -145,3 +145,18 @@ def test_corner_grid_is_the_one_of_the_released_graph() -> None:
     torch.testing.assert_close(out, torch.tensor([0, 0.5, 1, 1.5, 2, 2.5, 3, 3]))
     centered = enlarge(ramp, (4, 8), "center")[0, 0, 0]
     torch.testing.assert_close(centered, torch.tensor([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]))
+
+
+def test_a_replicated_edge_treats_the_outermost_pixels_as_all_others() -> None:
+    torch.manual_seed(0)
+    zeros, replicated = Deconv2d(3, 2, 4), Deconv2d(3, 2, 4, "replicate")
+    replicated.load_state_dict(zeros.state_dict())
+    x = torch.randn(1, 3, 5, 7)
+    plain, enlarged = zeros(x), replicated(x)
+    assert plain.shape == enlarged.shape == (1, 2, 20, 28)
+    torch.testing.assert_close(enlarged[..., 2:-2, 2:-2], plain[..., 2:-2, 2:-2])
+    assert not torch.allclose(enlarged[..., 0, :], plain[..., 0, :])
+    # A constant image has one result for each phase of the kernel, at the edge as well.
+    flat = replicated(torch.ones(1, 3, 5, 7))
+    torch.testing.assert_close(flat[..., :4, :4], flat[..., 8:12, 8:12])
+    torch.testing.assert_close(flat[..., -4:, -4:], flat[..., 8:12, 8:12])

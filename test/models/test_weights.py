@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -72,14 +73,11 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     save_model(network, _contract(network), tmp_path / "m.safetensors")
     before = (tmp_path / "m.safetensors").read_bytes()
 
-    write = Path.write_bytes
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def fail(path: Path, data: bytes) -> int:
-        write(path, data[: len(data) // 2])
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(SsmaError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
         save_model(network, _contract(network), tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
