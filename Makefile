@@ -10,12 +10,16 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # A sourced ROS 2 would slip its own Python packages in before those of the virtual environment.
 unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH
 
-.PHONY: demo test test-all lint clean help
+# How long ``make soak`` lasts.
+MINUTES ?= 10
+
+.PHONY: demo test test-all soak lint clean help
 
 help:
 	@echo "make demo      segment the shipped recording in a live ROS 2 graph; results in demo_output/"
 	@echo "make test      run the tests"
 	@echo "make test-all  run the tests, slow ones too"
+	@echo "make soak      trouble a live node for 10 minutes (MINUTES=60: an hour), fails on any leak"
 	@echo "make lint      ruff and mypy"
 	@echo "make clean     remove .venv and caches"
 
@@ -27,6 +31,9 @@ test: $(VENV)/.ready-dev
 
 test-all: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.ready-dev
+	$(BIN)/python test/ros/soak.py --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
