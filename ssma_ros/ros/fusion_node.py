@@ -129,8 +129,10 @@ class FusionNode(LifecycleNode):
     def close(self) -> None:
         """Release everything and leave the graph."""
         self._life_state = "finalized"
-        self._end_session(timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
-        self.destroy_node()
+        try:
+            self._end_session(timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
+        finally:
+            self.destroy_node()
 
     def _transition(
         self,
