@@ -15,6 +15,7 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.preprocessing.recycling import RecycledArrays
 from ssma_ros.recordings.compressed import decompress
 from ssma_ros.ros.refusal import RefusedInput
 
@@ -71,6 +72,8 @@ COLOR_ENCODINGS = ("bgr8", "8UC3", *_TO_BGR)
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 NIR_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
 
+_ARRAYS = RecycledArrays()
+
 #: Sides longer than this are a corrupt header, not a camera.
 MAX_SIDE = 16384
 
@@ -117,16 +120,18 @@ def color_from_image(message: Any, topic: str) -> NDArray[np.uint8]:
 def depth_from_image(message: Any, topic: str) -> NDArray[np.float32]:
     """H×W float32 metres, 0 = no reading: 16UC1 in millimetres or 32FC1 in metres (REP-118).
 
-    NaN, infinite, zero and negative values all come out as "no reading". Always a new array.
+    NaN, infinite, zero and negative values all come out as "no reading". Never a view on the message.
 
     Raises:
         RefusedInput: the encoding is no depth image, or the message contradicts itself.
     """
     message = decoded(message, topic)
     pixels = _pixels(message, topic, DEPTH_ENCODINGS)
+    depth: NDArray[np.float32] = _ARRAYS.take(pixels.shape, np.float32)
     if pixels.dtype == np.uint16:
-        return np.multiply(pixels, np.float32(1e-3), dtype=np.float32)
-    return _measured(np.array(pixels, np.float32))
+        return np.multiply(pixels, np.float32(1e-3), out=depth, dtype=np.float32)
+    np.copyto(depth, pixels)
+    return _measured(depth)
 
 
 def nir_from_image(message: Any, topic: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -152,7 +157,8 @@ def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
         raise RefusedInput(topic, "t", baseline, "a baseline in metres that is not zero")
     least = float(message.min_disparity)
     least = least if math.isfinite(least) and least > 0 else 0.0
-    depth = np.zeros(disparity.shape, np.float32)
+    depth: NDArray[np.float32] = _ARRAYS.take(disparity.shape, np.float32)
+    depth[...] = 0.0
     with np.errstate(all="ignore"):
         # The sign of T depends on which camera is the reference; the distance does not.
         np.divide(np.float32(abs(focal * baseline)), disparity, out=depth, where=(disparity > 0) & (disparity >= least))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import struct
 import threading
 import time
 from contextlib import suppress
@@ -19,7 +20,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.conversion import stamp_ns
+from ssma_ros.ros.publishers import message_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +39,11 @@ class RunReport:
         sent, received, missed: moments published, masks received, moments without a mask.
         output_rate_hz: masks a second.
         first_latency_ms, last_latency_ms: from the first publish to its mask, from the last answered publish to its.
-        latency_p50_ms, latency_p95_ms, latency_max_ms: from publish to mask.
-        jitter_ms: standard deviation of the time between two masks.
+        latency_mean_ms, latency_min_ms, latency_p50_ms, latency_p95_ms, latency_max_ms: from publish to mask.
+        jitter_ms, jitter_max_ms: standard deviation of the time between two masks, and by how much one differed most
+            from the time between two publishes.
         cpu_percent: of the node's process, 100 = one core.
+        outputs: topics that were subscribed to.
         stages_ms: "p50 / p95" by stage, as the node reports them for its last frames.
     """
 
@@ -52,11 +55,15 @@ class RunReport:
     output_rate_hz: float
     first_latency_ms: float
     last_latency_ms: float
+    latency_mean_ms: float
+    latency_min_ms: float
     latency_p50_ms: float
     latency_p95_ms: float
     latency_max_ms: float
     jitter_ms: float
+    jitter_max_ms: float
     cpu_percent: float
+    outputs: int
     stages_ms: dict[str, str]
 
     @property
@@ -65,8 +72,8 @@ class RunReport:
         return self.missed / self.sent if self.sent else 1.0
 
     def to_document(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready: what could not be measured, as nothing was received, is None."""
+        return {key: None if value != value else value for key, value in asdict(self).items()}
 
 
 class LoadGenerator:
@@ -76,10 +83,14 @@ class LoadGenerator:
         width, height: of the images in pixels.
         domain: ROS domain.
         cpu_seconds: gives the CPU time the node has used so far.
+        every_output: subscribe to everything the node offers, not to the mask alone.
     """
 
-    def __init__(self, width: int, height: int, domain: int, cpu_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, width: int, height: int, domain: int, cpu_seconds: Callable[[], float], every_output: bool = False
+    ) -> None:
         self._cpu_seconds = cpu_seconds
+        self._every_output = every_output
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
         self._node = Node("ssma_load_generator", context=self._context)
@@ -91,7 +102,9 @@ class LoadGenerator:
         }
         self._answered: dict[int, int] = {}
         self._diagnostics: DiagnosticArray | None = None
-        self._node.create_subscription(Image, f"{_NODE}/mask", self._mask, _QOS)
+        self._listening = {f"{_NODE}/mask"}
+        # As bytes: turning them into a message takes longer than what is measured, and would count as the node's.
+        self._node.create_subscription(Image, f"{_NODE}/mask", self._mask, _QOS, raw=True)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
         self._stamp_ns = time.time_ns()
         self._thread = threading.Thread(target=self._spin, name="load generator", daemon=True)
@@ -116,6 +129,8 @@ class LoadGenerator:
             self._publish()
             time.sleep(0.1)
             if self._answered:
+                if self._every_output:
+                    self._listen_to_everything()
                 return
         state = f"no mask after {timeout_s:.0f} s" if alive() else "it ended"
         raise SsmaError(f"the node does not answer: {state}, expected masks on {_NODE}/mask")
@@ -134,10 +149,21 @@ class LoadGenerator:
         time.sleep(1.0)
         return self._report(rate_hz, seconds, sent, cpu)
 
+    def _listen_to_everything(self) -> None:
+        for topic, kinds in self._node.get_topic_names_and_types():
+            kind = message_class(kinds[0]) if topic.startswith(f"{_NODE}/") else None
+            offered = self._node.get_publishers_info_by_topic(topic)
+            if kind is None or topic in self._listening or not offered or kinds[0].startswith("lifecycle_msgs/"):
+                continue
+            self._listening.add(topic)
+            self._node.create_subscription(kind, topic, lambda _: None, _QOS, raw=True)
+
     def _report(self, rate_hz: float, seconds: float, sent: dict[int, int], cpu: float) -> RunReport:
         answered = {stamp: self._answered[stamp] for stamp in sent if stamp in self._answered}
         latencies = np.array([(when - sent[stamp]) * _MS for stamp, when in answered.items()])
         intervals = np.diff(sorted(answered.values())) * _MS
+        if len(intervals) == 0:
+            intervals = np.array([np.nan])
         if not len(latencies):
             latencies = np.array([np.nan])
         return RunReport(
@@ -149,11 +175,15 @@ class LoadGenerator:
             output_rate_hz=round(len(answered) / seconds, 2),
             first_latency_ms=round(float(latencies[0]), 2),
             last_latency_ms=round(float(latencies[-1]), 2),
+            latency_mean_ms=round(float(latencies.mean()), 2),
+            latency_min_ms=round(float(latencies.min()), 2),
             latency_p50_ms=round(float(np.percentile(latencies, 50)), 2),
             latency_p95_ms=round(float(np.percentile(latencies, 95)), 2),
             latency_max_ms=round(float(latencies.max()), 2),
-            jitter_ms=round(float(intervals.std()), 2) if len(intervals) else float("nan"),
+            jitter_ms=round(float(intervals.std()), 2),
+            jitter_max_ms=round(float(np.abs(intervals - 1000.0 / rate_hz).max()), 2),
             cpu_percent=round(100.0 * cpu / seconds, 1),
+            outputs=len(self._listening),
             stages_ms=self._stages(),
         )
 
@@ -174,8 +204,8 @@ class LoadGenerator:
             self._publishers[topic].publish(message)
         return self._stamp_ns, when
 
-    def _mask(self, message: Image) -> None:
-        self._answered.setdefault(stamp_ns(message), time.monotonic_ns())
+    def _mask(self, message: bytes) -> None:
+        self._answered.setdefault(serialized_stamp_ns(message), time.monotonic_ns())
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
         self._diagnostics = message
@@ -183,6 +213,13 @@ class LoadGenerator:
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             self._executor.spin()
+
+
+def serialized_stamp_ns(message: bytes) -> int:
+    """Header stamp in nanoseconds of a serialised message that begins with a header (CDR of either byte order)."""
+    # Four bytes say how the rest is encoded; the second one's lowest bit is set for little endian.
+    seconds, nanoseconds = struct.unpack_from("<iI" if message[1] & 1 else ">iI", message, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def _moment(width: int, height: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Every image of one frame has the same width, height, stamp and frame_id, rows wi
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,9 @@ import cv2
 import numpy as np
 
 from ssma_ros.labels import UNLABELLED
+from ssma_ros.preprocessing.backend import compiled_modules
+from ssma_ros.ros.message_memory import MessageMemory
+from ssma_ros.ros.palette_png import palette_png
 from ssma_ros.ros.points import PointCloudBuilder
 
 if TYPE_CHECKING:
@@ -88,10 +92,19 @@ class OutputCatalog:
         self._contract = contract
         self.options = options or OutputOptions()
         self._palette = np.array(contract.labels.palette(), np.uint8).reshape(256, 1, 3)
-        self._points = PointCloudBuilder(
-            contract.labels, self.options.points_depth, _chosen(contract, self.options.points_semantic_fields)
-        )
+        self._memory = MessageMemory()
+        self._painted: dict[str, weakref.ref[Segmentation]] = {}
+        semantic_fields = _chosen(contract, self.options.points_semantic_fields)
+        self._points = PointCloudBuilder(contract.labels, self.options.points_depth, semantic_fields, self._memory)
         self.outputs = tuple(self._build())
+
+    def warm_up(self) -> None:
+        """Compile what outputs need, or load it from the cache on disk, so that no frame waits for it."""
+        self._points.warm_up()
+        if compiled_modules() is not None:
+            from ssma_ros.ros import kernels
+
+            kernels.interleave(np.zeros((1, 1), np.uint8), np.zeros(1, np.float32))
 
     def _build(self) -> list[Output]:
         outputs = [
@@ -100,16 +113,16 @@ class OutputCatalog:
             _output("camera_info", CAMERA_INFO, lambda r, f: camera_info_fields(r)),
             _output("color_mask", IMAGE, lambda r, f: image_fields(self._color_mask(r), "rgb8")),
             _output("overlay", IMAGE, lambda r, f: image_fields(self._overlay(r, f), "rgb8")),
-            _output("color_mask/compressed", COMPRESSED_IMAGE, lambda r, f: self._png(self._color_mask(r))),
+            _output("color_mask/compressed", COMPRESSED_IMAGE, lambda r, f: self._png(r)),
             _output("overlay/compressed", COMPRESSED_IMAGE, lambda r, f: self._jpeg(self._overlay(r, f))),
-            _output("points", POINT_CLOUD, self._cloud, *self._points.needs),
-            _output("semantic_image", IMAGE, lambda r, f: _semantic_image(r), "probabilities"),
+            _output("points", POINT_CLOUD, self._points.fields, *self._points.needs),
+            _output("semantic_image", IMAGE, lambda r, f: self._semantic_image(r), "probabilities"),
             _output("channel_info", CHANNEL_INFO, lambda r, f: {"channels": self.channels}),
-            _output("depth_completed", IMAGE, lambda r, f: _depth_completed(r), "depth"),
+            _output("depth_completed", IMAGE, lambda r, f: self._depth_completed(r), "depth"),
         ]
         named = _chosen(self._contract, self.options.class_confidence_topics)
         outputs += [self._class_confidence(name) for name in named]
-        outputs += [_modality_weights(name) for name in self._contract.modalities]
+        outputs += [self._modality_weights(name) for name in self._contract.modalities]
         outputs += [_network_input(s) for s in self._contract.streams if s.encoding not in ("bgr", "rgb")]
         if all(c.traversability is not None for c in self._contract.labels.classes):
             outputs.append(_output("traversability", IMAGE, lambda r, f: self._traversability(r), "probabilities"))
@@ -126,28 +139,46 @@ class OutputCatalog:
         return {"class_map": classes, "threshold": 0.0}
 
     def _color_mask(self, result: Segmentation) -> NDArray[np.uint8]:
-        # The table is in R, G, B order, so what OpenCV calls blue comes out red: rgb8.
-        return np.asarray(cv2.applyColorMap(result.mask, self._palette), np.uint8)
+        picture, is_new = self._picture("color_mask", result)
+        if is_new:
+            # The table is in R, G, B order, so what OpenCV calls blue comes out red: rgb8.
+            cv2.applyColorMap(result.mask, self._palette, picture)
+        return picture
 
     def _overlay(self, result: Segmentation, frame: Frame) -> NDArray[np.uint8]:
+        picture, is_new = self._picture("overlay", result)
+        if not is_new:
+            return picture
         height, width = result.mask.shape
         if frame.color is None:
             background = np.zeros((height, width, 3), np.uint8)
         else:
             background = np.asarray(cv2.cvtColor(_linear(frame.color, width, height), cv2.COLOR_BGR2RGB), np.uint8)
         opacity = self.options.overlay_opacity
-        mixed = cv2.addWeighted(self._color_mask(result), opacity, background, 1.0 - opacity, 0.0)
-        unlabelled = cv2.inRange(result.mask, UNLABELLED, UNLABELLED)
-        return np.asarray(cv2.copyTo(background, unlabelled, mixed), np.uint8)
+        cv2.addWeighted(self._color_mask(result), opacity, background, 1.0 - opacity, 0.0, dst=picture)
+        cv2.copyTo(background, cv2.inRange(result.mask, UNLABELLED, UNLABELLED), picture)
+        return picture
+
+    def _picture(self, name: str, result: Segmentation) -> tuple[NDArray[np.uint8], bool]:
+        """Memory of a picture that several outputs of one frame are made from, and whether it is still to be painted.
+
+        A picture is painted once for each result; a result is not changed between its outputs.
+        """
+        picture = self._memory.array(name, (*result.mask.shape, 3), np.uint8)
+        painted = self._painted.get(name)
+        if painted is not None and painted() is result:
+            return picture, False
+        self._painted[name] = weakref.ref(result)
+        return picture, True
 
     def _jpeg(self, rgb: NDArray[np.uint8]) -> Fields:
-        return _compressed(rgb, "jpeg", ".jpg", cv2.IMWRITE_JPEG_QUALITY, self.options.jpeg_quality)
+        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        good, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.options.jpeg_quality])
+        assert good, "OpenCV encodes any 8-bit picture"
+        return _compressed("jpeg", np.asarray(data, np.uint8).reshape(-1))
 
-    def _png(self, rgb: NDArray[np.uint8]) -> Fields:
-        return _compressed(rgb, "png", ".png", cv2.IMWRITE_PNG_COMPRESSION, 1)
-
-    def _cloud(self, result: Segmentation, frame: Frame) -> Fields | None:
-        return self._points.fields(result, frame, self._color_mask(result))
+    def _png(self, result: Segmentation) -> Fields:
+        return _compressed("png", np.frombuffer(palette_png(result.mask, self._palette.reshape(256, 3)), np.uint8))
 
     def _class_confidence(self, name: str) -> Output:
         channel = self._contract.labels.names.index(name)
@@ -157,7 +188,10 @@ class OutputCatalog:
             if result.probabilities is None:
                 return None
             plane = result.probabilities[channel]
-            return image_fields(plane * np.float32(1 / 255), "32FC1") if as_float else image_fields(plane, "mono8")
+            if not as_float:
+                return image_fields(plane, "mono8")
+            image = self._memory.array(f"confidence/{name}", plane.shape, np.float32)
+            return image_fields(np.multiply(plane, np.float32(1 / 255), out=image), "32FC1")
 
         return _output(f"confidence/{name}", IMAGE, fields, "probabilities")
 
@@ -165,12 +199,50 @@ class OutputCatalog:
         if result.probabilities is None:
             return None
         weights = np.array([c.traversability for c in self._contract.labels.classes], np.float32) / np.float32(255)
-        image = np.zeros(result.mask.shape, np.float32)
+        image = self._memory.array("traversability", result.mask.shape, np.float32)
+        share = self._memory.array("traversability of one class", result.mask.shape, np.float32)
+        image[...] = 0.0
         for weight, plane in zip(weights, result.probabilities, strict=True):
             if weight:
-                image += plane * weight
+                image += np.multiply(plane, weight, out=share)
         # Probabilities are rounded to 1/255 each, so that their sum may pass 1 by a little.
         return image_fields(np.minimum(image, np.float32(1.0), out=image), "32FC1")
+
+
+    def _semantic_image(self, result: Segmentation) -> Fields | None:
+        planes = result.probabilities
+        if planes is None:
+            return None
+        image = self._memory.array("semantic_image", (*planes.shape[1:], len(planes)), np.float32)
+        if compiled_modules() is None:
+            np.multiply(planes.transpose(1, 2, 0), np.float32(1 / 255), out=image)
+        else:
+            from ssma_ros.ros import kernels
+
+            flat = np.require(planes, np.uint8, ("C", "A", "W")).reshape(len(planes), -1)
+            kernels.interleave(flat, image.reshape(-1))
+        return image_fields(image, f"32FC{len(planes)}")
+
+    def _depth_completed(self, result: Segmentation) -> Fields | None:
+        if result.depth is None:
+            return None
+        height, width = result.mask.shape
+        image = self._memory.array("depth_completed", (height, width), np.float32)
+        np.copyto(image, _nearest(result.depth, width, height))
+        np.copyto(image, np.float32(np.nan), where=image <= 0)  # REP-118: no reading is NaN
+        return image_fields(image, "32FC1")
+
+    def _modality_weights(self, modality: str) -> Output:
+        topic = f"modality_weights/{modality}"
+
+        def fields(result: Segmentation, _frame: Frame) -> Fields | None:
+            if modality not in result.gates:
+                return None
+            image = self._memory.array(topic, result.mask.shape, np.float32)
+            cv2.resize(result.gates[modality], image.shape[::-1], dst=image, interpolation=cv2.INTER_LINEAR)
+            return image_fields(image, "32FC1")
+
+        return _output(topic, IMAGE, fields, "gates")
 
 
 def image_fields(pixels: NDArray[Any], encoding: str) -> Fields:
@@ -204,11 +276,9 @@ def camera_info_fields(result: Segmentation) -> Fields | None:
     }
 
 
-def _compressed(rgb: NDArray[np.uint8], kind: str, suffix: str, *parameters: int) -> Fields:
+def _compressed(kind: str, data: NDArray[np.uint8]) -> Fields:
     """Fields of sensor_msgs/CompressedImage as compressed_image_transport writes it for an rgb8 image."""
-    good, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(parameters))
-    assert good, "OpenCV encodes any 8-bit picture"
-    return {"format": f"rgb8; {kind} compressed bgr8", "data": np.asarray(data, np.uint8).reshape(-1)}
+    return {"format": f"rgb8; {kind} compressed bgr8", "data": data}
 
 
 def _output(topic: str, kind: str, fields: Callable[[Segmentation, Frame], Fields | None], *needs: str) -> Output:
@@ -225,32 +295,6 @@ def _chosen(contract: Contract, names: tuple[str, ...]) -> tuple[str, ...]:
 def unknown_classes(contract: Contract, names: tuple[str, ...]) -> tuple[str, ...]:
     """Names in a parameter that are no class of the network."""
     return tuple(name for name in names if name not in ("", "*") and name not in contract.labels.names)
-
-
-def _semantic_image(result: Segmentation) -> Fields | None:
-    if result.probabilities is None:
-        return None
-    planes = result.probabilities
-    interleaved = np.multiply(planes.transpose(1, 2, 0), np.float32(1 / 255), dtype=np.float32, order="C")
-    return image_fields(interleaved, f"32FC{len(planes)}")
-
-
-def _depth_completed(result: Segmentation) -> Fields | None:
-    if result.depth is None:
-        return None
-    height, width = result.mask.shape
-    depth = _nearest(result.depth, width, height)
-    return image_fields(np.where(depth > 0, depth, np.float32(np.nan)), "32FC1")  # REP-118: no reading is NaN
-
-
-def _modality_weights(modality: str) -> Output:
-    def fields(result: Segmentation, _frame: Frame) -> Fields | None:
-        if modality not in result.gates:
-            return None
-        height, width = result.mask.shape
-        return image_fields(_linear(result.gates[modality], width, height), "32FC1")
-
-    return _output(f"modality_weights/{modality}", IMAGE, fields, "gates")
 
 
 def _network_input(stream: Stream) -> Output:

@@ -10,6 +10,8 @@ import numpy as np
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
+from ssma_ros.ros.event_group import OccasionalEvents
+from ssma_ros.ros.message_memory import carrier
 from ssma_ros.ros.outputs import LABEL_INFO
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class OutputPublishers:
     def __init__(self, node: Node, catalog: OutputCatalog, report: Callable[[str, str], None]) -> None:
         self._node = node
         self._report = report
+        self._events = OccasionalEvents()
         self._publishers: dict[str, _ReusingPublisher] = {}
         self._label_info: Publisher | None = None
         self.not_installed: list[str] = []
@@ -124,19 +127,20 @@ class OutputPublishers:
             )
 
         events = PublisherEventCallbacks(incompatible_qos=incompatible, use_default_callbacks=False)
-        return self._node.create_publisher(kind, f"~/{topic}", qos, event_callbacks=events)
+        return self._node.create_publisher(
+            kind, f"~/{topic}", qos, callback_group=self._events, event_callbacks=events
+        )
 
 
 class _ReusingPublisher:
     """A publisher with one message that is filled again for each frame.
 
-    rclpy serialises inside publish(), so the message may be reused. Its ``data`` must be an array.array:
-    assigning a numpy array or bytes is checked element by element, 250 ms for one camera image.
+    rclpy serialises inside publish(), so the message may be reused.
     """
 
     def __init__(self, publisher: Publisher, kind: type[Any]) -> None:
         self.publisher = publisher
-        self._message = kind()
+        self._message = reusable_message(kind)
         self._last: dict[str, Any] = {}
 
     def has_subscribers(self) -> bool:
@@ -156,11 +160,22 @@ class _ReusingPublisher:
 _NESTED = {"class_map": "vision_msgs/msg/VisionClass", "fields": "sensor_msgs/msg/PointField"}
 
 
+def reusable_message(kind: type[Any]) -> Any:
+    """An empty message that takes an array.array as its ``data`` as it is.
+
+    A message of Jazzy and later does so only if it checks its fields; otherwise it makes a copy.
+    """
+    try:
+        return kind(check_fields=True)
+    except (AssertionError, TypeError):  # an older one: it always checks, and does not know the word
+        return kind()
+
+
 def fill(message: Any, fields: Mapping[str, Any]) -> None:
-    """Set fields of an rclpy message; ``data`` is copied once into the message's own array."""
+    """Set fields of an rclpy message; ``data`` is copied once, or not at all where it lies on a message's memory."""
     for name, value in fields.items():
         if name == "data":
-            message.data = _copied(message.data, value)
+            _set_data(message, value)
         elif name in _NESTED:
             kind = message_class(_NESTED[name])
             assert kind is not None, "comes from the package of the outer message"
@@ -169,9 +184,13 @@ def fill(message: Any, fields: Mapping[str, Any]) -> None:
             setattr(message, name, value)
 
 
-def _copied(buffer: Any, data: np.ndarray[Any, Any]) -> array.array[int]:
-    """``data`` in ``buffer``, or in a new array where the size differs."""
-    if not isinstance(buffer, array.array) or len(buffer) != data.size:
-        buffer = array.array("B", bytes(data.size))
-    np.copyto(np.frombuffer(buffer, np.uint8), data)
-    return buffer
+def _set_data(message: Any, data: np.ndarray[Any, Any]) -> None:
+    """Only an array.array is ever assigned: anything else is checked element by element, 250 ms for one image."""
+    whole = carrier(data)
+    if whole is not None:
+        if message.data is not whole:
+            message.data = whole
+        return
+    if len(message.data) != data.size:
+        message.data = array.array("B", bytes(data.size))
+    np.copyto(np.frombuffer(message.data, np.uint8), data)

@@ -13,6 +13,7 @@ from stereo_msgs.msg import DisparityImage
 
 from ssma_ros.ros.assembly import DEFAULT_TOPICS
 from ssma_ros.ros.conversion import stamp_ns
+from ssma_ros.ros.event_group import OccasionalEvents
 from ssma_ros.ros.statistics import RateMeter
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class InputSubscriptions:
         self._parameters = parameters
         self._deliver = deliver
         self._report = report
+        self._events = OccasionalEvents()
         self._subscriptions: list[Subscription] = []
         self.inputs: dict[str, Input] = {}
         for sensor in sensors:
@@ -152,5 +154,7 @@ class InputSubscriptions:
             durability=DurabilityPolicy.VOLATILE,
         )
         self._subscriptions.append(
-            self._node.create_subscription(kind, entry.topic, received, qos, event_callbacks=events)
+            self._node.create_subscription(
+                kind, entry.topic, received, qos, callback_group=self._events, event_callbacks=events
+            )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ def report(rate_hz: float, missed: int, sent: int = 100):
 
     return RunReport(
         rate_hz=rate_hz, duration_s=sent / rate_hz, sent=sent, received=sent - missed, missed=missed,
-        output_rate_hz=rate_hz, first_latency_ms=1.0, last_latency_ms=1.0, latency_p50_ms=1.0, latency_p95_ms=1.0,
-        latency_max_ms=1.0, jitter_ms=0.1, cpu_percent=10.0, stages_ms={"assembly": "0.1 / 0.2"},
+        output_rate_hz=rate_hz, first_latency_ms=1.0, last_latency_ms=1.0, latency_mean_ms=1.0, latency_min_ms=1.0,
+        latency_p50_ms=1.0, latency_p95_ms=1.0, latency_max_ms=1.0, jitter_ms=0.1, jitter_max_ms=0.2, cpu_percent=10.0,
+        outputs=1, stages_ms={"assembly": "0.1 / 0.2"},
     )
 
 
@@ -37,6 +39,12 @@ def test_a_run_at_no_rate_the_machine_can_keep_proves_nothing() -> None:
         )
 
     assert find_peak(measure).rate_hz <= 21.1
+
+
+def test_what_was_not_measured_is_valid_json() -> None:
+    silent = replace(report(30.0, missed=100), latency_p50_ms=float("nan"), jitter_ms=float("nan"))
+    assert json.loads(json.dumps(silent.to_document(), allow_nan=False))["latency_p50_ms"] is None
+    assert "nan" in table([silent])
 
 
 def test_table_has_a_line_for_each_run() -> None:
@@ -66,7 +74,23 @@ def test_results_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_short_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stamp_is_read_from_the_bytes_of_a_message() -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+    from rclpy.serialization import serialize_message
+    from sensor_msgs.msg import Image
+
+    from ssma_ros.ros.load_generator import serialized_stamp_ns
+
+    message = Image(width=3, encoding="mono8")
+    message.header.stamp.sec, message.header.stamp.nanosec = 1_700_000_000, 987_654_321
+    assert serialized_stamp_ns(serialize_message(message)) == 1_700_000_000_987_654_321
+    assert serialized_stamp_ns(bytes([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5])) == 2_000_000_005
+
+
+@pytest.mark.parametrize("options", [(), ("--every-output",)])
+def test_a_short_real_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
     pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
     for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE",
                  "FASTDDS_DEFAULT_PROFILES_FILE"):
@@ -75,11 +99,13 @@ def test_a_short_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     output = tmp_path / "results.json"
     status = main([
         "benchmark", "node", "--size", "96x64", "--rates", "10", "--duration", "1", "--no-peak", "--domain",
-        str(1 + os.getpid() % 100), "-o", str(output),
+        str(1 + os.getpid() % 100), "-o", str(output), *options,
     ])
     assert status == 0
     run = json.loads(output.read_text())["runs"][0]
     assert run["received"] > 0
     assert run["sent"] == run["received"] + run["missed"]
     assert "besides_inference" in run["stages_ms"]
+    assert run["latency_min_ms"] <= run["latency_p50_ms"] <= run["latency_max_ms"]
+    assert (run["outputs"] > 15) == bool(options)  # what the node offers depends on the message packages installed
     assert "Hz in" in capsys.readouterr().out

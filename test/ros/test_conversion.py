@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_bayer_patterns_are_named_by_their_first_pixels(pattern: str) -> None:
 def test_bgr8_is_a_view_on_the_message() -> None:
     message = messages.image(BGR, "bgr8", pad=3)
     assert np.shares_memory(color_from_image(message, TOPIC), message.data)
+
+
+def test_near_infrared_is_a_view_on_the_message() -> None:
+    for dtype, encoding in ((np.uint8, "mono8"), (np.uint16, "mono16")):
+        message = messages.image(np.arange(12, dtype=dtype).reshape(3, 4), encoding, pad=2)
+        assert np.shares_memory(nir_from_image(message, TOPIC), message.data)
+
+
+@pytest.mark.parametrize(("dtype", "encoding"), [(np.uint16, "16UC1"), (np.float32, "32FC1")])
+def test_a_steady_stream_of_depth_images_allocates_no_image(dtype: type, encoding: str) -> None:
+    message = messages.image(np.full((240, 320), 3, dtype), encoding)
+    depth = depth_from_image(message, TOPIC)
+    del depth
+    tracemalloc.start()
+    depth = depth_from_image(message, TOPIC)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not np.shares_memory(depth, message.data)
+    assert held < 240 * 320
 
 
 def test_depth_in_millimetres() -> None:

@@ -15,6 +15,9 @@ from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.pipeline import OUTPUTS, Pipeline, PipelineOptions
+from ssma_ros.ros import outputs as outputs_module
+from ssma_ros.ros import points as points_module
+from ssma_ros.ros.message_memory import carrier
 from ssma_ros.ros.outputs import OutputCatalog, OutputOptions, unknown_classes
 
 CONTRACT = stub_contract(96, 64)
@@ -97,6 +100,7 @@ def test_nav2_semantic_layer_reads_mask_confidence_and_cloud_by_the_same_index()
     assert set(np.unique(mask["data"])) <= {*range(len(CLASSES)), 255}
 
 
+@pytest.mark.usefixtures("implementation")
 def test_points_lie_where_their_pixel_looks() -> None:
     frame = scene()
     result = segmented(frame)
@@ -124,6 +128,7 @@ def test_completed_depth_is_a_declared_choice() -> None:
     np.testing.assert_array_equal(np.isfinite(cells["z"]), result.depth > 0)
 
 
+@pytest.mark.usefixtures("implementation")
 def test_elevation_mapping_takes_planes_with_names_and_a_camera_info_of_the_same_size() -> None:
     frame = scene()
     result = segmented(frame)
@@ -166,6 +171,62 @@ def test_compressed_variants_decode_to_the_same_picture() -> None:
     np.testing.assert_array_equal(decoded[..., ::-1], pixels(made["color_mask"]))
     assert made["overlay/compressed"]["format"] == "rgb8; jpeg compressed bgr8"
     assert cv2.imdecode(made["overlay/compressed"]["data"], cv2.IMREAD_COLOR).shape == (64, 96, 3)
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With the numba kernels, and as where numba is not installed."""
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    else:
+        for module in (outputs_module, points_module):
+            monkeypatch.setattr(module, "compiled_modules", lambda: None)
+    return str(request.param)
+
+
+def test_compiled_outputs_equal_the_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    frame = scene()
+    for resolution in ("network", "camera"):
+        result = segmented(frame, output_resolution=resolution)
+        compiled = all_fields(result, frame, points_semantic_fields=("grass", "sky"))
+        with monkeypatch.context() as patch:
+            for module in (outputs_module, points_module):
+                patch.setattr(module, "compiled_modules", lambda: None)
+            plain = all_fields(result, frame, points_semantic_fields=("grass", "sky"))
+        for topic in ("points", "semantic_image"):
+            np.testing.assert_array_equal(compiled[topic]["data"], plain[topic]["data"])
+
+
+def test_outputs_of_one_frame_are_painted_once_and_those_of_the_next_anew() -> None:
+    frame = scene()
+    catalog = OutputCatalog(CONTRACT)
+    by_topic = {output.topic: output for output in catalog.outputs}
+    for seed in range(3):
+        result = segmented(frame)
+        result.mask = np.random.default_rng(seed).integers(0, len(CLASSES), result.mask.shape, np.uint8)
+        expected = np.array(CONTRACT.labels.palette(), np.uint8)[result.mask]
+        overlay = by_topic["overlay"].fields(result, frame)
+        assert overlay is not None
+        for _ in range(2):
+            picture = by_topic["color_mask"].fields(result, frame)
+            assert picture is not None
+            np.testing.assert_array_equal(pixels(picture), expected)
+            again = by_topic["overlay"].fields(result, frame)
+            assert again is not None
+            np.testing.assert_array_equal(again["data"], overlay["data"])
+        fresh = all_fields(result, frame)["overlay"]
+        np.testing.assert_array_equal(fresh["data"], overlay["data"])
+
+
+def test_large_outputs_lie_where_the_message_carries_them() -> None:
+    frame = scene()
+    result = segmented(frame)
+    made = all_fields(result, frame, class_confidence_encoding="32FC1")
+    copied = {topic for topic, fields in made.items() if "data" in fields and carrier(fields["data"]) is None}
+    assert copied == {"mask", "confidence", "hha", "evi", "color_mask/compressed", "overlay/compressed"}
+    for topic, image in (("mask", result.mask), ("confidence", result.confidence), ("hha", result.inputs["hha"])):
+        assert np.shares_memory(made[topic]["data"], image), topic  # copied once, into the message
 
 
 @pytest.mark.parametrize(("encoding", "scale"), [("mono8", 1.0), ("32FC1", 1 / 255)])
