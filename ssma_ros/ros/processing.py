@@ -119,12 +119,17 @@ class FrameProcessor:
         self._geometry = geometry
         self._publishing = threading.Lock()
         self._open = False
+        self._breaks = 0
         self.progress = Progress()
 
     def set_open(self, is_open: bool) -> None:
-        """Let results out, or hold them back. Returns only when no publish is under way."""
+        """Let results out, or hold them back. Returns only when no publish is under way.
+
+        A frame that is in work when results are held back is dropped even if they are let out again before it is done.
+        """
         with self._publishing:
             self._open = is_open
+            self._breaks += not is_open
 
     def between_frames(self, change: Callable[[], None]) -> None:
         """Do something while nothing is published."""
@@ -133,6 +138,7 @@ class FrameProcessor:
 
     def handle(self, matched: Matched[Any]) -> None:
         """Take one frame all the way."""
+        breaks = self._breaks
         if matched.new_beginning:
             self._pipeline.reset()
         wanted = self._publishers.wanted()
@@ -149,7 +155,7 @@ class FrameProcessor:
         self._note_unused(result)
         segmented = time.monotonic_ns()
         with self._publishing:
-            if not self._open:
+            if not self._open or self._breaks != breaks:
                 return
             self._publishers.publish(wanted, result, frame)
         end = time.monotonic_ns()
