@@ -156,6 +156,29 @@ def test_stage_times_cover_the_way_from_arrival_to_publish() -> None:
     assert stages["latency"][0] >= stages["besides_inference"][0]
 
 
+@pytest.mark.parametrize("opened_again", [False, True])
+def test_a_frame_in_work_while_the_node_is_deactivated_stays_unpublished(
+    monkeypatch: pytest.MonkeyPatch, opened_again: bool
+) -> None:
+    rig = Rig("mask")
+    process = rig.pipeline.process
+
+    def slow(frame: Any, outputs: Any) -> Any:
+        rig.processor.set_open(False)
+        if opened_again:
+            rig.processor.set_open(True)
+        return process(frame, outputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.pipeline, "process", slow)
+        rig.handle()
+    assert rig.backend.calls == 1
+    assert rig.subscribed.published == []
+    rig.processor.set_open(True)
+    rig.handle()
+    assert len(rig.subscribed.published) == 1
+
+
 def test_gravity_from_tf_reaches_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig("mask", gravity_frame="odom")
     seen: list[Any] = []
