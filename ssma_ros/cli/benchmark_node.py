@@ -19,7 +19,7 @@ from ssma_ros.share import share_path
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ssma_ros.ros.load_generator import RunReport
 
@@ -49,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every-output", action="store_true",
         help="subscribe to all outputs (default: the mask alone, as the node makes what is subscribed to)",
     )
+    parser.add_argument(
+        "-p", "--parameter", action="append", default=[], metavar="NAME:=VALUE",
+        help="a parameter of the node, as ros2 run takes it; may be repeated",
+    )
     parser.add_argument("--no-peak", action="store_true", help="do not search for the highest rate")
     parser.add_argument("--domain", type=int, default=97, help="ROS domain to use, default %(default)s")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the results as JSON")
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.ros.load_generator import LoadGenerator
 
     with (
-        _node(args.model, (width, height)) as process,
+        _node(args.model, (width, height), args.parameter) as process,
         LoadGenerator(width, height, args.domain, lambda: cpu_seconds(process.pid), args.every_output) as load,
     ):
         load.wait_for_node(_START_TIMEOUT_S, lambda: process.poll() is None)
@@ -181,10 +185,11 @@ def _set_environment(profile: Path | None, domain: int) -> None:
 
 
 @contextmanager
-def _node(model: str, size: tuple[int, int]) -> Iterator[subprocess.Popen[bytes]]:
+def _node(model: str, size: tuple[int, int], parameters: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """The node as a process of its own, ended whatever happens; its last words go into an error."""
     module = "ssma_ros.ros.immediate_node" if model == NO_NETWORK else "ssma_ros.ros.fusion_node"
     command = [sys.executable, "-m", module, "--ros-args", "-p", f"model:={model}"]
+    command += [word for parameter in parameters for word in ("-p", parameter)]
     environment = {**os.environ, "SSMA_IMMEDIATE_SIZE": f"{size[0]}x{size[1]}"}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

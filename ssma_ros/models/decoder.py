@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ssma_ros.models.encoder import Encoded, Encoder
     from ssma_ros.models.options import Options
 
+#: Standard deviation that the logits start with. With the 1 of a fresh BatchNorm softmax is sure of nothing, so
+#: the many pixels that are right already make up most of the loss, for some hundred steps.
+_LOGIT_SCALE = 4.0
+
 
 class Decoded(NamedTuple):
     """Trunk features.
@@ -207,10 +211,9 @@ def build_head(options: Options, encoder: Encoder, num_classes: int) -> Head:
     """The head that fits the trunk of ``encoder``."""
     if encoder.num_skips:
         channels = (options.decoder_channels,) * 3
-        classifier: nn.Module = nn.Sequential(
-            conv_norm(channels[0], num_classes, 1),
-            ConvNorm(Deconv2d(num_classes, num_classes, 4, options.upsampling_edge), relu=False),
-        )
+        last = ConvNorm(Deconv2d(num_classes, num_classes, 4, options.upsampling_edge, bilinear=True), relu=False)
+        nn.init.constant_(last.bn.weight, _LOGIT_SCALE)
+        classifier: nn.Module = nn.Sequential(conv_norm(channels[0], num_classes, 1), last)
     else:
         channels = (16, 16, 64)
         classifier = nn.ConvTranspose2d(16, num_classes, 2, stride=2)

@@ -112,13 +112,18 @@ class Deconv2d(nn.ConvTranspose2d):
         in_channels, out_channels, stride: as usual.
         edge: what lies outside its input: ``zeros``, or ``replicate`` for the outermost pixels once more. With zeros
             the outermost results are sums of half as many terms, on another scale than all the others.
+        bilinear: start as the bilinear enlargement of each channel by itself (Long et al. 2015), not at random; then
+            ``in_channels`` equals ``out_channels``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, edge: str = "zeros") -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, edge: str = "zeros", *, bilinear: bool = False
+    ) -> None:
         super().__init__(
             in_channels, out_channels, 2 * stride, stride=stride, padding=stride // 2, bias=False
         )
         self.edge = edge
+        self.bilinear = bilinear
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """N×in_channels×H×W → N×out_channels×(stride·H)×(stride·W)."""
@@ -180,10 +185,13 @@ def global_mean(x: Tensor) -> Tensor:
 def initialize(module: nn.Module) -> None:
     """He initialisation (variance 2 / fan-in) of every convolution under ``module``, zero biases.
 
-    A transposed convolution of stride s meets kernel²/s² taps for each output pixel, and its fan-in is counted so.
+    A transposed convolution of stride s meets kernel²/s² taps for each output pixel, and its fan-in is counted so,
+    unless it starts bilinear.
     """
     for part in module.modules():
-        if isinstance(part, nn.ConvTranspose2d):
+        if isinstance(part, Deconv2d) and part.bilinear:
+            _start_bilinear(part)
+        elif isinstance(part, nn.ConvTranspose2d):
             taps = part.kernel_size[0] * part.kernel_size[1] / (part.stride[0] * part.stride[1])
             nn.init.normal_(part.weight, std=(2.0 / (part.in_channels * taps)) ** 0.5)
         elif isinstance(part, nn.Conv2d):
@@ -192,3 +200,12 @@ def initialize(module: nn.Module) -> None:
             continue
         if part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+def _start_bilinear(layer: Deconv2d) -> None:
+    stride = layer.stride[0]
+    distance = (torch.arange(2 * stride) - (stride - 0.5)).abs() / stride
+    kernel = torch.outer(1 - distance, 1 - distance)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight.diagonal().copy_(kernel[..., None].expand(-1, -1, layer.out_channels))

@@ -21,6 +21,7 @@ KEPT_SIZES = 4
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
+_aside: ThreadPoolExecutor | None = None
 
 
 def run_in_bands(task: Callable[[int, int, int], None], height: int, threads: int) -> None:
@@ -39,8 +40,11 @@ def run_in_bands(task: Callable[[int, int, int], None], height: int, threads: in
 
 @contextmanager
 def running_aside(task: Callable[[], None]) -> Iterator[None]:
-    """Run ``task`` in another thread during the ``with`` block, whose end waits for it and raises what it raised."""
-    future: Future[None] = _workers(1).submit(task)
+    """Run ``task`` in another thread during the ``with`` block, whose end waits for it and raises what it raised.
+
+    That thread works on no bands: a band behind such a task would keep all the others waiting.
+    """
+    future: Future[None] = _worker_aside().submit(task)
     try:
         yield
     finally:
@@ -56,10 +60,19 @@ def _workers(count: int) -> ThreadPoolExecutor:
         return _pool
 
 
+def _worker_aside() -> ThreadPoolExecutor:
+    """One thread, shared by all callers and kept."""
+    global _aside
+    with _lock:
+        if _aside is None:
+            _aside = ThreadPoolExecutor(1, thread_name_prefix="preprocessing_aside")
+        return _aside
+
+
 def _begin_anew() -> None:
-    """A forked child has the pool but none of its threads, and a lock that one of them may have held."""
-    global _lock, _pool, _pool_size
-    _lock, _pool, _pool_size = threading.Lock(), None, 0
+    """A forked child has the pools but none of their threads, and a lock that one of them may have held."""
+    global _lock, _pool, _pool_size, _aside
+    _lock, _pool, _pool_size, _aside = threading.Lock(), None, 0, None
 
 
 os.register_at_fork(after_in_child=_begin_anew)

@@ -163,7 +163,8 @@ class TrainConfig:
         clip_norm: gradients are scaled to at most this norm, 0 = never.
         ema: decay of the exponential moving average of the weights, 0 = none.
         bn_momentum: of BatchNorm's running statistics (PyTorch's convention); None = the network's own.
-        encoders: stream name → weights of a trained unimodal model that initialises this encoder.
+        encoders: stream name → weights of a trained unimodal model that initialises this encoder, or ``PATH#STREAM``
+            for one encoder of a fusion model (also of other data).
         decoder_of: a stream in ``encoders`` whose unimodal model gives the decoder too: SSMA starts as that model and
             learns what the other streams add, see :mod:`ssma_ros.training.warm_start`.
         initialize: weights of a whole model of the same network to start from, or "".
