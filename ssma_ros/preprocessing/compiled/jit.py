@@ -67,6 +67,7 @@ kernel = _compiler(fastmath=True)
 piece = _compiler(fastmath=True, forceinline=True)
 #: Kernels that meet NaN and ±inf: IEEE rules.
 strict_kernel = _compiler(fastmath=False)
+strict_piece = _compiler(fastmath=False, forceinline=True)
 
 
 def row_length(width: int) -> int:
