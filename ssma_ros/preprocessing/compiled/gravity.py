@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssma_ros.preprocessing.compiled.jit import PAD, U1, U2, kernel
+from ssma_ros.preprocessing.compiled.jit import PAD, U1, U2, U3, U4, kernel
 from ssma_ros.preprocessing.compiled.normals import BLOCK, PLANE, block_place
 from ssma_ros.preprocessing.compiled.window_sums import TILE
 
 #: Histogram of heights: 1 cm a bin, ±40.96 m around the camera; what lies beyond counts in the last bin.
 HEIGHT_BINS, BINS_PER_METRE = 8192, 100
+#: What :func:`count_heights` counts in: four histograms, with room for pixels without a reading (and so that the same
+#: bin of the four does not fall onto the same place of the cache).
+HISTOGRAM = (4, HEIGHT_BINS + 16)
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_T, _T2, _THREE = np.uint64(TILE), np.uint64(2 * TILE), np.uint64(3)
+_T, _T2 = np.uint64(TILE), np.uint64(2 * TILE)
 _P, _P2 = np.uint64(PLANE), np.uint64(2 * PLANE)
 
 
@@ -165,21 +168,45 @@ def lowest_height(z, g, fx, fy, cx, cy, y0, y1, width, lines):
 
 
 @kernel
-def count_heights(z, g, fx, fy, cx, cy, y0, y1, width, lines, histogram):
-    """Count the readings of rows y0..y1 by their height −(g·P), in bins of 1 cm around the camera's own."""
+def count_heights(z, g, fx, fy, cx, cy, y0, y1, width, bins, histogram):
+    """Count the readings of rows y0..y1 by their height −(g·P), in bins of 1 cm around the camera's own.
+
+    Args:
+        z: metres, work rows.
+        g, fx, fy, cx, cy: gravity and intrinsics.
+        y0, y1, width: rows to count and pixels of a row.
+        bins: one work row of int32 for scratch.
+        histogram: :data:`HISTOGRAM` int32; the counts become its first HEIGHT_BINS of row 0, the rest is scratch.
+    """
     gx, gy, gz = np.float32(g[0] / fx), np.float32(g[1] / fy), np.float32(g[2])
-    per_metre, middle, last = np.float32(BINS_PER_METRE), np.float32(HEIGHT_BINS // 2), np.float32(HEIGHT_BINS - 1)
     begin, end = np.uint64(PAD), np.uint64(PAD + width)
+    fours = begin + np.uint64(width // 4 * 4)
+    # Neighbours mostly fall into one bin, and each would wait for the other's count: four columns have four histograms.
+    histogram[:] = 0
+    first, second, third, fourth = histogram[0], histogram[1], histogram[2], histogram[3]
     for y in range(y0, y1):
-        row, place = z[y], lines[0]
-        offset = gy * (np.float32(y) - cy) + gz
-        for x in range(begin, end):
-            h = -(gx * (np.float32(np.int32(x) - np.int32(PAD)) - cx) + offset) * row[x] * per_metre + middle
-            h = h if h > _ZERO else _ZERO
-            place[x] = h if h < last else last
-        for x in range(begin, end):
-            if row[x] > _ZERO:
-                histogram[np.uint64(place[x])] += 1
+        _height_bins(z[y], bins, gx, cx, gy * (np.float32(y) - cy) + gz, begin, end)
+        for x in range(begin, fours, U4):
+            first[np.uint64(bins[x])] += 1
+            second[np.uint64(bins[x + U1])] += 1
+            third[np.uint64(bins[x + U2])] += 1
+            fourth[np.uint64(bins[x + U3])] += 1
+        for x in range(fours, end):
+            first[np.uint64(bins[x])] += 1
+    for i in range(np.uint64(HEIGHT_BINS)):
+        first[i] += second[i] + third[i] + fourth[i]
+
+
+@kernel
+def _height_bins(row, bins, gx, cx, offset, begin, end):
+    """The bin of each pixel of a row; one after the last where there is no reading."""
+    per_metre, middle, last = np.float32(BINS_PER_METRE), np.float32(HEIGHT_BINS // 2), np.float32(HEIGHT_BINS - 1)
+    for x in range(begin, end):
+        v = row[x]
+        h = -(gx * (np.float32(np.int32(x) - np.int32(PAD)) - cx) + offset) * v * per_metre + middle
+        h = h if h > _ZERO else _ZERO
+        h = h if h < last else last
+        bins[x] = np.int32(h) if v > _ZERO else np.int32(HEIGHT_BINS)
 
 
 @kernel
@@ -210,7 +237,7 @@ def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, 
                 _blank(flat_z, here, bytes_, n)
             place = np.uint64(3 * (y * width + start))
             for i in range(n):
-                j = place + _THREE * i
+                j = place + U3 * i
                 out[j], out[j + U1], out[j + U2] = bytes_[i], bytes_[_T + i], bytes_[_T2 + i]
 
 

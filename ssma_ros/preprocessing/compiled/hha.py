@@ -42,7 +42,8 @@ class Buffers:
         self.bytes = np.zeros((workers, 3 * window_sums.TILE), np.uint8)
         self.support = np.zeros(2, np.int64)
         self.lowest = np.zeros(workers)
-        self.histogram = np.zeros((workers, gravity.HEIGHT_BINS), np.int32)
+        self.histogram = np.zeros((workers, *gravity.HISTOGRAM), np.int32)
+        self.bins = np.zeros((workers, length), np.int32)
         self.counts = np.zeros(workers, np.int64)
 
 
@@ -131,11 +132,10 @@ class HHAPass:
         b = self._b
 
         def count(i: int, y0: int, y1: int) -> None:
-            b.histogram[i] = 0
-            gravity.count_heights(b.z, down, *self._k, y0, y1, self.width, b.lines[i], b.histogram[i])
+            gravity.count_heights(b.z, down, *self._k, y0, y1, self.width, b.bins[i], b.histogram[i])
 
         run_in_bands(count, self.height, self.threads)
-        cumulative = np.cumsum(b.histogram.sum(axis=0))
+        cumulative = np.cumsum(b.histogram[:, 0, : gravity.HEIGHT_BINS].sum(axis=0))
         total = int(cumulative[-1])
         if total == 0:
             return None
