@@ -83,15 +83,16 @@ def test_false_colour_order():
 @pytest.mark.parametrize(("dtype", "full_scale"), [(np.uint8, 255.0), (np.uint8, 200.0), (np.uint16, 1023.0)])
 def test_sensor_values_are_encoded_as_the_formula_says(implementation, index, dtype, full_scale):
     rng = np.random.default_rng(0)
-    color = rng.integers(0, 256, (256, 300, 3), np.uint8)
-    nir = rng.integers(0, int(full_scale * 1.2) if dtype == np.uint16 else 256, (256, 300)).astype(dtype)
+    height, width = 251, 307  # no whole number of the pieces that kernels work in
+    color = rng.integers(0, 256, (height, width, 3), np.uint8)
+    nir = rng.integers(0, int(full_scale * 1.2) if dtype == np.uint16 else 256, (height, width)).astype(dtype)
     blue, _, red = (reflectance(color[..., i]) for i in range(3))
     reflected = reflectance(nir, full_scale)
     values = evi(reflected, red, blue) if index == "evi" else {"ndvi": ndvi, "evi2": evi2}[index](reflected, red)
     out = np.empty_like(color)
     assert encode_index(index, color, nir, full_scale, out) is out
     np.testing.assert_array_equal(out, np.repeat(to_uint8(values)[..., None], 3, axis=-1))
-    padded = np.zeros((256, 310, 3), np.uint8)
-    padded[:, :300] = color
+    padded = np.zeros((height, 310, 3), np.uint8)
+    padded[:, :width] = color
     padded.setflags(write=False)
-    np.testing.assert_array_equal(encode_index(index, padded[:, :300], nir, full_scale), out)
+    np.testing.assert_array_equal(encode_index(index, padded[:, :width], nir, full_scale), out)
