@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,31 @@ def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
                    for s in seeds]
     assert scores[0] == scores[2]
     assert scores[0] != scores[1]
+
+
+def test_runs_that_started_from_other_weights_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, output = write_red_nir(tmp_path / "data"), tmp_path / "out"
+    document = {**DOCUMENT, "seeds": [1], "runs": {name: DOCUMENT["runs"][name] for name in ("red", "fused")},
+                "table": {}}
+    config = tmp_path / "tiny.yaml"
+    command = ["compare", str(config), "--data", str(data), "-o", str(output), "--quiet"]
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    assert main(command) == 0
+    # The run that comes first is trained anew; the one that was built on it is as it was.
+    shutil.rmtree(output / "seed1/red")
+    document["runs"]["red"] = {"contract": RED, "stages": [{**STAGE, "lr": 1e-2}]}
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    for forget_scores in (False, True):  # neither its scores nor its checkpoint are what the file says now
+        if forget_scores:
+            (output / "seed1/fused/scores.json").unlink()
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert "seed1/fused" in error
+        assert "other weights" in error
+    shutil.rmtree(output / "seed1/fused")
+    assert main(command) == 0
 
 
 def test_mean_and_spread() -> None:
