@@ -171,6 +171,11 @@ def test_merge_replaces_lists_and_merges_mappings() -> None:
         ({"runs": {"a": {"contract": RED, "stages": []}}}, "run 'a': no stages"),
         ({"runs": {"a": {"contract": RED, "stages": [STAGE], "speed": 1}}}, "run 'a': unknown key 'speed'"),
         ({"runs": {"a": {"contract": RED, "stages": [STAGE], "initialize": "@b"}}}, "run 'a' starts from '@b'"),
+        ({"runs": {"a": None}}, "run 'a' is None, expected a mapping"),
+        ({"common": [1]}, "common is .1., expected a mapping"),
+        ({"table": ["red"]}, "table is .'red'., expected a mapping"),
+        ({"seeds": 3}, "seeds are 3, expected a list of whole numbers"),
+        ({"seeds": ["one"]}, "seeds are .'one'., expected a list"),
         ({"table": {"lost": "nowhere"}}, "its table names run 'nowhere', expected one of red, more, fused"),
     ],
 )
