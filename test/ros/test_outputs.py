@@ -121,6 +121,20 @@ def test_points_lie_where_their_pixel_looks() -> None:
     np.testing.assert_array_equal(packed, red << 16 | green << 8 | blue)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_points_with_the_intrinsics_of_another_size_are_refused(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = scene()
+    result = segmented(frame)
+    assert result.intrinsics is not None
+    result.intrinsics = result.intrinsics.resized(48, 32)  # smaller: the kernel would stay inside its memory
+    if not compiled:
+        monkeypatch.setattr(points_module, "compiled_modules", lambda: None)
+    with pytest.raises(ValueError, match="intrinsics: of 48x32, expected 96x64"):
+        next(o for o in OutputCatalog(CONTRACT).outputs if o.topic == "points").fields(result, frame)
+
+
 def test_completed_depth_is_a_declared_choice() -> None:
     frame = scene()
     result = segmented(frame)
