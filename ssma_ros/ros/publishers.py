@@ -58,12 +58,12 @@ class OutputPublishers:
         self._publishers: dict[str, _ReusingPublisher] = {}
         self._label_info: Publisher | None = None
         self.not_installed: list[str] = []
-        self.set_catalog(catalog)
-        label_info = message_class(LABEL_INFO)
-        if label_info is not None:
-            self._label_info = self._create("label_info", label_info, LATCHED_QOS)
-        else:
-            self.not_installed.append(f"~/label_info ({LABEL_INFO})")
+        try:
+            self.set_catalog(catalog)
+            self._create_label_info()
+        except BaseException:
+            self.close()  # of those that were made before the one that failed
+            raise
 
     def set_catalog(self, catalog: OutputCatalog) -> None:
         """Use another catalogue of the same network; publishers that stay are kept. Not while a frame is published."""
@@ -116,6 +116,13 @@ class OutputPublishers:
             self._node.destroy_publisher(self._label_info)
         self._publishers.clear()
         self._label_info = None
+
+    def _create_label_info(self) -> None:
+        kind = message_class(LABEL_INFO)
+        if kind is not None:
+            self._label_info = self._create("label_info", kind, LATCHED_QOS)
+        else:
+            self.not_installed.append(f"~/label_info ({LABEL_INFO})")
 
     def _create(self, topic: str, kind: type[Any], qos: QoSProfile) -> Publisher:
         def incompatible(event: Any) -> None:

@@ -86,6 +86,7 @@ class FusionSession:
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             pipeline.warm_up()
+            OutputCatalog(backend.contract).warm_up()  # else the first subscriber of a cloud would stop all outputs
         except BaseException:
             (pipeline or backend).close()
             raise
@@ -127,7 +128,7 @@ class FusionSession:
             parts.callback(self._close_network, timeout_s)
             if self._geometry is not None:
                 parts.callback(self._geometry.close)
-            parts.callback(self.publishers.close)
+            parts.callback(self.processor.between_frames, self.publishers.close)
             parts.callback(self.inputs.close)
             parts.callback(self.deactivate)
 

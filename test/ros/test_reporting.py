@@ -1,0 +1,46 @@
+"""What the node looks at while the worker is writing it."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+
+from rclpy.lifecycle import TransitionCallbackReturn
+from ros.in_process import node_in_process
+from ros.stub_network import StubBackend
+
+from ssma_ros.ros.outputs import OutputCatalog
+from ssma_ros.ros.processing import SensorRecord
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+def test_a_sensor_first_noted_during_a_report_does_not_end_the_node(domain: int) -> None:
+    with node_in_process(domain, lambda _: StubBackend()) as node:
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        session = node._session
+        assert session is not None
+        sensors = session.processor.progress.sensors
+
+        class Overtaken(SensorRecord):
+            """The worker notes the next sensor while this one is read."""
+
+            def current_reason(self, now_ns: int) -> str:
+                sensors.setdefault(f"sensor {len(sensors)}", SensorRecord())
+                return super().current_reason(now_ns)
+
+        sensors["color"] = Overtaken()
+        node._report()  # a timer's callback: what it raises ends the process
+        assert len(sensors) > 1
+
+
+def test_outputs_are_compiled_at_configure_and_not_with_the_first_subscriber(
+    domain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm: list[OutputCatalog] = []
+    monkeypatch.setattr(OutputCatalog, "warm_up", lambda catalog: warm.append(catalog))
+    with node_in_process(domain, lambda _: StubBackend()) as node:
+        assert node.trigger_configure() == SUCCESS
+        assert len(warm) == 1
