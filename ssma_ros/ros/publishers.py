@@ -97,15 +97,15 @@ class OutputPublishers:
             if publisher is not None and fields is not None:
                 publisher.publish(fields, result.stamp_ns, result.frame_id)
 
-    def publish_label_info(self) -> None:
-        """Publish the class names; late joiners get them too."""
+    def publish_label_info(self, min_confidence: float) -> None:
+        """Publish the class names and the mask's threshold (0..1); late joiners get them too."""
         if self._label_info is None:
             return
         message = message_class(LABEL_INFO)
         assert message is not None, "the publisher exists only with its type"
         label_info = message()
         label_info.header.stamp = self._node.get_clock().now().to_msg()
-        fill(label_info, self._catalog.label_info_fields())
+        fill(label_info, self._catalog.label_info_fields(min_confidence))
         self._label_info.publish(label_info)
 
     def close(self) -> None:

@@ -95,7 +95,7 @@ class FusionSession:
 
     def activate(self) -> None:
         """Let frames through."""
-        self.publishers.publish_label_info()
+        self.publishers.publish_label_info(self.parameters.min_confidence)
         self.processor.set_open(True)
         self.worker.set_active(True)
 
@@ -121,6 +121,8 @@ class FusionSession:
         if output_options(before) != output_options(parameters):
             catalog = OutputCatalog(contract, output_options(parameters))
             self.processor.between_frames(lambda: self.publishers.set_catalog(catalog))
+        if self.worker.active and before.min_confidence != parameters.min_confidence:
+            self.publishers.publish_label_info(parameters.min_confidence)
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""

@@ -286,6 +286,8 @@ def test_outputs_that_a_degraded_frame_cannot_have_are_left_out() -> None:
 def test_label_info_names_the_classes() -> None:
     fields = OutputCatalog(CONTRACT).label_info_fields()
     assert fields["class_map"][1] == {"class_id": 1, "class_name": "grass"}
+    assert fields["threshold"] == 0.0
+    assert OutputCatalog(CONTRACT).label_info_fields(0.25)["threshold"] == 0.25
 
 
 def test_unknown_classes_are_found() -> None:
