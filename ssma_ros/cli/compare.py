@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from dataclasses import replace
 
-    from ssma_ros.training.comparison import TABLE, compare, load_comparison, table_lines, write_text
+    from ssma_ros.files import write_atomically
+    from ssma_ros.training.comparison import TABLE, compare, load_comparison, table_lines
 
     comparison = load_comparison(args.config)
     if args.seeds:
@@ -39,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output) if args.output else Path("runs") / comparison.name
     results = compare(comparison, output, data=args.data, cache=args.cache, progress=not args.quiet)
     table = "\n".join(table_lines(comparison, results))
-    write_text(output / TABLE, table + "\n")
+    write_atomically(output / TABLE, (table + "\n").encode())
     print(table)
     return 0

@@ -98,6 +98,8 @@ def _calibrate(args: argparse.Namespace, contender: Contender, source: Evaluatio
 
 
 def _line(result: CaseResult) -> str:
-    classes = "  ".join(f"{n} {100 * (v or 0):.1f}" for n, v in result.scores["iou"].items())
-    miou = 100 * (result.scores["miou"] or 0)
-    return f"{result.name:18} mIoU {miou:.1f}  ECE {100 * result.ece:.1f}  ({classes})"
+    """One case in percent; – where there is nothing to score, which is not a score of 0."""
+    from ssma_ros.training.report import percent
+
+    classes = "  ".join(f"{name} {percent(value)}" for name, value in result.scores["iou"].items())
+    return f"{result.name:18} mIoU {percent(result.scores['miou'])}  ECE {percent(result.ece)}  ({classes})"

@@ -152,6 +152,7 @@ class _Sink:
         self._prefix = options.namespace.rstrip("/")
         self._copies = options.copy_inputs
         self._catalog = OutputCatalog(pipeline.contract)
+        self._min_confidence = pipeline.options.min_confidence
         names = [output.topic for output in self._catalog.outputs] + [LABEL_INFO_NAME]
         for pattern in options.outputs:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -169,7 +170,7 @@ class _Sink:
         if not self._labelled:
             self._labelled = True
             self._writer.latch(f"{self._prefix}/{LABEL_INFO_NAME}")
-            fields = self._catalog.label_info_fields()
+            fields = self._catalog.label_info_fields(self._min_confidence)
             self._put(LABEL_INFO_NAME, LABEL_INFO, messages.make(LABEL_INFO, header=header, **fields), recorded_ns)
         for output in self._outputs:
             values = output.fields(result, frame)

@@ -133,10 +133,10 @@ class OutputCatalog:
         """Names of the planes of ``~/semantic_image``, in order."""
         return [f"sem_{name}" for name in self._contract.labels.names]
 
-    def label_info_fields(self) -> Fields:
-        """Fields of vision_msgs/LabelInfo without header; ``threshold`` is the lowest probability kept, 0 = all."""
+    def label_info_fields(self, min_confidence: float = 0.0) -> Fields:
+        """Fields of vision_msgs/LabelInfo without header; ``min_confidence`` is the least that is kept, 0 = all."""
         classes = [{"class_id": c.id, "class_name": c.name} for c in self._contract.labels.classes]
-        return {"class_map": classes, "threshold": 0.0}
+        return {"class_map": classes, "threshold": min_confidence}
 
     def _color_mask(self, result: Segmentation) -> NDArray[np.uint8]:
         picture, is_new = self._picture("color_mask", result)

@@ -61,18 +61,24 @@ class PointCloudBuilder:
         """Fields of the message without header, or None where there is no depth or no intrinsics.
 
         Points without depth are NaN. ``data`` is valid until the next call.
+
+        Raises:
+            ValueError: the intrinsics are of another size than the mask.
         """
         depth = result.depth if self._completed else frame.depth
         if depth is None or result.intrinsics is None:
             return None
         height, width = result.mask.shape
+        camera = result.intrinsics
+        if (camera.width, camera.height) != (width, height):  # the kernel would write past its memory
+            raise ValueError(f"intrinsics: of {camera.width}x{camera.height}, expected {width}x{height} as the mask is")
         if depth.shape != (height, width):
             depth = np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
         points = self._memory.array("points", (height, width, self._point_step // 4), np.float32)
         if compiled_modules() is None:
-            self._write_plain(points, depth, result, result.intrinsics)
+            self._write_plain(points, depth, result, camera)
         else:
-            self._write(points, depth, result, result.intrinsics)
+            self._write(points, depth, result, camera)
         return {
             "height": height,
             "width": width,

@@ -132,7 +132,7 @@ class FrameProcessor:
             self._breaks += not is_open
 
     def between_frames(self, change: Callable[[], None]) -> None:
-        """Do something while nothing is published."""
+        """Do something while nothing is published and no publisher is looked at."""
         with self._publishing:
             change()
 
@@ -141,7 +141,8 @@ class FrameProcessor:
         breaks = self._breaks
         if matched.new_beginning:
             self._pipeline.reset()
-        wanted = self._publishers.wanted()
+        with self._publishing:  # publishers may be destroyed by a changed parameter or by a cleanup
+            wanted = self._publishers.wanted()
         if not wanted:
             self.progress.unwanted += 1
             return
@@ -199,7 +200,7 @@ class FrameProcessor:
             self.progress.refused += 1
             self._note(matched.driver, f"refused: {refusal}")
             return None
-        for sensor in (*self._inputs.inputs, "camera_info"):
+        for sensor in self._inputs.inputs:
             self._note(sensor, frame.missing.get(sensor, ""))
         if not any(_can_be_made(stream.encoding, stream.sensors, frame) for stream in self._pipeline.contract.streams):
             self.progress.refused += 1

@@ -58,12 +58,12 @@ class OutputPublishers:
         self._publishers: dict[str, _ReusingPublisher] = {}
         self._label_info: Publisher | None = None
         self.not_installed: list[str] = []
-        self.set_catalog(catalog)
-        label_info = message_class(LABEL_INFO)
-        if label_info is not None:
-            self._label_info = self._create("label_info", label_info, LATCHED_QOS)
-        else:
-            self.not_installed.append(f"~/label_info ({LABEL_INFO})")
+        try:
+            self.set_catalog(catalog)
+            self._create_label_info()
+        except BaseException:
+            self.close()  # of those that were made before the one that failed
+            raise
 
     def set_catalog(self, catalog: OutputCatalog) -> None:
         """Use another catalogue of the same network; publishers that stay are kept. Not while a frame is published."""
@@ -97,15 +97,15 @@ class OutputPublishers:
             if publisher is not None and fields is not None:
                 publisher.publish(fields, result.stamp_ns, result.frame_id)
 
-    def publish_label_info(self) -> None:
-        """Publish the class names; late joiners get them too."""
+    def publish_label_info(self, min_confidence: float) -> None:
+        """Publish the class names and the mask's threshold (0..1); late joiners get them too."""
         if self._label_info is None:
             return
         message = message_class(LABEL_INFO)
         assert message is not None, "the publisher exists only with its type"
         label_info = message()
         label_info.header.stamp = self._node.get_clock().now().to_msg()
-        fill(label_info, self._catalog.label_info_fields())
+        fill(label_info, self._catalog.label_info_fields(min_confidence))
         self._label_info.publish(label_info)
 
     def close(self) -> None:
@@ -116,6 +116,13 @@ class OutputPublishers:
             self._node.destroy_publisher(self._label_info)
         self._publishers.clear()
         self._label_info = None
+
+    def _create_label_info(self) -> None:
+        kind = message_class(LABEL_INFO)
+        if kind is not None:
+            self._label_info = self._create("label_info", kind, LATCHED_QOS)
+        else:
+            self.not_installed.append(f"~/label_info ({LABEL_INFO})")
 
     def _create(self, topic: str, kind: type[Any], qos: QoSProfile) -> Publisher:
         def incompatible(event: Any) -> None:

@@ -79,7 +79,8 @@ class DiagnosticsReporter:
                 age = None if entry.received_ns is None else now_ns - entry.received_ns
                 state = self._state(session, entry, age, now_ns)
                 statuses.append(info_status(state, entry.received, progress, now_ns))
-        reasons = {sensor: record.current_reason(now_ns) for sensor, record in progress.sensors.items()}
+        # A copy, made in one step: the worker may note another sensor meanwhile.
+        reasons = {sensor: record.current_reason(now_ns) for sensor, record in progress.sensors.copy().items()}
         degraded = {sensor: reason for sensor, reason in reasons.items() if reason}
         statuses.append(synchronization_status(counters, progress, degraded))
         details: dict[str, str] = {}

@@ -86,6 +86,7 @@ class FusionSession:
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             pipeline.warm_up()
+            OutputCatalog(backend.contract).warm_up()  # else the first subscriber of a cloud would stop all outputs
         except BaseException:
             (pipeline or backend).close()
             raise
@@ -94,7 +95,7 @@ class FusionSession:
 
     def activate(self) -> None:
         """Let frames through."""
-        self.publishers.publish_label_info()
+        self.publishers.publish_label_info(self.parameters.min_confidence)
         self.processor.set_open(True)
         self.worker.set_active(True)
 
@@ -120,6 +121,8 @@ class FusionSession:
         if output_options(before) != output_options(parameters):
             catalog = OutputCatalog(contract, output_options(parameters))
             self.processor.between_frames(lambda: self.publishers.set_catalog(catalog))
+        if self.worker.active and before.min_confidence != parameters.min_confidence:
+            self.publishers.publish_label_info(parameters.min_confidence)
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""
@@ -127,7 +130,7 @@ class FusionSession:
             parts.callback(self._close_network, timeout_s)
             if self._geometry is not None:
                 parts.callback(self._geometry.close)
-            parts.callback(self.publishers.close)
+            parts.callback(self.processor.between_frames, self.publishers.close)
             parts.callback(self.inputs.close)
             parts.callback(self.deactivate)
 

@@ -82,11 +82,15 @@ class InputSubscriptions:
         self._events = OccasionalEvents()
         self._subscriptions: list[Subscription] = []
         self.inputs: dict[str, Input] = {}
-        for sensor in sensors:
-            self._subscribe_images(sensor)
-        self._subscribe_info("camera_info", DEFAULT_TOPICS["camera_info"])
-        if parameters.register_depth:
-            self._subscribe_info("depth_camera_info", "depth/camera_info")
+        try:
+            for sensor in sensors:
+                self._subscribe_images(sensor)
+            self._subscribe_info("camera_info", DEFAULT_TOPICS["camera_info"])
+            if parameters.register_depth:
+                self._subscribe_info("depth_camera_info", "depth/camera_info")
+        except BaseException:
+            self.close()  # of those that were made before the one that failed
+            raise
 
     def topics(self) -> dict[str, str]:
         """Resolved topic names by sensor, for messages; those that are not subscribed by their default name."""

@@ -26,7 +26,7 @@ def assemble(
 
     All members must agree on size, labels and network options. Encoders are copied, and decoders where the fusion
     has one for each stream. What is left is drawn at random; only the merging convolution of LateFusion starts as the
-    mean of the experts' logits. The members' temperatures are dropped: the fused logits want their own.
+    mean of the experts' logits. The members' calibrations are dropped: the fused logits want their own.
 
     Args:
         name: key of :data:`ssma_ros.models.NETWORKS`, in any case of letters.
@@ -55,7 +55,7 @@ def assemble(
     if isinstance(network, LateFusion):
         _start_at_mean(network)
     contract = replace(
-        _contract_of(experts[first]), streams=streams, network=network.describe(), temperature=1.0,
+        _contract_of(experts[first]), streams=streams, network=network.describe(), temperature=1.0, vector_scaling=None,
         description=f"{kind} of {', '.join(experts)}, assembled from unimodal networks",
     )
     network.contract = contract

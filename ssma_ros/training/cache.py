@@ -232,13 +232,13 @@ def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uin
 
 def _digest(dataset: FrameDataset, contract: Contract) -> str:
     """Of the data, and of everything that decides how it is encoded."""
-    document = contract.to_document()
-    streams = [{k: s[k] for k in ("name", "encoding", "parameters")} for s in document["streams"]]
+    streams = [{k: s[k] for k in ("name", "encoding", "parameters")} for s in contract.to_document()["streams"]]
     facts = {
         "data": dataset.digest(),
         "size": [contract.width, contract.height],
         "streams": streams,
-        "raw_ids": document["labels"]["raw_ids"],
+        # The data set's, which maps its labels by them; the contract's may come from another set of the same classes.
+        "raw_ids": {str(raw): train for raw, train in dataset.labels.raw_ids.items()},
         "version": ssma_ros.__version__,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ One YAML file is one comparison, see docs/training.md.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
+from ssma_ros.inference.loading import WEIGHTS_NAME
 from ssma_ros.models import load_model
 from ssma_ros.training.config import parse_config
 from ssma_ros.training.evaluation import evaluate
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 SCORES = "scores.json"
 TABLE = "table.md"
+#: In a run's folder: digests of the weights it was begun from.
+STARTS = "starts.json"
 #: What begins the name of another run where a path of weights is expected.
 _REFERENCE = "@"
 #: ``define`` is for YAML anchors and not read.
@@ -99,13 +104,16 @@ def parse_comparison(document: Any, where: str) -> Comparison:
     unknown = [key for key in document if key not in _KEYS]
     if unknown:
         raise SsmaError(f"comparison {where}: unknown key '{unknown[0]}', expected one of {', '.join(_KEYS)}")
-    common = document.get("common", {})
-    runs = {str(name): merge(common, own) for name, own in document["runs"].items()}
-    table = document.get("table") or {name: name for name in runs}
-    comparison = Comparison(
-        name=str(document.get("name", Path(where).stem)), seeds=tuple(int(s) for s in document.get("seeds", (1,))),
-        runs=runs, table=table, where=where,
-    )
+    common = _mapping(document.get("common") or {}, "common", where)
+    runs = {
+        str(name): merge(common, _mapping(own, f"run '{name}'", where)) for name, own in document["runs"].items()
+    }
+    table = _mapping(document.get("table") or {name: name for name in runs}, "table", where)
+    seeds = document.get("seeds", [1])
+    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
+        raise SsmaError(f"comparison {where}: seeds are {seeds!r}, expected a list of whole numbers")
+    name = str(document.get("name", Path(where).stem))
+    comparison = Comparison(name=name, seeds=tuple(seeds), runs=runs, table=table, where=where)
     names = list(runs)
     for index, name in enumerate(names):
         comparison.config(name, 0, Path())  # refuse now what the last run would stumble over in hours
@@ -116,6 +124,12 @@ def parse_comparison(document: Any, where: str) -> Comparison:
     if lost:
         raise SsmaError(f"comparison {where}: its table names run '{lost[0]}', expected one of {', '.join(names)}")
     return comparison
+
+
+def _mapping(value: Any, what: str, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SsmaError(f"comparison {where}: {what} is {value!r}, expected a mapping")
+    return value
 
 
 def merge(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +182,7 @@ def compare(
 
 
 def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> dict[str, Any]:
+    _check_starts(config, folder)
     document = config.to_document()
     document["data"].pop("root")
     document["data"].pop("cache")
@@ -183,8 +198,35 @@ def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> di
     scores = evaluate(network, contract, samples, progress=config.name if progress else "").summary(
         contract.labels.names
     )
-    write_text(path, json.dumps({"config": document, "scores": scores}, indent=1) + "\n")
+    write_atomically(path, (json.dumps({"config": document, "scores": scores}, indent=1) + "\n").encode())
     return scores
+
+
+def _check_starts(config: TrainConfig, folder: Path) -> None:
+    """Note the weights that a run is begun from, and refuse to go on with it once they are others.
+
+    Neither its scores nor its checkpoint tell: both know the place of these weights alone, and the run that made them
+    may have been made anew since.
+
+    Raises:
+        SsmaError: they are others.
+    """
+    named = {"initialize": config.initialize, **{f"encoders: {s}": path for s, path in config.encoders.items()}}
+    files = {key: _weights_file(path) for key, path in named.items() if path}
+    now = {key: hashlib.sha256(f.read_bytes()).hexdigest() for key, f in files.items() if f.is_file()}
+    path = folder / STARTS
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for key, digest in now.items():
+        if before.get(key, digest) != digest:
+            raise SsmaError(f"run {folder}: was begun from other weights than {files[key]} holds now ({key}), "
+                            "expected the same; delete the folder to train it anew")
+    if now and before != now:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps({**before, **now}, indent=1) + "\n").encode())
+
+
+def _weights_file(path: str) -> Path:
+    return Path(path) / WEIGHTS_NAME if Path(path).is_dir() else Path(path)
 
 
 def table_lines(comparison: Comparison, results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -206,13 +248,6 @@ def _spread(values: Sequence[float | None]) -> str:
     """``mean ± standard deviation`` in percent; a class that never occurs counts as 0."""
     percent = [100.0 * (v or 0.0) for v in values]
     return f"{mean(percent):.1f}" + (f" ± {stdev(percent):.1f}" if len(percent) > 1 else "")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _references(document: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,9 @@ _FORMAT = {"format": "ssma-tallies", "version": 1}
 _SECONDS_BETWEEN_WRITES = 5.0
 
 
-def entry_key(contender: str, entry: Entry, data: str, indices: Sequence[int]) -> str:
+def entry_key(
+    contender: str, entry: Entry, data: str, indices: Sequence[int], groups: Sequence[str | None] = ()
+) -> str:
     """SHA-256 of everything that decides what a tally comes to.
 
     Args:
@@ -28,8 +31,11 @@ def entry_key(contender: str, entry: Entry, data: str, indices: Sequence[int]) -
         entry: gives the case.
         data: digest of the data.
         indices: of the samples to score.
+        groups: of these samples, by which a tally counts; all None is the same as none.
     """
-    facts = [contender, list(entry.case.missing), entry.case.multi_scale, data, list(indices)]
+    facts: list[Any] = [contender, list(entry.case.missing), entry.case.multi_scale, data, list(indices)]
+    if any(groups):
+        facts.append(list(groups))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -64,12 +70,14 @@ class Ledger:
                 entry.done = int(self._stored[key]["done"])
 
     def save(self, entries: Mapping[str, Entry], *, now: bool = True) -> None:
-        """Write all entries, whole or not at all; unless ``now``, only if the last write is a while ago."""
+        """Write all entries, whole or not at all; unless ``now``, only if the last write is a while ago.
+
+        Raises:
+            SsmaError: the disk refuses.
+        """
         if not now and time.monotonic() - self._last_write < _SECONDS_BETWEEN_WRITES:
             return
         for key, entry in entries.items():
             self._stored[key] = {"case": entry.case.name, "done": entry.done, "tally": entry.tally.to_document()}
-        partial = self._path.with_name(self._path.name + ".partial")
-        partial.write_text(json.dumps({**_FORMAT, "entries": self._stored}) + "\n", encoding="utf-8")
-        partial.replace(self._path)
+        write_atomically(self._path, (json.dumps({**_FORMAT, "entries": self._stored}) + "\n").encode())
         self._last_write = time.monotonic()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from ssma_ros.files import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -57,27 +59,25 @@ class Report:
 
 def write_report(folder: Path, report: Report) -> None:
     """Fill ``folder`` (which exists) with report.json, report.md, report.html and the pictures as PNG, each file whole
-    or not at all."""
+    or not at all.
+
+    Raises:
+        SsmaError: the disk refuses.
+    """
     for name, picture in report.pictures.items():
         ok, data = cv2.imencode(".png", picture[..., ::-1])
         assert ok, f"PNG encoder refused picture {name}"
-        _write(folder / f"{name}.png", data.tobytes())
-    _write(folder / "report.md", _markdown(report).encode())
-    _write(folder / "report.html", _html(report).encode())
+        write_atomically(folder / f"{name}.png", data.tobytes())
+    write_atomically(folder / "report.md", _markdown(report).encode())
+    write_atomically(folder / "report.html", _html(report).encode())
     assert not report.facts.keys() & report.document.keys(), "a fact would be lost in the JSON file"
     document = {**report.facts, **report.document}
-    _write(folder / JSON_NAME, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(folder / JSON_NAME, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as percent without the sign, – where there is none."""
     return "–" if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def _markdown(report: Report) -> str:

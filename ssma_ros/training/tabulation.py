@@ -54,12 +54,16 @@ class Tabulation:
         self._contenders = contenders
         self._samples = SharedSamples([c.contract for c in contenders], open_samples)
         self._indices = spread_indices(len(self._samples), limit)
+        groups = [self._samples.group(i) for i in self._indices]
         self._entries: dict[str, Entry] = {}
         for index, contender in enumerate(contenders):
             digest = contender.digest()
             for case in cases_of(contender.contract, multi_scale=contender.name in multi_scale):
                 entry = Entry(index, case, Tally(contender.contract))
-                self._entries[entry_key(digest, entry, data, self._indices)] = entry
+                key = entry_key(digest, entry, data, self._indices, groups)
+                while key in self._entries:  # the same weights under another name: a row of their own
+                    key += " again"
+                self._entries[key] = entry
         self._ledger = Ledger(folder / TALLIES_NAME)
         self._ledger.restore(self._entries)
 

@@ -214,6 +214,29 @@ def test_a_camera_that_changes_its_size(device, nyu):
         pair.cpu.reset()
 
 
+def test_a_size_that_finds_no_memory_leaves_nothing_of_the_last_one_in_use(device, nyu, monkeypatch):
+    """The frame is lost; the next one finds its memory and is encoded right."""
+    pair = Pair(device, contract(("bgr", "depth_jet")))
+
+    def scaled(width: int, height: int) -> Frame:
+        size = (width, height)
+        depth = cv2.resize(nyu.depth, size, interpolation=cv2.INTER_NEAREST)
+        k = nyu.intrinsics.resized(*size)
+        return Frame(0, "camera", color=cv2.resize(nyu.color, size), depth=depth, intrinsics=k)
+
+    pair.check(scaled(200, 150))
+
+    def full(_size: int) -> int:
+        raise SsmaError("GPU: 0.0 MB for preprocessing cannot be had (out of memory)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "allocate", full)
+        with pytest.raises(SsmaError, match="cannot be had"):
+            pair.gpu.encode(scaled(300, 220))
+    pair.check(scaled(300, 220))
+    pair.check(scaled(200, 150))
+
+
 def test_images_in_any_memory_layout(device, nyu):
     frame = Frame(**vars(nyu))
     frame.color, frame.depth, frame.nir = frame.color[:, ::-1], frame.depth[:, ::-1], frame.nir[:, ::-1]

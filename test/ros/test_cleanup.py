@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from ros.in_process import LoggedNode, node_in_process
 from ros.stub_network import StubBackend
 
@@ -23,6 +24,7 @@ from ssma_ros.ros.build_log import BuildLog
 from ssma_ros.ros.memory import give_back, resident_bytes
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.transforms import TransformGeometry
+from ssma_ros.synchronization import Matched
 
 SUCCESS, FAILURE, ERROR = (
     TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR,
@@ -163,6 +165,49 @@ def test_the_node_hands_its_cache_and_the_progress_of_a_build_to_the_loader(
         assert lines == ["Building engine, which can take minutes"] + [
             f"Building engine: {percent} %" for percent in (20, 50, 70, 100)
         ]
+
+
+@pytest.mark.parametrize("kind", ["publisher", "subscription"])
+def test_a_configure_that_fails_among_publishers_or_subscriptions_takes_back_those_that_were_made(
+    domain: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with node_in_process(domain, lambda _: StubBackend()) as node:
+        graph = entities(node)
+        create = getattr(node, f"create_{kind}")
+        made: list[Any] = []
+
+        def third_fails(*arguments: Any, **named: Any) -> Any:
+            if len(made) == 2:
+                raise RuntimeError("the middleware has no room for more")
+            made.append(create(*arguments, **named))
+            return made[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(node, f"create_{kind}", third_fails)
+            assert node.trigger_configure() == ERROR
+        assert len(made) == 2
+        assert entities(node) == graph
+        cycle(node)
+
+
+def test_what_subscribers_want_is_asked_while_no_publisher_goes(
+    domain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with node_in_process(domain, lambda _: StubBackend()) as node:
+        assert node.trigger_configure() == SUCCESS
+        session = node._session
+        assert session is not None
+        locked: list[bool] = []
+        lock = session.processor._publishing
+        publishers = session.publishers
+        wanted, close, use = publishers.wanted, publishers.close, publishers.set_catalog
+        monkeypatch.setattr(publishers, "wanted", lambda: (locked.append(lock.locked()), wanted())[1])
+        monkeypatch.setattr(publishers, "close", lambda: (locked.append(lock.locked()), close())[1])
+        monkeypatch.setattr(publishers, "set_catalog", lambda c: (locked.append(lock.locked()), use(c))[1])
+        session.processor.handle(Matched("color", 0, 0, {}, {}))
+        node.set_parameters([Parameter("points_semantic_fields", value=["*"])])
+        assert node.trigger_cleanup() == SUCCESS
+        assert locked == [True, True, True]
 
 
 def test_nothing_of_a_failed_configure_stays(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,20 @@ def test_points_lie_where_their_pixel_looks() -> None:
     np.testing.assert_array_equal(packed, red << 16 | green << 8 | blue)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_points_with_the_intrinsics_of_another_size_are_refused(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = scene()
+    result = segmented(frame)
+    assert result.intrinsics is not None
+    result.intrinsics = result.intrinsics.resized(48, 32)  # smaller: the kernel would stay inside its memory
+    if not compiled:
+        monkeypatch.setattr(points_module, "compiled_modules", lambda: None)
+    with pytest.raises(ValueError, match="intrinsics: of 48x32, expected 96x64"):
+        next(o for o in OutputCatalog(CONTRACT).outputs if o.topic == "points").fields(result, frame)
+
+
 def test_completed_depth_is_a_declared_choice() -> None:
     frame = scene()
     result = segmented(frame)
@@ -272,6 +286,8 @@ def test_outputs_that_a_degraded_frame_cannot_have_are_left_out() -> None:
 def test_label_info_names_the_classes() -> None:
     fields = OutputCatalog(CONTRACT).label_info_fields()
     assert fields["class_map"][1] == {"class_id": 1, "class_name": "grass"}
+    assert fields["threshold"] == 0.0
+    assert OutputCatalog(CONTRACT).label_info_fields(0.25)["threshold"] == 0.25
 
 
 def test_unknown_classes_are_found() -> None:

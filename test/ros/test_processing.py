@@ -128,6 +128,15 @@ def test_refusals_are_counted_said_once_and_end_with_the_next_good_message() -> 
     assert rig.processor.progress.sensors["depth"].reason == ""
 
 
+def test_a_refused_camera_info_is_counted_and_said_once_a_frame() -> None:
+    rig = Rig("mask")
+    rig.info.last = messages.camera_info(8, 8)
+    for _ in range(2):
+        rig.handle()
+    assert rig.processor.progress.sensors["camera_info"].refused == 2
+    assert len(rig.said) == 1
+
+
 def test_depth_that_makes_no_stream_is_not_called_well() -> None:
     rig = Rig("mask")
     rig.info.last = messages.camera_info(8, 8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ssma_ros.cli.main import main
-from ssma_ros.contract import Contract
+from ssma_ros.contract import Contract, VectorScaling, load_contract, save_contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import AdapNetPP, load_model, save_model
 from ssma_ros.training.assembly import assemble
@@ -55,6 +55,14 @@ def test_average_is_the_mean_of_the_members(
     torch.testing.assert_close(network(*images).softmax(dim=1), expected)
     alone = network(*images, present=torch.tensor([[0.0, 1.0]]).repeat(2, 1)).softmax(dim=1)
     torch.testing.assert_close(alone, load_model(members["nir"])(images[1]).softmax(dim=1))
+
+
+def test_no_calibration_of_a_member_is_taken_for_that_of_the_fusion(members: dict[str, Path]) -> None:
+    path = members["rgb"] / "contract.json"
+    scaling = VectorScaling((2.0, 1.0, 1.0, 1.0, 1.0), (0.5, 0.0, 0.0, 0.0, -0.5))
+    save_contract(replace(load_contract(path), temperature=1.0, vector_scaling=scaling), path)
+    _, fused, _ = assemble("average", members)
+    assert (fused.temperature, fused.vector_scaling) == (1.0, None)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,50 @@ def test_another_encoding_is_another_cache(forest_folder: Path, contract: Contra
     for each in (contract, other, replace(contract, width=48)):
         open_samples(dataset, each, tmp_path / "cache", progress=False)
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"depth_scale": 0.01}),
+        # The same files in the same order, read as another sensor.
+        ({"folders": {"nir": "more"}}, {"folders": {"depth": "more"}, "camera": False}),
+    ],
+)
+def test_data_that_is_read_otherwise_is_another_cache(
+    first: dict[str, Any], second: dict[str, Any], forest_folder: Path, contract: Contract, tmp_path: Path
+) -> None:
+    (forest_folder / "train/nir").rename(forest_folder / "train/unused")
+    if "folders" in first:
+        (forest_folder / "train/depth").rename(forest_folder / "train/more")
+    jet = replace(contract, streams=(Stream("rgb", "bgr"), Stream("depth", "depth_jet"), Stream("nir", "nir")))
+    for options in (first, second):
+        dataset = open_dataset("folder", forest_folder, "train", contract.labels, options)
+        direct = open_samples(dataset, jet)
+        cached = open_samples(dataset, jet, tmp_path / "cache", progress=False)
+        assert direct[0].present == cached[0].present
+        for ours, theirs in zip(direct[0].images, cached[0].images, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_labels_that_are_mapped_otherwise_are_another_cache(forest_folder: Path, contract: Contract) -> None:
+    swapped = {**contract.labels.raw_ids, 0: 1, 1: 0}
+    other = replace(contract.labels, raw_ids=swapped)
+    made = [
+        open_samples(open_dataset("folder", forest_folder, "train", labels), contract)
+        for labels in (contract.labels, other)
+    ]
+    assert not np.array_equal(made[0][0].label, made[1][0].label)
+    assert made[0].digest != made[1].digest
+
+
+def test_options_at_their_defaults_find_the_cache_made_without_them(forest_folder: Path, contract: Contract) -> None:
+    def digest(**options: Any) -> str:
+        return open_dataset("folder", forest_folder, "train", contract.labels, options).digest()
+
+    assert digest() == digest(depth_scale=1e-3, folders={"nir": "nir"}, camera=True)
+    assert digest() != digest(depth_scale=0.01)
+    assert digest(depth_scale=0.01) == digest(depth_scale=0.01, folders={"color": "rgb"})
 
 
 def test_nothing_is_left_of_a_cache_that_failed(forest_folder: Path, contract: Contract, tmp_path: Path) -> None:

@@ -147,6 +147,42 @@ def test_tabulate_goes_on_with_one_network_more(
     assert {p.name for p in output.iterdir()} == names
 
 
+def test_tabulate_keeps_a_network_that_is_given_under_two_names(
+    model: Path, forest_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "table"
+    arguments = ["tabulate", f"last={model}", f"best={model}", str(forest_folder), "-o", str(output), "--quiet"]
+    for _ in range(2):  # the second time from the tallies
+        assert main(arguments) == 0
+        results = json.loads((output / "report.json").read_text())["results"]
+        assert results["last"] == results["best"]
+        assert results["last"][0]["samples"] == 2
+
+
+def test_tabulate_scores_anew_where_the_conditions_have_changed(
+    model: Path, forest_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "table"
+    for text, expected in (('{}', None), ('{"000": "clear", "001": "fog"}', {"clear", "fog"})):
+        (forest_folder / "val/conditions.json").write_text(text)
+        assert main(["tabulate", f"net={model}", str(forest_folder), "-o", str(output), "--quiet"]) == 0
+        first = json.loads((output / "report.json").read_text())["results"]["net"][0]
+        assert first["samples"] == 2
+        assert set(first.get("groups", {})) == (expected or set())
+
+
+def test_tabulate_scores_anew_where_the_data_is_read_otherwise(
+    model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "table"
+    common = ["tabulate", f"net={model}", str(forest_folder), "-o", str(output), "--quiet"]
+    results = []
+    for options in ([], ["--options", "{depth_scale: 0.01}"]):
+        assert main([*common, *options]) == 0
+        results.append(json.loads((output / "report.json").read_text())["results"]["net"][0])
+    assert results[0] != results[1]
+
+
 def test_tabulate_refuses_in_one_sentence(
     model: Path, forest_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,31 @@ def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
     assert scores[0] != scores[1]
 
 
+def test_runs_that_started_from_other_weights_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, output = write_red_nir(tmp_path / "data"), tmp_path / "out"
+    document = {**DOCUMENT, "seeds": [1], "runs": {name: DOCUMENT["runs"][name] for name in ("red", "fused")},
+                "table": {}}
+    config = tmp_path / "tiny.yaml"
+    command = ["compare", str(config), "--data", str(data), "-o", str(output), "--quiet"]
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    assert main(command) == 0
+    # The run that comes first is trained anew; the one that was built on it is as it was.
+    shutil.rmtree(output / "seed1/red")
+    document["runs"]["red"] = {"contract": RED, "stages": [{**STAGE, "lr": 1e-2}]}
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    for forget_scores in (False, True):  # neither its scores nor its checkpoint are what the file says now
+        if forget_scores:
+            (output / "seed1/fused/scores.json").unlink()
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert "seed1/fused" in error
+        assert "other weights" in error
+    shutil.rmtree(output / "seed1/fused")
+    assert main(command) == 0
+
+
 def test_mean_and_spread() -> None:
     comparison = parse_comparison({**DOCUMENT, "table": {"both": "fused"}}, "test")
     results = [
@@ -145,6 +171,11 @@ def test_merge_replaces_lists_and_merges_mappings() -> None:
         ({"runs": {"a": {"contract": RED, "stages": []}}}, "run 'a': no stages"),
         ({"runs": {"a": {"contract": RED, "stages": [STAGE], "speed": 1}}}, "run 'a': unknown key 'speed'"),
         ({"runs": {"a": {"contract": RED, "stages": [STAGE], "initialize": "@b"}}}, "run 'a' starts from '@b'"),
+        ({"runs": {"a": None}}, "run 'a' is None, expected a mapping"),
+        ({"common": [1]}, "common is .1., expected a mapping"),
+        ({"table": ["red"]}, "table is .'red'., expected a mapping"),
+        ({"seeds": 3}, "seeds are 3, expected a list of whole numbers"),
+        ({"seeds": ["one"]}, "seeds are .'one'., expected a list"),
         ({"table": {"lost": "nowhere"}}, "its table names run 'nowhere', expected one of red, more, fused"),
     ],
 )

@@ -238,6 +238,17 @@ def test_unknown_label_id_is_named_with_count_and_file(tmp_path: Path, forest: L
         open_dataset("folder", tmp_path, "train", forest).label(0)
 
 
+def test_settings_that_are_in_no_file_are_part_of_the_digest(tmp_path: Path) -> None:
+    make_freiburg_forest(tmp_path)
+
+    def digest(**options: Any) -> str:
+        return open_dataset("freiburg_forest", tmp_path, "train", load_label_set("freiburg_forest"), options).digest()
+
+    assert digest() == digest(depth_scale=0.2, focal=None)
+    chosen: list[dict[str, Any]] = [{}, {"depth_scale": 0.1}, {"focal": 400.0}, {"focal": 400.0, "center": [1, 2]}]
+    assert len({digest(**options) for options in chosen}) == len(chosen)
+
+
 def test_unknown_label_colour_is_named(tmp_path: Path) -> None:
     make_freiburg_forest(tmp_path)
     write(tmp_path / "train/GT_color/b1-09510_mask.png", color(77))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ssma_ros.cli.evaluate import _line
 from ssma_ros.contract import Contract, Stream, VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
@@ -218,6 +219,18 @@ def test_multi_scale_and_vector_scaling_reach_the_scores(contenders: list[Conten
                                             ("x/c.safetensors", "c"), ("x/d/weights.safetensors", "d")])
 def test_models_are_called_by_their_run(path: str, name: str) -> None:
     assert short_name(Path(path)) == name
+
+
+def test_what_never_occurs_is_printed_as_no_score(contract: Contract, samples: MemorySamples) -> None:
+    tally = Tally(contract)
+    assert "mIoU –  ECE –  (trail –" in _line(tally.result("no depth"))
+    label = np.zeros_like(samples[0].label)
+    scores = torch.zeros(5, *label.shape)
+    scores[0] = 9.0
+    tally.update(scores, label)
+    line = _line(tally.result("all sensors"))
+    assert "mIoU 100.0" in line
+    assert "trail 100.0  grass –" in line
 
 
 def test_spread_indices_hit_both_ends() -> None:

@@ -46,10 +46,13 @@ class SensorImages:
         freed = list(self._raw.values())
         if self._nearest is not None:
             freed += [self._nearest.columns, self._nearest.rows]
+        # Of no size until all is there: should memory be short below, the next frame comes here again.
+        self._raw, self._nearest, self.size = {}, None, (0, 0)
         for pointer in freed:
             self._device.free(pointer)
-        self._raw, self.size = {}, size
-        self._nearest = None if self._fits else self._functions.nearest_pixels(*size)
+        if size != self._grid:
+            self._nearest = self._functions.nearest_pixels(*size)
+        self.size = size
 
     def upload(self, frame: Frame) -> None:
         """Copy the images of a frame that :meth:`fit` has made ready for; straight to the grid where they fit it."""
@@ -74,8 +77,12 @@ class SensorImages:
             self._functions.resize_depth(self._raw["depth"], self._nearest, self.depth, millimetres=False)
 
     @property
+    def _grid(self) -> tuple[int, int]:
+        return self._functions.width, self._functions.height
+
+    @property
     def _fits(self) -> bool:
-        return self.size == (self._functions.width, self._functions.height)
+        return self.size == self._grid
 
 
 def check_images(frame: Frame) -> tuple[int, int]:

@@ -72,15 +72,22 @@ class FrameDataset(ABC):
         under; None where the layout tells nothing."""
         return None
 
+    def settings(self) -> Mapping[str, Any]:
+        """What decides how the files are read and is not in them, JSON-ready; only what is not as by default."""
+        return {}
+
     def digest(self) -> str:
-        """SHA-256 over names and sizes of all files and the contents of every 50th sample: quick, and enough to
-        notice another version of the data."""
+        """SHA-256 over names and sizes of all files, the contents of every 50th sample and :meth:`settings`: quick, and
+        enough to notice another version of the data."""
         digest = hashlib.sha256()
         for index in range(len(self)):
             for path in self.files(index):
                 digest.update(f"{path.relative_to(self.root)}:{path.stat().st_size}\n".encode())
                 if index % 50 == 0:
                     digest.update(path.read_bytes())
+        settings = dict(self.settings())
+        if settings:  # without any the digest is that of the files alone, so that caches made before are found
+            digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.hexdigest()
 
 

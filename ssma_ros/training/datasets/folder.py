@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Optional sensors and the folder each has unless ``folders`` says otherwise.
 _SENSOR_FOLDERS = {"color": "rgb", "depth": "depth", "nir": "nir"}
+_MILLIMETRE = 1e-3
 
 
 class FolderDataset(PathDataset):
@@ -45,7 +46,7 @@ class FolderDataset(PathDataset):
         split: str,
         labels: LabelSet,
         *,
-        depth_scale: float = 1e-3,
+        depth_scale: float = _MILLIMETRE,
         folders: Mapping[str, str] | None = None,
         camera: bool = True,
         limit: Mapping[str, int] | None = None,
@@ -68,6 +69,14 @@ class FolderDataset(PathDataset):
     def group(self, index: int) -> str | None:
         """Condition of the sample's scene, from ``SPLIT/conditions.json`` where the synthesizer wrote one."""
         return self._conditions.get(scene_of(self.name(index)))
+
+    def settings(self) -> Mapping[str, Any]:
+        """Scale of depth, and which folder is depth's and which near infrared's; what is left is colour's."""
+        named: dict[str, Any] = {
+            sensor: folder for sensor, folder in self._folders.items()
+            if sensor != "color" and folder != _SENSOR_FOLDERS[sensor]
+        }
+        return named if self._depth_scale == _MILLIMETRE else {**named, "depth_scale": float(self._depth_scale)}
 
     def _list_samples(self) -> list[SamplePaths]:
         labels = require_folder(self.root, f"{self.split}/label")

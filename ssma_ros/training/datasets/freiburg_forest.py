@@ -13,7 +13,7 @@ from ssma_ros.training.datasets.base import read_gray, read_image
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,6 +25,7 @@ _COLORS = {
     (255, 255, 255): 0, (170, 170, 170): 1, (0, 255, 0): 2, (102, 102, 51): 3, (0, 60, 0): 3, (0, 120, 255): 4,
     (0, 0, 0): 5,
 }
+_DEFAULTS: Mapping[str, Any] = {"depth_scale": 0.2, "focal": None, "center": None}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -55,6 +56,12 @@ class FreiburgForestDataset(PathDataset):
     ) -> None:
         self._depth_scale, self._focal, self._center = depth_scale, focal, center
         super().__init__(root, split, labels)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Scale of depth and intrinsics."""
+        center = None if self._center is None else [float(v) for v in self._center]
+        chosen = {"depth_scale": float(self._depth_scale), "focal": self._focal, "center": center}
+        return {name: value for name, value in chosen.items() if value != _DEFAULTS[name]}
 
     def _list_samples(self) -> list[SamplePaths]:
         color = _by_key(require_folder(self.root, f"{self.split}/rgb"))
