@@ -186,9 +186,12 @@ def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> di
     document = config.to_document()
     document["data"].pop("root")
     document["data"].pop("cache")
-    path = folder / SCORES
+    path, root = folder / SCORES, str(Path(config.data.root).resolve())
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.get("root", root) != root:
+            raise SsmaError(f"run {folder}: was scored on the data {stored['root']}, expected {root}; "
+                            "give another output folder, or delete this one")
         if stored["config"] == document:
             return dict(stored["scores"])
     network = load_model(train(config, folder, progress=progress))
@@ -198,7 +201,7 @@ def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> di
     scores = evaluate(network, contract, samples, progress=config.name if progress else "").summary(
         contract.labels.names
     )
-    write_atomically(path, (json.dumps({"config": document, "scores": scores}, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps({"root": root, "config": document, "scores": scores}, indent=1) + "\n").encode())
     return scores
 
 

@@ -106,6 +106,10 @@ def test_runs_references_scores_and_table(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == table
     assert main([*command, "--seeds", "2"]) == 0
     assert "±" not in capsys.readouterr().out
+    # Nor are they taken for those of other data.
+    other = write_red_nir(tmp_path / "other")
+    assert main(["compare", str(config), "--data", str(other), "-o", str(output), "--quiet"]) == 1
+    assert f"was scored on the data {data}, expected {other}" in capsys.readouterr().err
 
 
 def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
