@@ -163,9 +163,6 @@ class TrainConfig:
         clip_norm: gradients are scaled to at most this norm, 0 = never.
         ema: decay of the exponential moving average of the weights, 0 = none.
         bn_momentum: of BatchNorm's running statistics (PyTorch's convention); None = the network's own.
-        attention_norm: what the BatchNorm in the attention on SSMA's skips is normalised by: ``batch``, or ``running``
-            for its running statistics as they are. It sees one value a sample: the statistics of two or four samples
-            are noise that switches channels on and off.
         encoders: stream name → weights of a trained unimodal model that initialises this encoder, or ``PATH#STREAM``
             for one encoder of a fusion model (also of other data).
         decoder_of: a stream in ``encoders`` whose unimodal model gives the decoder too: SSMA starts as that model and
@@ -191,7 +188,6 @@ class TrainConfig:
     clip_norm: float = 0.0
     ema: float = 0.0
     bn_momentum: float | None = None
-    attention_norm: str = "batch"
     encoders: dict[str, str] = field(default_factory=dict)
     decoder_of: str = ""
     initialize: str = ""
@@ -278,7 +274,6 @@ def parse_config(document: Any, where: str) -> TrainConfig:
     if not config.stages:
         raise SsmaError(f"training configuration {where}: no stages, expected at least one")
     _choice(config.precision, PRECISIONS, where, "precision")
-    _choice(config.attention_norm, ("batch", "running"), where, "attention_norm")
     for index, stage in enumerate(config.stages):
         key = f"stages[{index}]"
         _choice(stage.schedule, SCHEDULES, where, f"{key}.schedule")

@@ -18,7 +18,6 @@ from tqdm import tqdm
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.models import build_network, load_model, save_model
-from ssma_ros.models.decoder import Attention
 from ssma_ros.training.batches import BatchMaker, Normalizer
 from ssma_ros.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from ssma_ros.training.config import dump_config
@@ -177,10 +176,6 @@ class Trainer:
         network.train()
         if stage.encoder_lr == 0:
             _encoders(self._network).eval()
-        if self._config.attention_norm == "running":
-            for module in self._network.modules():
-                if isinstance(module, Attention):
-                    module.eval()
         with self._autocast(stage.precision or self._config.precision):
             logits, auxiliary = _logits_and_auxiliary(network(*batch.images, present=batch.present))
             loss = segmentation_loss(
@@ -359,9 +354,8 @@ def _run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
         del document["data"][key]
     for key in ("tensorboard", "checkpoint_every", "device", "threads"):
         del document[key]
-    for key, default in (("decoder_of", ""), ("attention_norm", "batch")):
-        if document[key] == default:
-            del document[key]  # so that checkpoints from before this key fit still
+    if not document["decoder_of"]:
+        del document["decoder_of"]  # so that checkpoints from before this key fit still
     facts = [document, train.digest, val.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

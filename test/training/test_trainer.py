@@ -128,20 +128,6 @@ def test_frozen_encoders_stay_as_they_are(contract: Contract, samples: MemorySam
     assert any(name.startswith("fusion.") for name in changed)
 
 
-@pytest.mark.parametrize("norm", ["batch", "running"])
-def test_attention_keeps_its_statistics_where_asked(
-    norm: str, contract: Contract, samples: MemorySamples, tmp_path: Path
-) -> None:
-    stage = {"steps": 2, "batch_size": 2, "lr": 1e-2, "epsilon": 1e-8}
-    result = weights_of(train(config_for(contract, stages=[stage], ema=0, attention_norm=norm), samples, tmp_path))
-    attention = [name for name in result if ".attention." in name]
-    means = [result[name] for name in attention if name.endswith("running_mean")]
-    scales = [result[name] for name in attention if name.endswith("bn.weight")]
-    assert len(means) == len(scales) == 2
-    assert all(bool((mean == 0).all()) == (norm == "running") for mean in means)
-    assert not any((scale == 1).all() for scale in scales), "its scale is learnt in both"
-
-
 def test_unimodal_encoders_start_a_fusion_network(
     contract: Contract, samples: MemorySamples, tmp_path: Path
 ) -> None:
