@@ -233,7 +233,8 @@ class NetworkBattery:
             used = {i.name for i in session.get_inputs()}
             actual = session.run(None, {n: a for n, a in feeds.items() if n in used})
             for a, e in zip(actual, wrapped(*images, flags), strict=True):
-                np.testing.assert_allclose(a, e.numpy(), rtol=1e-3, atol=1e-3)
+                # Of the size of what is compared: logits start with a deviation of four.
+                np.testing.assert_allclose(a, e.numpy(), rtol=1e-3, atol=1e-3 * max(1.0, float(e.std())))
 
     @pytest.mark.slow
     def test_compile(self, network: SegmentationNetwork) -> None:
