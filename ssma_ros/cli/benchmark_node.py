@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if peak is not None:
         print(f"peak: {peak.rate_hz:.1f} Hz with {100 * peak.loss:.1f} % loss")
     if args.output:
-        write_json(Path(args.output), document(args.model, args.size, runs, peak))
+        write_json(Path(args.output), document(args.model, args.size, runs, peak, args.parameter))
     return 0
 
 
@@ -132,11 +132,14 @@ def table(runs: list[RunReport]) -> str:
     return "\n".join([*lines, f"stages p50 / p95 in ms: {stages}"])
 
 
-def document(model: str, size: str, runs: list[RunReport], peak: RunReport | None) -> dict[str, Any]:
+def document(
+    model: str, size: str, runs: list[RunReport], peak: RunReport | None, parameters: Sequence[str] = ()
+) -> dict[str, Any]:
     """The results with the machine they were measured on, JSON-ready."""
     return {
         "model": model,
         "size": size,
+        "parameters": list(parameters),
         "machine": {"processor": processor_name(), "cores": os.cpu_count(), "python": platform.python_version()},
         "runs": [report.to_document() for report in runs],
         "peak": None if peak is None else peak.to_document(),

@@ -87,15 +87,28 @@ def test_the_stamp_is_read_from_the_bytes_of_a_message() -> None:
     assert serialized_stamp_ns(bytes([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5])) == 2_000_000_005
 
 
-@pytest.mark.parametrize("options", [(), ("--every-output",)])
-def test_a_short_real_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
-) -> None:
-    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets its own; given back afterwards."""
     for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE",
                  "FASTDDS_DEFAULT_PROFILES_FILE"):
-        monkeypatch.setenv(name, "")  # given back afterwards
+        monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("environment")
+def test_parameters_reach_the_node(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
+    assert main(["benchmark", "node", "--domain", "96", "-p", "preprocessing_threads:=0"]) == 1
+    assert "preprocessing_threads" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("options", [(), ("--every-output",)])
+def test_a_short_real_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
     output = tmp_path / "results.json"
     status = main([
         "benchmark", "node", "--size", "96x64", "--rates", "10", "--duration", "1", "--no-peak", "--domain",
