@@ -53,7 +53,7 @@ setup(
     package_data={
         PACKAGE: ["py.typed"],
         f"{PACKAGE}.labels": ["data/*.json"],
-        f"{PACKAGE}.preprocessing": ["cuda/*.cu", "cuda/*.cuh"],
+        f"{PACKAGE}.kernels": ["cuda/*.cu", "cuda/*.cuh"],
         PACKAGE + ".weights": ["*/*.json", "*/*.safetensors", "*/*.onnx", "*/README.md"],
     },
     data_files=[

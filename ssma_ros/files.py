@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,3 +46,8 @@ def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
     """
     with whole_file(path) as file:
         file.write(data)
+
+
+def sha256_of(data: bytes | memoryview) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,7 +1,7 @@
 """Segmentation metrics from a confusion matrix, in numpy alone.
 
 The demo's summary, replay and evaluation share these; metrics that need probabilities or image geometry are in
-:mod:`ssma_ros.training.metrics`.
+:mod:`ssma_ros.training.evaluate.metrics`.
 """
 
 from __future__ import annotations

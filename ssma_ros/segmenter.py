@@ -1,227 +1,189 @@
-"""From a frame to the network's raw answer: preprocessed on the processor, or on the GPU straight into the network.
-
-:class:`ssma_ros.pipeline.Pipeline` turns the answer into a :class:`~ssma_ros.frame.Segmentation`.
-"""
+"""Frame in, segmentation out, with the time each stage took: the piece every door uses."""
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from ssma_ros.errors import SsmaError
-from ssma_ros.inference.protocol import OUTPUTS, ResidentBackend
-from ssma_ros.preprocessing.encoder import InputEncoder
+import cv2
+import numpy as np
+
+from ssma_ros.feeding import make_feed
+from ssma_ros.frame import Frame, Intrinsics, Segmentation
+from ssma_ros.labels import UNLABELLED
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ssma_ros.frame import Frame
-    from ssma_ros.inference.protocol import Backend, RawOutputs
-    from ssma_ros.preprocessing.cuda.device import PycudaDevice
-    from ssma_ros.preprocessing.encoder import EncodedInputs, EncoderOptions
+    from numpy.typing import NDArray
 
-logger = logging.getLogger(__name__)
+    from ssma_ros.contract import Contract
+    from ssma_ros.encodings.encoder import EncodedInputs, EncoderOptions
+    from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
 
-#: Where frames can be preprocessed; ``auto``: on the GPU where the network takes its inputs there.
-PREPROCESSING = ("auto", "cpu", "gpu")
-
-
-class Segmenter(Protocol):
-    """A network with what feeds it. Not re-entrant."""
-
-    #: Where frames are preprocessed, ``cpu`` or ``gpu``.
-    preprocessing: str
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
-        ...
-
-    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
-        """Encode a frame and run the network on it.
-
-        Args:
-            frame: at any size.
-            wanted: of the network's outputs, and ``inputs`` and ``depth`` where those of the encoded frame are wanted.
-
-        Returns:
-            The encoded frame with ``preprocessing`` and ``inference`` among its timings, and the answer.
-
-        Raises:
-            ValueError: the frame is not as it states, or no stream can be made from it.
-        """
-        ...
-
-    def warm_up(self) -> None:
-        """Pay first-use costs that do not depend on the camera."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was remembered from earlier frames."""
-        ...
-
-    def close(self) -> None:
-        """Release everything, the network too. Idempotent."""
-        ...
+#: What :meth:`Segmenter.process` can be asked for; ``mask`` and ``confidence`` always come.
+OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
 
 
-def make_segmenter(backend: Backend, options: EncoderOptions | None = None, preprocessing: str = "auto") -> Segmenter:
-    """Put the right encoder before a network.
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """How results are delivered.
+
+    Attributes:
+        output_resolution: ``network`` delivers images at the network's size, ``camera`` at the camera's
+            (mask and depth by nearest pixel, confidences bilinearly).
+        min_confidence: pixels whose winning class is less probable than this (0..1) become 255, unlabelled.
+    """
+
+    output_resolution: Literal["network", "camera"] = "network"
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.output_resolution not in ("network", "camera"):
+            raise ValueError(f"output_resolution is '{self.output_resolution}', expected network or camera")
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise ValueError(f"min_confidence is {self.min_confidence}, expected 0 to 1")
+
+
+class Segmenter:
+    """Preprocessing and inference for one network. Not re-entrant: one frame at a time.
 
     Args:
-        backend: a loaded network; the segmenter closes it with itself.
-        options: of the robot that carries the sensors.
-        preprocessing: one of :data:`PREPROCESSING`. ``auto`` says in the log why it stays on the processor beside a
-            network that takes its inputs on the GPU.
+        backend: a loaded network; the pipeline closes it with itself.
+        options: how results are delivered; may be replaced between frames.
+        encoder_options: of the robot that carries the sensors.
+        preprocessing: where frames become network inputs: ``auto``, ``cpu`` or ``gpu``, see
+            :func:`ssma_ros.feeding.make_feed`.
 
     Raises:
         SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
     """
-    if preprocessing not in PREPROCESSING:
-        raise SsmaError(f"preprocessing: got '{preprocessing}', expected one of {', '.join(PREPROCESSING)}")
-    if preprocessing != "cpu" and isinstance(backend, ResidentBackend):
-        try:
-            return ResidentSegmenter(backend, options)
-        except SsmaError as error:
-            if preprocessing == "gpu":
-                raise
-            logger.warning("preprocessing runs on the processor, not on the GPU: %s", error)
-    elif preprocessing == "gpu":
-        name = backend.identity.get("backend", "unknown")
-        raise SsmaError(f"preprocessing: 'gpu' is asked for, but backend {name} takes its inputs from the processor")
-    return HostSegmenter(backend, options)
 
-
-class HostSegmenter:
-    """Preprocesses on the processor; any backend."""
-
-    preprocessing = "cpu"
-
-    def __init__(self, backend: Backend, options: EncoderOptions | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: SegmenterOptions | None = None,
+        encoder_options: EncoderOptions | None = None,
+        preprocessing: str = "auto",
+    ) -> None:
         self._backend = backend
-        self._encoder = InputEncoder(backend.contract, options)
+        self._segmenter = make_feed(backend, encoder_options, preprocessing)
+        self.options = options or SegmenterOptions()
+
+    @property
+    def contract(self) -> Contract:
+        """What the network expects and answers."""
+        return self._backend.contract
+
+    @property
+    def backend(self) -> Backend:
+        """The network itself, for its identity."""
+        return self._backend
+
+    @property
+    def preprocessing(self) -> str:
+        """Where frames become network inputs, ``cpu`` or ``gpu``."""
+        return self._segmenter.preprocessing
 
     @property
     def memory_bytes(self) -> int | None:
-        """GPU memory of the network, as far as it tells."""
-        return self._backend.memory_bytes
+        """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
+        return self._segmenter.memory_bytes
 
-    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
-        """See :meth:`Segmenter.segment`; inputs and depth are always there."""
+    def process(self, frame: Frame, outputs: Collection[str] = ("mask", "confidence")) -> Segmentation:
+        """Segment one frame.
+
+        Args:
+            frame: at any size; images are resampled to the network's.
+            outputs: which of :data:`OUTPUTS` to fill in.
+
+        Raises:
+            ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, or holds none of the
+                sensors that the network's streams are made from.
+        """
         start = time.perf_counter()
-        encoded = self._encoder.encode(frame)
-        _check_any(encoded)
-        before = time.perf_counter()
-        raw = self._backend.infer(encoded.inputs, encoded.present, _of_network(wanted))
-        _time(encoded, start, before)
-        return encoded, raw
+        encoded, raw = self._segmenter.segment(frame, outputs)
+        after = time.perf_counter()
+        segmentation = self._deliver(frame, encoded, raw, outputs)
+        timings = dict(encoded.timings_ms)
+        timings["delivery"] = (time.perf_counter() - after) * 1e3
+        timings["total"] = (time.perf_counter() - start) * 1e3
+        segmentation.timings_ms = timings
+        return segmentation
 
     def warm_up(self) -> None:
-        """Compile the kernels, let the network choose its algorithms."""
-        self._backend.warm_up()
-        self._encoder.warm_up()
+        """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
+        self._segmenter.warm_up()
+        self.process(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
+        self.reset()
 
     def reset(self) -> None:
-        """See :meth:`Segmenter.reset`."""
-        self._encoder.reset()
+        """Forget everything remembered from earlier frames (a stamp jump, another recording)."""
+        self._segmenter.reset()
 
     def close(self) -> None:
         """Release the network. Idempotent."""
-        self._backend.close()
+        self._segmenter.close()
 
-
-class ResidentSegmenter:
-    """Preprocesses on the GPU, into the network's own input buffers and on its stream.
-
-    Args:
-        backend: whose inputs lie on a GPU.
-        options: of the robot that carries the sensors.
-
-    Raises:
-        SsmaError: the kernels cannot be compiled for this GPU, or the contract's parameters are out of range.
-    """
-
-    preprocessing = "gpu"
-
-    def __init__(self, backend: ResidentBackend, options: EncoderOptions | None = None) -> None:
-        self._backend = backend
-        self._device: PycudaDevice | None = None
-        try:
-            self._encoder = backend.in_context(lambda: self._open(options))
-        except BaseException:
-            self._release()
-            raise
-
-    def _open(self, options: EncoderOptions | None) -> Any:
-        from ssma_ros.preprocessing.cuda.device import PycudaDevice
-        from ssma_ros.preprocessing.cuda.encoder import CudaInputEncoder
-
-        contract = self._backend.contract
-        self._device = PycudaDevice(self._backend.stream)
-        inputs = {name: self._backend.input_address(name) for name in contract.modalities}
-        return CudaInputEncoder(contract, self._device, inputs, options)
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """GPU memory of network and preprocessing."""
-        own = 0 if self._device is None else self._device.memory_bytes
-        return (self._backend.memory_bytes or 0) + own
-
-    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
-        """See :meth:`Segmenter.segment`.
-
-        ``preprocessing`` is the time to put the work in line, which ``inference`` waits for; ``preprocessing_gpu``
-        says how long the GPU was at it.
-        """
-        start = time.perf_counter()
-        encoded: EncodedInputs = self._backend.in_context(lambda: self._encoder.encode(frame))
-        _check_any(encoded)
-        before = time.perf_counter()
-        raw = self._backend.infer_resident(encoded.present, _of_network(wanted))
-        _time(encoded, start, before)
-        self._backend.in_context(
-            lambda: self._encoder.collect(encoded, inputs="inputs" in wanted, depth="depth" in wanted)
+    def _deliver(
+        self, frame: Frame, encoded: EncodedInputs, raw: RawOutputs, outputs: Collection[str]
+    ) -> Segmentation:
+        mask = raw.mask
+        if self.options.min_confidence > 0.0:
+            mask = np.where(raw.confidence < self.options.min_confidence * 255.0, UNLABELLED, mask).astype(np.uint8)
+        gates: dict[str, NDArray[np.float32]] = {}
+        if raw.gates is not None and "gates" in outputs:
+            gates = dict(zip(self.contract.modalities, raw.gates, strict=True))
+        segmentation = Segmentation(
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+            mask=mask,
+            confidence=raw.confidence,
+            probabilities=raw.probabilities if "probabilities" in outputs else None,
+            gates=gates,
+            intrinsics=encoded.intrinsics,
+            depth=encoded.depth if "depth" in outputs else None,
+            inputs=encoded.inputs if "inputs" in outputs else {},
+            present=encoded.present,
+            missing=encoded.missing,
         )
-        return encoded, raw
-
-    def warm_up(self) -> None:
-        """Let the network run once; the kernels are compiled already."""
-        self._backend.warm_up()
-
-    def reset(self) -> None:
-        """See :meth:`Segmenter.reset`."""
-        self._encoder.reset()
-
-    def close(self) -> None:
-        """Release graphs, buffers and kernels, then the network. Idempotent."""
-        self._release()
-        self._backend.close()
-
-    def _release(self) -> None:
-        device, self._device = self._device, None
-        if device is None:
-            return
-
-        def release() -> None:
-            encoder = getattr(self, "_encoder", None)
-            if encoder is not None:
-                encoder.close()
-            device.close()
-
-        self._backend.in_context(release)
+        if self.options.output_resolution == "camera":
+            _to_camera_size(segmentation, *frame.size, frame.intrinsics)
+        return segmentation
 
 
-def _check_any(encoded: EncodedInputs) -> None:
-    if not any(encoded.present.values()):
-        reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
-        raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
+def _to_camera_size(result: Segmentation, width: int, height: int, intrinsics: Intrinsics | None) -> None:
+    if result.mask.shape == (height, width):
+        return
+    size = (width, height)
+    result.mask = _nearest(result.mask, size)
+    result.confidence = _bilinear(result.confidence, size)
+    if result.probabilities is not None:
+        result.probabilities = np.stack([_bilinear(plane, size) for plane in result.probabilities])
+    if result.depth is not None:
+        result.depth = _nearest(result.depth, size)
+    result.intrinsics = intrinsics
 
 
-def _of_network(wanted: Collection[str]) -> list[str]:
-    return [name for name in OUTPUTS if name in wanted]
+def _nearest(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def _time(encoded: EncodedInputs, start: float, before: float) -> None:
-    encoded.timings_ms["preprocessing"] = (before - start) * 1e3
-    encoded.timings_ms["inference"] = (time.perf_counter() - before) * 1e3
+def _bilinear(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+def blank_frame(width: int, height: int) -> Frame:
+    """A mid-grey frame with every sensor and a plausible depth ramp, for warming up and benchmarks."""
+    ramp = np.linspace(20.0, 2.0, height, dtype=np.float32)
+    return Frame(
+        stamp_ns=0,
+        frame_id="",
+        color=np.full((height, width, 3), 127, np.uint8),
+        depth=np.repeat(ramp[:, None], width, axis=1),
+        nir=np.full((height, width), 127, np.uint8),
+        intrinsics=Intrinsics(
+            fx=0.6 * width, fy=0.6 * width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
+        ),
+    )

@@ -30,7 +30,7 @@ from small_disks import FULL, limited_files, tiny_file_system
 
 from ssma_ros import inference
 from ssma_ros.cli import main as command_line
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.writer import RecordingWriter
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -133,7 +133,7 @@ def _fill(disk: Path, size: int) -> Path:
 
 def test_a_training_checkpoint_leaves_the_one_before(small_disk: SmallDisk) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch (make test installs it)")
-    from ssma_ros.training.checkpoint import FILE_NAME, Checkpoint, Progress, load_checkpoint, save_checkpoint
+    from ssma_ros.training.fit.checkpoint import FILE_NAME, Checkpoint, Progress, load_checkpoint, save_checkpoint
 
     def state(size: int) -> dict[str, Any]:
         return {"weight": torch.ones(size)}
@@ -165,7 +165,7 @@ def test_weights(small_disk: SmallDisk) -> None:
 def test_an_exported_graph(small_disk: SmallDisk) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (make test installs it)")
     ir = pytest.importorskip("onnx_ir", reason="needs onnx_ir (make test installs it)")
-    from ssma_ros.inference.export import write_model
+    from ssma_ros.inference.build.export import write_model
 
     weights = ir.Value(name="w", const_value=ir.tensor(np.ones(100_000, np.float32), name="w"))
     graph = ir.Graph([], [], nodes=[], initializers=[weights], opset_imports={"": 18}, name="g")
@@ -187,7 +187,7 @@ class Noise:
         return str(index)
 
     def __getitem__(self, index: int) -> Any:
-        from ssma_ros.training.cache import Sample
+        from ssma_ros.training.datasets.cache import Sample
 
         image = np.full((32, 64, 3), index, np.uint8)
         return Sample((image,), (True,), image[..., 0])
@@ -196,7 +196,7 @@ class Noise:
 def test_a_cache_of_encoded_samples(small_disk: SmallDisk) -> None:
     """A mapped file on a full disk would end the process with SIGBUS."""
     pytest.importorskip("torch", reason="needs PyTorch (make test installs it)")
-    from ssma_ros.training.cache import build_cache
+    from ssma_ros.training.datasets.cache import build_cache
 
     with small_disk(200_000) as disk:
         with pytest.raises(SsmaError, match=rf"cache {disk}/c/train: cannot be written \(({FULL})\)"):
@@ -206,7 +206,7 @@ def test_a_cache_of_encoded_samples(small_disk: SmallDisk) -> None:
 
 def test_a_cache_of_cuda_kernels(small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel is used all the same, it is only not kept."""
-    from ssma_ros.preprocessing.cuda import compiler
+    from ssma_ros.kernels.cuda import compiler
 
     monkeypatch.setattr(compiler, "compile_source", lambda *_: bytes(100_000))
     with small_disk(50_000) as disk:
@@ -217,7 +217,7 @@ def test_a_cache_of_cuda_kernels(small_disk: SmallDisk, monkeypatch: pytest.Monk
 KERNEL = """
 import warnings
 import numpy as np
-from ssma_ros.preprocessing.compiled.jit import copy_row
+from ssma_ros.kernels.numba.jit import copy_row
 source, copy = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")

@@ -8,9 +8,9 @@ import pytest
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.frame import Frame
-from ssma_ros.inference.protocol import RawOutputs
+from ssma_ros.inference.runtime.protocol import RawOutputs
 from ssma_ros.labels import load_label_set
-from ssma_ros.pipeline import OUTPUTS, Pipeline, PipelineOptions, blank_frame
+from ssma_ros.segmenter import OUTPUTS, Segmenter, SegmenterOptions, blank_frame
 
 CONTRACT = Contract(
     width=64,
@@ -51,8 +51,8 @@ class ThresholdBackend:
 
 
 @pytest.fixture
-def pipeline() -> Pipeline:
-    return Pipeline(ThresholdBackend())
+def pipeline() -> Segmenter:
+    return Segmenter(ThresholdBackend())
 
 
 def camera_frame(width=128, height=64) -> Frame:
@@ -109,7 +109,7 @@ def test_a_frame_without_any_stream_is_refused(pipeline):
 
 
 def test_camera_resolution_scales_everything(pipeline):
-    pipeline.options = PipelineOptions(output_resolution="camera")
+    pipeline.options = SegmenterOptions(output_resolution="camera")
     frame = camera_frame(200, 90)
     result = pipeline.process(frame, OUTPUTS)
     assert result.mask.shape == result.confidence.shape == result.depth.shape == (90, 200)
@@ -118,7 +118,7 @@ def test_camera_resolution_scales_everything(pipeline):
 
 
 def test_unsure_pixels_become_unlabelled(pipeline):
-    pipeline.options = PipelineOptions(min_confidence=0.5)
+    pipeline.options = SegmenterOptions(min_confidence=0.5)
     mask = pipeline.process(camera_frame()).mask
     assert (mask[:, :8] == 255).all()
     assert (mask[:, 8:] != 255).all()
@@ -126,9 +126,9 @@ def test_unsure_pixels_become_unlabelled(pipeline):
 
 def test_impossible_options_are_refused():
     with pytest.raises(ValueError, match="expected network or camera"):
-        PipelineOptions(output_resolution="half")
+        SegmenterOptions(output_resolution="half")
     with pytest.raises(ValueError, match="expected 0 to 1"):
-        replace(PipelineOptions(), min_confidence=1.5)
+        replace(SegmenterOptions(), min_confidence=1.5)
 
 
 def test_warm_up_and_close(pipeline):

@@ -17,20 +17,20 @@ from inference.fake_gpu import Order, pretend_machine
 from inference.toy_network import smooth_image, toy_contract, toy_network
 from preprocessing import cuda_host
 
+from ssma_ros.encodings.encoder import EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
-from ssma_ros.inference.gpu import probe_gpu
-from ssma_ros.inference.tensorrt_backend import TensorRtBackend
-from ssma_ros.inference.tensorrt_builder import build_engine
-from ssma_ros.pipeline import OUTPUTS, Pipeline, blank_frame
-from ssma_ros.preprocessing.encoder import EncoderOptions
+from ssma_ros.inference.runtime.gpu import probe_gpu
+from ssma_ros.inference.tensorrt.backend import TensorRtBackend
+from ssma_ros.inference.tensorrt.builder import build_engine
+from ssma_ros.segmenter import OUTPUTS, Segmenter, blank_frame
 
 OPTIONS = EncoderOptions(gravity_guard=True, gravity_smoothing=0.5)
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    from ssma_ros.inference.export import export_onnx
+    from ssma_ros.inference.build.export import export_onnx
 
     folder = tmp_path_factory.mktemp("toy")
     export_onnx(toy_network(), toy_contract(), folder / "model.onnx")
@@ -88,8 +88,8 @@ def check_same(on_gpu, on_cpu, wanted) -> None:
 @pytest.mark.parametrize("machine", [None, 0, 1, 2], indirect=True, ids=["at once", "order 0", "order 1", "order 2"])
 @pytest.mark.parametrize("wanted", [("mask", "confidence"), OUTPUTS, ("mask", "depth")], ids=str)
 def test_both_ways_give_the_same(machine, engine, wanted):
-    on_gpu = Pipeline(TensorRtBackend(engine), encoder_options=OPTIONS)
-    on_cpu = Pipeline(TensorRtBackend(engine), encoder_options=OPTIONS, preprocessing="cpu")
+    on_gpu = Segmenter(TensorRtBackend(engine), encoder_options=OPTIONS)
+    on_cpu = Segmenter(TensorRtBackend(engine), encoder_options=OPTIONS, preprocessing="cpu")
     assert (on_gpu.preprocessing, on_cpu.preprocessing) == ("gpu", "cpu")
     for pipeline in (on_gpu, on_cpu):
         pipeline.warm_up()
@@ -102,7 +102,7 @@ def test_both_ways_give_the_same(machine, engine, wanted):
 
 
 def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engine):
-    pipeline = Pipeline(TensorRtBackend(engine))
+    pipeline = Segmenter(TensorRtBackend(engine))
     frame = drive(1)[0]
     pipeline.process(frame)
     machine.cuda.copies.clear()
@@ -114,7 +114,7 @@ def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engin
 
 
 def test_a_frame_of_known_layout_is_two_launches(machine, engine):
-    pipeline = Pipeline(TensorRtBackend(engine))
+    pipeline = Segmenter(TensorRtBackend(engine))
     pipeline.process(drive(1)[0])
     captures, launches = machine.driver.calls.count("begin"), machine.driver.launches
     for frame in drive(2):
@@ -125,7 +125,7 @@ def test_a_frame_of_known_layout_is_two_launches(machine, engine):
 
 
 def test_everything_is_given_back(machine, engine):
-    pipeline = Pipeline(TensorRtBackend(engine))
+    pipeline = Segmenter(TensorRtBackend(engine))
     for frame in drive():
         pipeline.process(frame, OUTPUTS)
     held = sum(array.nbytes for array in machine.cuda.memory.values())
@@ -139,8 +139,8 @@ def test_everything_is_given_back(machine, engine):
 
 
 def test_two_networks_in_one_process(machine, engine):
-    one, two = (Pipeline(TensorRtBackend(engine)) for _ in range(2))
-    alone = Pipeline(TensorRtBackend(engine), preprocessing="cpu")
+    one, two = (Segmenter(TensorRtBackend(engine)) for _ in range(2))
+    alone = Segmenter(TensorRtBackend(engine), preprocessing="cpu")
     first, second = drive(2)
     results = one.process(first), two.process(second)
     one.close()
@@ -153,7 +153,7 @@ def test_two_networks_in_one_process(machine, engine):
 
 
 def test_a_refused_frame_leaves_the_pipeline_usable(machine, engine):
-    pipeline = Pipeline(TensorRtBackend(engine))
+    pipeline = Segmenter(TensorRtBackend(engine))
     nothing, wrong, good = drive(3)
     nothing.color = nothing.intrinsics = None
     with pytest.raises(ValueError, match=r"no stream can be made from it \(color: no color image; hha: no camera"):
@@ -185,9 +185,9 @@ def test_where_the_gpu_cannot_preprocess_the_processor_does_and_the_log_says_why
     before = set(machine.cuda.memory)
     trouble(machine)
     with pytest.raises(SsmaError, match=words):
-        Pipeline(backend, preprocessing="gpu")
+        Segmenter(backend, preprocessing="gpu")
     with caplog.at_level(logging.WARNING):
-        pipeline = Pipeline(backend)
+        pipeline = Segmenter(backend)
     gc.collect()
     assert pipeline.preprocessing == "cpu"
     assert len(caplog.messages) == 1
@@ -203,9 +203,9 @@ def test_a_network_on_the_processor_cannot_be_fed_on_a_gpu(graph, caplog):
 
     backend = load_backend(graph / "model.onnx", backend="onnxruntime", threads=1)
     with pytest.raises(SsmaError, match="'gpu' is asked for, but backend onnxruntime takes its inputs from the"):
-        Pipeline(backend, preprocessing="gpu")
+        Segmenter(backend, preprocessing="gpu")
     with pytest.raises(SsmaError, match="got 'tpu', expected one of auto, cpu, gpu"):
-        Pipeline(backend, preprocessing="tpu")
-    pipeline = Pipeline(backend)
+        Segmenter(backend, preprocessing="tpu")
+    pipeline = Segmenter(backend)
     assert (pipeline.preprocessing, pipeline.memory_bytes, caplog.messages) == ("cpu", None, [])
     pipeline.close()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ssma_ros.contract import Contract
     from ssma_ros.labels import LabelSet
-    from ssma_ros.training.cache import Samples
+    from ssma_ros.training.datasets.cache import Samples
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ class EvaluationSource:
             from ssma_ros.cli._labelled_recording import RecordingSamples
 
             return RecordingSamples(self._args.source, contract)
-        from ssma_ros.training.cache import open_samples
+        from ssma_ros.training.datasets.cache import open_samples
 
         return open_samples(self._dataset, contract, self._args.cache, progress=not self._args.quiet)
 

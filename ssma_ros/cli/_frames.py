@@ -36,7 +36,7 @@ class EncodedFrame:
 
     def feed(self, contract: Contract) -> dict[str, NDArray]:
         """The exported graph's inputs, blank streams as zeros."""
-        from ssma_ros.inference.protocol import PRESENT
+        from ssma_ros.inference.runtime.protocol import PRESENT
 
         blank = np.zeros((contract.height, contract.width, 3), np.uint8)
         images = {name: self.inputs.get(name, blank) for name in contract.modalities}
@@ -57,7 +57,7 @@ def encoded_frames(contract: Contract, source: Path, count: int) -> list[Encoded
     """
     if count < 1:
         raise SsmaError(f"frames: got {count}, expected at least 1")
-    from ssma_ros.preprocessing.encoder import InputEncoder
+    from ssma_ros.encodings.encoder import InputEncoder
 
     encoder = InputEncoder(contract)
     pairs = _from_dataset(contract, source, count) if (source / "label").is_dir() else _from_recording(source, count)

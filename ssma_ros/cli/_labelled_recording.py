@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError
-from ssma_ros.preprocessing.encoder import InputEncoder
-from ssma_ros.recordings.messages import stamp_of
+from ssma_ros.messages import decode as conversion
+from ssma_ros.messages.assemble import assemble_frame
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.topics import find_input_topics
-from ssma_ros.ros import conversion
-from ssma_ros.ros.assembly import assemble_frame
-from ssma_ros.training.cache import Sample, encode_sample
 from ssma_ros.training.datasets.base import map_label
+from ssma_ros.training.datasets.cache import Sample, encode_sample
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ssma_ros.inference.benchmark import Case, Measurement
-    from ssma_ros.inference.gpu import Gpu
+    from ssma_ros.inference.runtime.gpu import Gpu
 
 NAME = "inference"
 HELP = "measure networks on the backends of this machine"
@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.cli._inference_table import markdown_page, markdown_tables
+    from ssma_ros.files import write_atomically
     from ssma_ros.inference.benchmark import Measurement, machine_description, measure_apart
-    from ssma_ros.inference.files import write_atomically
-    from ssma_ros.inference.gpu import probe_gpu
+    from ssma_ros.inference.runtime.gpu import probe_gpu
 
     gpu: Gpu | None = None
     try:

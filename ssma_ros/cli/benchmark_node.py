@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from ssma_ros.ros.load_generator import RunReport
+    from ssma_ros.demo.load_generator import RunReport
 
 NAME = "node"
 HELP = "rate, latency, missed frames and CPU of the live node at fixed rates, and its highest rate below 5 %% loss"
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         raise SsmaError("rclpy is not installed, expected a sourced ROS 2 or: pip install 'ssma_ros[ros]'")
     width, height = parse_size(args.size)
     _set_environment(share_path("config", "fastdds.xml"), args.domain)
-    from ssma_ros.ros.load_generator import LoadGenerator
+    from ssma_ros.demo.load_generator import LoadGenerator
 
     with (
         _node(args.model, (width, height), args.parameter) as process,
@@ -190,7 +190,7 @@ def _set_environment(profile: Path | None, domain: int) -> None:
 @contextmanager
 def _node(model: str, size: tuple[int, int], parameters: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """The node as a process of its own, ended whatever happens; its last words go into an error."""
-    module = "ssma_ros.ros.immediate_node" if model == NO_NETWORK else "ssma_ros.ros.fusion_node"
+    module = "ssma_ros.demo.immediate_node" if model == NO_NETWORK else "ssma_ros.ros.fusion_node"
     command = [sys.executable, "-m", module, "--ros-args", "-p", f"model:={model}"]
     command += [word for parameter in parameters for word in ("-p", parameter)]
     environment = {**os.environ, "SSMA_IMMEDIATE_SIZE": f"{size[0]}x{size[1]}"}

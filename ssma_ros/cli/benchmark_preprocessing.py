@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssma_ros.preprocessing.measure import Timing
+    from ssma_ros.kernels.shared.measure import Timing
 
 NAME = "preprocessing"
 HELP = "measure depth completion and HHA on this machine, beside a plain reference"
@@ -49,9 +49,10 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     from tqdm import tqdm
 
+    from ssma_ros.encodings.warm_up import warm_up
+    from ssma_ros.files import write_atomically
     from ssma_ros.inference.benchmark import machine_description
-    from ssma_ros.inference.files import write_atomically
-    from ssma_ros.preprocessing.backend import compiled_modules, warm_up
+    from ssma_ros.kernels.backend import compiled_modules
 
     sizes = [_size(text) for text in args.sizes]
     if args.gpu:
@@ -83,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> int:
-    from ssma_ros.inference.files import write_atomically
-    from ssma_ros.preprocessing.cuda.measure import measure
+    from ssma_ros.files import write_atomically
+    from ssma_ros.kernels.cuda.measure import measure
 
     try:
         found = [timing for width, height in sizes for timing in measure(width, height)]
@@ -105,8 +106,8 @@ def _measure(
     import cv2
     import numpy as np
 
-    from ssma_ros.preprocessing import depth_completion, hha
-    from ssma_ros.preprocessing.measure import compare, made_depth
+    from ssma_ros.encodings import depth_completion, hha
+    from ssma_ros.kernels.shared.measure import compare, made_depth
 
     depth, k = made_depth(kind, width, height)
     own: Callable[[int], NDArray]

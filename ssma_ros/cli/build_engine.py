@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the GPU, build, and say what was built."""
-    from ssma_ros.inference.gpu import probe_gpu
-    from ssma_ros.inference.tensorrt_builder import build_engine
+    from ssma_ros.inference.runtime.gpu import probe_gpu
+    from ssma_ros.inference.tensorrt.builder import build_engine
 
     output = args.output or args.onnx.with_suffix(".engine")
     if output.suffix != ".engine":

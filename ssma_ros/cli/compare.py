@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ssma_ros.files import write_atomically
-    from ssma_ros.training.comparison import TABLE, compare, load_comparison, table_lines
+    from ssma_ros.training.trained_comparison import TABLE, compare, load_comparison, table_lines
 
     comparison = load_comparison(args.config)
     if args.seeds:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import argparse
 
     from ssma_ros.cli._evaluation_source import EvaluationSource
-    from ssma_ros.training.calibration import CalibrationFit
-    from ssma_ros.training.contenders import Contender
-    from ssma_ros.training.scoring import CaseResult
+    from ssma_ros.training.evaluate.calibration import CalibrationFit
+    from ssma_ros.training.evaluate.contenders import Contender
+    from ssma_ros.training.evaluate.scoring import CaseResult
 
 NAME = "evaluate"
 HELP = "score a network on a labelled data set or recording and write a report"
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
     from ssma_ros.folders import WholeFolder
     from ssma_ros.inference import locate_model
-    from ssma_ros.training.contenders import Contender
-    from ssma_ros.training.evaluation_report import Evaluation, evaluation_report
-    from ssma_ros.training.report import JSON_NAME, table_lines, write_report
-    from ssma_ros.training.tables import group_tables
+    from ssma_ros.training.evaluate.contenders import Contender
+    from ssma_ros.training.evaluate.evaluation_report import Evaluation, evaluation_report
+    from ssma_ros.training.evaluate.report import JSON_NAME, table_lines, write_report
+    from ssma_ros.training.evaluate.tables import group_tables
 
     set_threads(args)
     contenders = [Contender(locate_model(name)) for name in (args.model, args.against) if name is not None]
@@ -81,7 +81,7 @@ def _calibrate(args: argparse.Namespace, contender: Contender, source: Evaluatio
     """Fit, store in the contract beside the weights, say what it does."""
     from ssma_ros.contract import contract_path_for, save_contract
     from ssma_ros.inference.loading import WEIGHTS_NAME
-    from ssma_ros.training.calibration import fit_calibration
+    from ssma_ros.training.evaluate.calibration import fit_calibration
 
     contract = contender.contract
     fit = fit_calibration(args.calibrate, contender.network, contract, source.open(contract), limit=args.limit,
@@ -99,7 +99,7 @@ def _calibrate(args: argparse.Namespace, contender: Contender, source: Evaluatio
 
 def _line(result: CaseResult) -> str:
     """One case in percent; – where there is nothing to score, which is not a score of 0."""
-    from ssma_ros.training.report import percent
+    from ssma_ros.training.evaluate.report import percent
 
     classes = "  ".join(f"{name} {percent(value)}" for name, value in result.scores["iou"].items())
     return f"{result.name:18} mIoU {percent(result.scores['miou'])}  ECE {percent(result.ece)}  ({classes})"

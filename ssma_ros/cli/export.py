@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export or convert, and say what came out."""
-    from ssma_ros.inference.onnx_file import META_PRECISION, read_onnx_facts
+    from ssma_ros.inference.runtime.onnx_file import META_PRECISION, read_onnx_facts
 
     if args.output.suffix != ".onnx":
         raise SsmaError(f"export: output is {args.output}, expected a name that ends in .onnx")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     try:
-        from ssma_ros.inference.export import export_onnx
+        from ssma_ros.inference.build.export import export_onnx
         from ssma_ros.models import load_model
     except ImportError as error:
         raise SsmaError(f"export: package {error.name} is not installed, try 'pip install ssma_ros[train]'") from None
@@ -68,11 +68,11 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from ssma_ros.inference.fit import load_checked_contract
+    from ssma_ros.inference.runtime.fit import load_checked_contract
 
     contract, _ = load_checked_contract(args.model)
     try:
-        from ssma_ros.inference.conversion import convert_file
+        from ssma_ros.inference.build.conversion import convert_file
     except ImportError as error:
         raise SsmaError(f"export: package {error.name} is not installed, try 'pip install onnx-ir onnx'") from None
     convert_file(args.model, args.output, args.precision, _calibration(args, contract))

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import, write, report."""
     from ssma_ros.labels import load_label_set
-    from ssma_ros.models.import_checkpoint import import_checkpoint
+    from ssma_ros.models.tensorflow.import_checkpoint import import_checkpoint
     from ssma_ros.models.weights import save_model
 
     if args.output.suffix != ".safetensors":

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ssma_ros.pipeline import Pipeline
     from ssma_ros.recordings.play import PlayResult
+    from ssma_ros.segmenter import Segmenter
 
 NAME = "play"
 HELP = "segment a rosbag2 recording into another one, without ROS"
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.errors import SsmaError
+    from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions, play
     from ssma_ros.recordings.topics import parse_mapping
-    from ssma_ros.ros.assembly import AssemblyOptions
 
     if not 0.0 <= args.sync_slop <= 10.0:
         raise SsmaError(f"sync-slop: got {args.sync_slop}, expected 0 to 10 seconds")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
 
-            def make_pipeline() -> Pipeline:
+            def make_pipeline() -> Segmenter:
                 bar.write("Loading the network (the first time compiles, about a minute) ...")
                 return _pipeline(args)
 
@@ -104,15 +104,15 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
     return "\n".join(lines)
 
 
-def _pipeline(args: argparse.Namespace) -> Pipeline:
+def _pipeline(args: argparse.Namespace) -> Segmenter:
     from ssma_ros.errors import SsmaError
     from ssma_ros.inference import load_backend
-    from ssma_ros.pipeline import Pipeline, PipelineOptions
+    from ssma_ros.segmenter import Segmenter, SegmenterOptions
 
     if not 0.0 <= args.min_confidence <= 1.0:
         raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
     backend = load_backend(args.model, backend=args.backend, precision=args.precision, threads=args.threads)
-    pipeline = Pipeline(backend, PipelineOptions(args.output_resolution, args.min_confidence))
+    pipeline = Segmenter(backend, SegmenterOptions(args.output_resolution, args.min_confidence))
     try:
         pipeline.warm_up()
     except BaseException:

@@ -68,7 +68,7 @@ def _write_recording(args: argparse.Namespace) -> int:
     """Renders a drive and writes it as MCAP, whole or not at all."""
     from tqdm import tqdm
 
-    from ssma_ros.recordings import messages
+    from ssma_ros.recordings import records as messages
     from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE
     from ssma_ros.recordings.writer import RecordingWriter
     from ssma_ros.synthetic.recording import CAMERA_INFO_TOPIC, COLOR_TOPIC, FRAME_ID, DrivePlan, drive

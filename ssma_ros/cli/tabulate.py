@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ssma_ros.training.contenders import Contender
+    from ssma_ros.training.evaluate.contenders import Contender
 
 NAME = "tabulate"
 HELP = "score several networks under every condition and with each sensor missing, in one table"
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Score, write the report, print the first table."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
-    from ssma_ros.training.report import table_lines, write_report
-    from ssma_ros.training.tabulation import Tabulation
+    from ssma_ros.training.evaluate.report import table_lines, write_report
+    from ssma_ros.training.evaluate.tabulation import Tabulation
 
     set_threads(args)
     contenders = _open_contenders(args.models)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _open_contenders(texts: list[str]) -> list[Contender]:
     from ssma_ros.inference import locate_model
-    from ssma_ros.training.contenders import Contender
+    from ssma_ros.training.evaluate.contenders import Contender
 
     contenders = []
     for text in texts:
@@ -86,7 +86,7 @@ def _claim(folder: Path, sources: list[Path]) -> None:
     """
     from ssma_ros.errors import SsmaError
     from ssma_ros.folders import WholeFolder
-    from ssma_ros.training.tabulation import TALLIES_NAME
+    from ssma_ros.training.evaluate.tabulation import TALLIES_NAME
 
     for source in sources:
         WholeFolder(folder, what="report", replace_if=TALLIES_NAME, source=source)  # checks, and changes nothing yet

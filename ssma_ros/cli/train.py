@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ssma_ros.errors import SsmaError
-    from ssma_ros.training.config import load_config
-    from ssma_ros.training.launch import distributed_processes, train
+    from ssma_ros.training.fit.config import load_config
+    from ssma_ros.training.fit.launch import distributed_processes, train
 
     config = load_config(args.config)
     data = replace(

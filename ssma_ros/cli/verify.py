@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ssma_ros.cli._frames import EncodedFrame
     from ssma_ros.contract import Contract
-    from ssma_ros.inference.protocol import Backend
+    from ssma_ros.inference.runtime.protocol import Backend
 
 NAME = "verify"
 HELP = "compare a graph or an engine with float32 on real frames; fails below a threshold"
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from ssma_ros.cli._frames import encoded_frames
     from ssma_ros.inference import find_model, load_backend
-    from ssma_ros.inference.verify import threshold_for, verify
+    from ssma_ros.inference.build.verify import threshold_for, verify
 
     path = find_model(args.model, backend=args.backend, precision=args.precision)
     reference_path = args.reference or _reference_beside(path)
@@ -114,7 +114,7 @@ def _print_miou(candidate: Backend, reference: Backend, frames: Sequence[Encoded
 def _print_layers(reference: Path, path: Path, frame: EncodedFrame, contract: Contract) -> None:
     if path.suffix != ".onnx" or reference.suffix != ".onnx":
         raise SsmaError(f"verify: --layers compares ONNX graphs, got {path.name} and {reference.name}")
-    from ssma_ros.inference.layer_check import compare_layers
+    from ssma_ros.inference.build.layer_check import compare_layers
 
     layers = compare_layers(reference, path, frame.feed(contract))
     print(f"layers:    {len(layers)} compared; the ten that differ most (RMS over the tensor's spread):")

@@ -173,7 +173,7 @@ def free_domain() -> int:
 
 
 def _player_command(plan: LivePlan) -> list[str]:
-    command = [sys.executable, "-m", "ssma_ros.ros.player", str(plan.recording), "--rate", repr(plan.rate)]
+    command = [sys.executable, "-m", "ssma_ros.demo.player", str(plan.recording), "--rate", repr(plan.rate)]
     for entry in plan.topic_mapping:
         command += ["--topic", entry]
     for role, topic in plan.publish.items():
@@ -182,7 +182,7 @@ def _player_command(plan: LivePlan) -> list[str]:
 
 
 def _recorder_command(plan: LivePlan) -> list[str]:
-    command = [sys.executable, "-m", "ssma_ros.ros.recorder", str(plan.output), "--storage", plan.storage]
+    command = [sys.executable, "-m", "ssma_ros.demo.recorder", str(plan.output), "--storage", plan.storage]
     command += ["--node", plan.node_name, "--mask", plan.mask_topic]
     for entry in plan.record:
         command += ["--topic", entry]

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from ssma_ros.demo.scene import Scene
+from ssma_ros.messages import decode as conversion
 from ssma_ros.metrics import ConfusionMatrix
-from ssma_ros.recordings.messages import stamp_of
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.ros import conversion
+from ssma_ros.recordings.records import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

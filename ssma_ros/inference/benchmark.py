@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
-    from ssma_ros.inference.protocol import Backend
+    from ssma_ros.inference.runtime.protocol import Backend
 
 #: Networks to measure: words → name, modalities, number of classes, preset (None: the released SSMA-ResNet50).
 NETWORKS: Mapping[str, tuple[tuple[str, ...], int, str | None]] = {
@@ -202,7 +202,7 @@ def _build_of(path: Path) -> tuple[str, float]:
     """When an engine was built and how many seconds it took; ("", 0) for anything else."""
     if path.suffix != ".engine":
         return "", 0.0
-    from ssma_ros.inference.fingerprint import StaleEngineError, load_fingerprint
+    from ssma_ros.inference.tensorrt.fingerprint import StaleEngineError, load_fingerprint
 
     try:
         fingerprint = load_fingerprint(path)
@@ -214,7 +214,7 @@ def _build_of(path: Path) -> tuple[str, float]:
 def _load(case: Case, path: Path) -> Backend:
     name, _, detail = case.backend.partition(":")
     if name == "torch":
-        from ssma_ros.inference.torch_backend import TorchBackend
+        from ssma_ros.inference.runtime.torch_backend import TorchBackend
 
         device = "cuda" if detail else "cpu"
         return TorchBackend(path, precision=case.precision, device=device, mode=detail or "auto", threads=case.threads)
@@ -244,8 +244,8 @@ def prepare_model(network: str, width: int, height: int, folder: Path, precision
     missing = [p for p in precisions if p != "fp32" and not (target / f"model.{p}.onnx").is_file()]
     if missing:
         from ssma_ros.contract import load_contract
-        from ssma_ros.inference.conversion import convert_file
-        from ssma_ros.inference.protocol import PRESENT
+        from ssma_ros.inference.build.conversion import convert_file
+        from ssma_ros.inference.runtime.protocol import PRESENT
 
         images, present = _random_inputs(load_contract(target / "contract.json"))
         frame: dict[str, NDArray] = {**images, PRESENT: np.ones(len(present), np.float32)}
@@ -259,7 +259,7 @@ def _export(network: str, width: int, height: int, target: Path) -> None:
     import torch
 
     from ssma_ros.contract import Contract, Stream
-    from ssma_ros.inference.export import export_onnx
+    from ssma_ros.inference.build.export import export_onnx
     from ssma_ros.labels.label_set import LabelClass, LabelSet
     from ssma_ros.models import SSMA, save_model
 

@@ -12,8 +12,8 @@ from ssma_ros.errors import SsmaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ssma_ros.inference.protocol import Backend
-    from ssma_ros.inference.tensorrt_builder import Progress
+    from ssma_ros.inference.runtime.protocol import Backend
+    from ssma_ros.inference.tensorrt.builder import Progress
 
 #: Values of the ``backend`` argument.
 BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
@@ -73,22 +73,22 @@ def load_backend(
     if backend == "auto":
         backend = {"engine": "tensorrt", "weights": "torch", "graph": _default_graph_backend()}[kind]
     if backend == "openvino":
-        from ssma_ros.inference.openvino_backend import OpenVinoBackend
+        from ssma_ros.inference.runtime.openvino_backend import OpenVinoBackend
 
         return OpenVinoBackend(path, precision=precision, threads=threads, cache_dir=cache_dir)
     if backend == "onnxruntime":
-        from ssma_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+        from ssma_ros.inference.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(path, precision=precision, providers=providers, threads=threads)
     if backend == "tensorrt":
-        from ssma_ros.inference.tensorrt_backend import TensorRtBackend
+        from ssma_ros.inference.tensorrt.backend import TensorRtBackend
 
         # Quantisation is in the graph already; the builder takes it as it is.
         precision = "stored" if precision == "int8" else precision
         return TensorRtBackend(
             path, precision=precision, rebuild_engine=rebuild_engine, cache_dir=cache_dir, progress=progress
         )
-    from ssma_ros.inference.torch_backend import TorchBackend
+    from ssma_ros.inference.runtime.torch_backend import TorchBackend
 
     return TorchBackend(path, precision=precision, threads=threads)
 

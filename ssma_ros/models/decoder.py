@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ssma_ros.models.encoder import Encoded, Encoder
+    from ssma_ros.models.modality_encoder import Encoded, Encoder
     from ssma_ros.models.options import Options
 
 #: Standard deviation that the logits start with. With the 1 of a fresh BatchNorm softmax is sure of nothing, so

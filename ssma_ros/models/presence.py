@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ssma_ros.models.decoder import Decoded
-from ssma_ros.models.encoder import Encoded
+from ssma_ros.models.modality_encoder import Encoded
 
 
 def present_mask(present: Tensor | None, like: Tensor, modalities: int) -> Tensor | None:

@@ -11,8 +11,8 @@ import torch
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.models.backbones import Backbone, MobileNetV2, PreActResNet50, ResNet50
-from ssma_ros.models.tensorflow_checkpoint import read_checkpoint
-from ssma_ros.models.tensorflow_names import backbone_names, plain_name, to_torch
+from ssma_ros.models.tensorflow.checkpoint import read_checkpoint
+from ssma_ros.models.tensorflow.names import backbone_names, plain_name, to_torch
 from ssma_ros.models.weights import read_tensors
 
 if TYPE_CHECKING:

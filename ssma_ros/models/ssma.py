@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from ssma_ros.models.decoder import Decoded, build_head, build_trunk
-from ssma_ros.models.encoder import Encoded, Encoder
 from ssma_ros.models.fusion import SSMABlock
+from ssma_ros.models.modality_encoder import Encoded, Encoder
 from ssma_ros.models.network import Output, SegmentationNetwork
 from ssma_ros.models.presence import gate_off, gate_off_decoded, mean_upsampled
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.recordings import messages
+from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.typestore import CAMERA_INFO
-from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
 from ssma_ros.synchronization import Synchronizer, SyncOptions
 
 if TYPE_CHECKING:

@@ -9,24 +9,24 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings import messages
+from ssma_ros.messages import decode as conversion
+from ssma_ros.messages.assemble import AssemblyOptions
+from ssma_ros.messages.catalogue import OutputCatalog
+from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.frames import SLOP_NS, driving_topic, recorded_frames
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics
 from ssma_ros.recordings.typestore import LABEL_INFO
 from ssma_ros.recordings.writer import RecordingWriter, Storage
-from ssma_ros.ros import conversion
-from ssma_ros.ros.assembly import AssemblyOptions
-from ssma_ros.ros.outputs import OutputCatalog
-from ssma_ros.ros.refusal import RefusedInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ssma_ros.frame import Frame, Segmentation
-    from ssma_ros.pipeline import Pipeline
     from ssma_ros.recordings.reader import RecordedMessage
+    from ssma_ros.segmenter import Segmenter
 
 NAMESPACE = "/ssma_fusion"
 #: Topics that are written unless others are asked for: what is small. Clouds and float images are not.
@@ -92,7 +92,7 @@ class PlayResult:
 def play(
     recording: Path,
     output: Path,
-    make_pipeline: Callable[[], Pipeline],
+    make_pipeline: Callable[[], Segmenter],
     options: PlayOptions | None = None,
     *,
     on_start: Callable[[int], object] | None = None,
@@ -147,7 +147,7 @@ def play(
 class _Sink:
     """Writes the outputs of frames."""
 
-    def __init__(self, writer: RecordingWriter, pipeline: Pipeline, options: PlayOptions) -> None:
+    def __init__(self, writer: RecordingWriter, pipeline: Segmenter, options: PlayOptions) -> None:
         self._writer = writer
         self._prefix = options.namespace.rstrip("/")
         self._copies = options.copy_inputs

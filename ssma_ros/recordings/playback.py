@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ssma_ros.recordings import messages
-from ssma_ros.recordings.compressed import decompress
+from ssma_ros.messages.transports import decompress
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ class _Phase:
 
 
 class BuildLog:
-    """A :class:`ssma_ros.inference.tensorrt_builder.Progress` that writes sentences.
+    """A :class:`ssma_ros.inference.tensorrt.builder.Progress` that writes sentences.
 
     TensorRT calls it from its own threads.
 

@@ -24,15 +24,15 @@ from ssma_ros.inference import load_backend
 from ssma_ros.ros.build_log import BuildLog
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
-from ssma_ros.ros.memory import give_back
+from ssma_ros.ros.process_memory import give_back
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ssma_ros.inference.protocol import Backend
-    from ssma_ros.inference.tensorrt_builder import Progress
+    from ssma_ros.inference.runtime.protocol import Backend
+    from ssma_ros.inference.tensorrt.builder import Progress
     from ssma_ros.ros.parameters import FusionParameters
 
     Load = Callable[[FusionParameters], Backend]

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
-from ssma_ros.ros.refusal import RefusedInput
+from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.ros.statistics import RateMeter, StageTimes
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Frame, Intrinsics, Segmentation
-    from ssma_ros.pipeline import Pipeline
     from ssma_ros.ros.parameters import FusionParameters
     from ssma_ros.ros.publishers import OutputPublishers
     from ssma_ros.ros.statistics import ThrottledLog
     from ssma_ros.ros.subscriptions import InputSubscriptions
+    from ssma_ros.segmenter import Segmenter
     from ssma_ros.synchronization import Matched
 
 _MS = 1e-6  # of a nanosecond
@@ -104,7 +104,7 @@ class FrameProcessor:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: Segmenter,
         publishers: OutputPublishers,
         inputs: InputSubscriptions,
         parameters: Callable[[], FusionParameters],

@@ -10,9 +10,9 @@ import numpy as np
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
+from ssma_ros.messages.catalogue import LABEL_INFO
+from ssma_ros.messages.memory import carrier
 from ssma_ros.ros.event_group import OccasionalEvents
-from ssma_ros.ros.message_memory import carrier
-from ssma_ros.ros.outputs import LABEL_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
     from ssma_ros.frame import Frame, Segmentation
-    from ssma_ros.ros.outputs import Output, OutputCatalog
+    from ssma_ros.messages.catalogue import Output, OutputCatalog
 
 #: Reliable, because a reliable subscriber (elevation mapping) never matches a best effort publisher.
 OUTPUT_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)

@@ -17,7 +17,7 @@ from ssma_ros.ros.diagnostics import (
     input_status,
     synchronization_status,
 )
-from ssma_ros.ros.memory import resident_bytes
+from ssma_ros.ros.process_memory import resident_bytes
 
 if TYPE_CHECKING:
     from rclpy.node import Node

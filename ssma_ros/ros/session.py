@@ -7,17 +7,17 @@ import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from ssma_ros.encodings.encoder import EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import SENSORS
-from ssma_ros.pipeline import Pipeline, PipelineOptions
-from ssma_ros.preprocessing.encoder import EncoderOptions
-from ssma_ros.ros.outputs import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
 from ssma_ros.ros.statistics import ThrottledLog
 from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
+from ssma_ros.segmenter import Segmenter, SegmenterOptions
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
     from ssma_ros.contract import Contract
-    from ssma_ros.inference.protocol import Backend
+    from ssma_ros.inference.runtime.protocol import Backend
     from ssma_ros.ros.parameters import FusionParameters
 
 
@@ -71,17 +71,17 @@ class FusionSession:
             logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
         logger.info(f"needs {', '.join(sensors)}")
 
-    def _open_network(self, load: Callable[[FusionParameters], Backend]) -> Pipeline:
+    def _open_network(self, load: Callable[[FusionParameters], Backend]) -> Segmenter:
         """Load the network and run it once, with a line of the log before everything that takes long."""
         logger, parameters = self._node.get_logger(), self.parameters
         start = time.monotonic()
         logger.info(f"loading model {parameters.model}")
         backend = load(parameters)
-        pipeline: Pipeline | None = None
+        pipeline: Segmenter | None = None
         try:
             _check_class_names(backend.contract, parameters)
             device = parameters.preprocessing_device
-            pipeline = Pipeline(backend, pipeline_options(parameters), encoder_options(parameters), device)
+            pipeline = Segmenter(backend, pipeline_options(parameters), encoder_options(parameters), device)
             logger.info(f"preprocessing on the {pipeline.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
@@ -179,10 +179,10 @@ def sync_options(contract: Contract, parameters: FusionParameters, sensors: tupl
     )
 
 
-def pipeline_options(parameters: FusionParameters) -> PipelineOptions:
+def pipeline_options(parameters: FusionParameters) -> SegmenterOptions:
     """The part of the parameters that says how results are delivered."""
     resolution = cast("Literal['network', 'camera']", parameters.output_resolution)
-    return PipelineOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)
+    return SegmenterOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)
 
 
 def encoder_options(parameters: FusionParameters) -> EncoderOptions:

@@ -11,8 +11,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_polic
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from stereo_msgs.msg import DisparityImage
 
-from ssma_ros.ros.assembly import DEFAULT_TOPICS
-from ssma_ros.ros.conversion import stamp_ns
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
+from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.ros.event_group import OccasionalEvents
 from ssma_ros.ros.statistics import RateMeter
 

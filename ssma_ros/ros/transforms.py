@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.conversion import intrinsics_from_camera_info
-from ssma_ros.ros.refusal import RefusedInput
-from ssma_ros.ros.registration import reproject_depth
+from ssma_ros.messages.decode import intrinsics_from_camera_info
+from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.registration import reproject_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable

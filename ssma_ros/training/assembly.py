@@ -9,7 +9,7 @@ import torch
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import NETWORKS, AdapNetPP, LateFusion, build_network, load_model
-from ssma_ros.training.initialization import load_experts
+from ssma_ros.training.fit.initialization import load_experts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

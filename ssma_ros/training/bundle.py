@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ssma_ros.inference.export import export_onnx
+from ssma_ros.inference.build.export import export_onnx
 from ssma_ros.models import load_model, save_model
 
 if TYPE_CHECKING:

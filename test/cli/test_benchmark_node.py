@@ -16,7 +16,7 @@ from ssma_ros.errors import SsmaError
 
 def report(rate_hz: float, missed: int, sent: int = 100):
     pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
-    from ssma_ros.ros.load_generator import RunReport
+    from ssma_ros.demo.load_generator import RunReport
 
     return RunReport(
         rate_hz=rate_hz, duration_s=sent / rate_hz, sent=sent, received=sent - missed, missed=missed,
@@ -79,7 +79,7 @@ def test_the_stamp_is_read_from_the_bytes_of_a_message() -> None:
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image
 
-    from ssma_ros.ros.load_generator import serialized_stamp_ns
+    from ssma_ros.demo.load_generator import serialized_stamp_ns
 
     message = Image(width=3, encoding="mono8")
     message.header.stamp.sec, message.header.stamp.nanosec = 1_700_000_000, 987_654_321

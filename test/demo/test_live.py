@@ -11,8 +11,8 @@ from recordings.small_recording import color, stamp, write_small_recording
 
 from ssma_ros.demo.live import LivePlan, free_domain, run_live, shared_memory_note
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings.messages import stamp_of
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.typestore import IMAGE
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")

@@ -6,7 +6,7 @@ from ros.stub_network import stub_contract
 
 from ssma_ros.demo.plan import output_topics
 from ssma_ros.demo.results import DriveResults
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.typestore import IMAGE

@@ -5,10 +5,10 @@ import pytest
 from ssma_ros.demo.plan import output_topics
 from ssma_ros.demo.results import DriveResults
 from ssma_ros.inference import load_backend, shipped_models
-from ssma_ros.pipeline import Pipeline
 from ssma_ros.recordings.play import PlayOptions, play
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
+from ssma_ros.segmenter import Segmenter
 from ssma_ros.share import share_path
 
 MODEL = "forest_rgb_hha_evi"
@@ -19,7 +19,7 @@ def test_the_shipped_network_segments_the_shipped_drive(tmp_path):
     recording = share_path("demo", "forest_drive")
     assert recording is not None
     assert MODEL in shipped_models()
-    pipeline = Pipeline(load_backend(MODEL))
+    pipeline = Segmenter(load_backend(MODEL))
     contract = pipeline.contract
     result = play(recording, tmp_path / "out", lambda: pipeline, PlayOptions(outputs=["mask"]))
     assert result.frames == result.complete >= 50

@@ -4,7 +4,7 @@ from ssma_ros.demo.live import LiveResult
 from ssma_ros.demo.machine import describe_machine, describe_versions
 from ssma_ros.demo.node_report import identity_words, node_report, stage_times
 from ssma_ros.demo.summary import closing_table, latencies_ms, measured, percentiles, sustained_rate_hz
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.typestore import DIAGNOSTIC_ARRAY
 from ssma_ros.recordings.writer import RecordingWriter
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from inference.toy_network import example_frames, toy_contract, toy_network
 
-from ssma_ros.inference.conversion import convert_file
-from ssma_ros.inference.export import export_onnx
+from ssma_ros.inference.build.conversion import convert_file
+from ssma_ros.inference.build.export import export_onnx
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,9 @@ from collections import deque
 
 import numpy as np
 
-from ssma_ros.inference import gpu, tensorrt_backend
-from ssma_ros.preprocessing.cuda import device, graph
+from ssma_ros.inference.runtime import gpu
+from ssma_ros.inference.tensorrt import backend as tensorrt_backend
+from ssma_ros.kernels.cuda import device, graph
 
 
 class FakeDriver:

@@ -11,7 +11,7 @@ import torch
 from inference.toy_network import example_frames, toy_contract, toy_network
 
 from ssma_ros.inference import OUTPUTS, load_backend
-from ssma_ros.inference.graph import SegmentationGraph
+from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 #: backend, precision, file → least share of equal mask pixels, largest difference of a probability (levels of 255).
 CASES = {

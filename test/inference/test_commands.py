@@ -15,10 +15,11 @@ from inference.toy_network import smooth_image, toy_contract, toy_network
 
 from ssma_ros.cli._inference_table import markdown_table, markdown_tables
 from ssma_ros.cli.main import main
-from ssma_ros.inference import benchmark, gpu
+from ssma_ros.inference import benchmark
 from ssma_ros.inference.benchmark import Case, Measurement, machine_description, measure, measure_apart
-from ssma_ros.inference.export import export_onnx
-from ssma_ros.inference.onnx_file import META_PRECISION, read_onnx_facts
+from ssma_ros.inference.build.export import export_onnx
+from ssma_ros.inference.runtime import gpu
+from ssma_ros.inference.runtime.onnx_file import META_PRECISION, read_onnx_facts
 
 
 @pytest.fixture(scope="module")

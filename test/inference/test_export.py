@@ -15,9 +15,9 @@ from inference.toy_network import ToyFusion, example_frames, toy_contract, toy_n
 from ssma_ros.contract import Stream, VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
-from ssma_ros.inference.conversion import convert_file
-from ssma_ros.inference.export import export_onnx
-from ssma_ros.inference.graph import SegmentationGraph
+from ssma_ros.inference.build.conversion import convert_file
+from ssma_ros.inference.build.export import export_onnx
+from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 
 def test_graph_is_plain_static_onnx(toy_folder):
@@ -136,7 +136,7 @@ def test_conversion_needs_no_torch(toy_folder, tmp_path):
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
-        "from ssma_ros.inference.conversion import convert_file\n"
+        "from ssma_ros.inference.build.conversion import convert_file\n"
         f"convert_file(Path({str(toy_folder / 'model.onnx')!r}), Path({str(tmp_path / 'm.onnx')!r}), 'fp16')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

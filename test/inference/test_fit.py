@@ -10,8 +10,8 @@ from inference.toy_network import toy_contract
 
 from ssma_ros.contract import Stream, save_contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.fit import check_onnx, load_checked_contract
-from ssma_ros.inference.onnx_file import read_onnx_facts
+from ssma_ros.inference.runtime.fit import check_onnx, load_checked_contract
+from ssma_ros.inference.runtime.onnx_file import read_onnx_facts
 from ssma_ros.labels.label_set import LabelClass, LabelSet
 
 

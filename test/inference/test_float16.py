@@ -10,8 +10,8 @@ import pytest
 from inference.toy_network import example_frames
 from onnx import TensorProto, helper, numpy_helper
 
-from ssma_ros.inference.float16 import lower_batch_normalization, to_float16
-from ssma_ros.inference.layer_check import compare_layers
+from ssma_ros.inference.build.float16 import lower_batch_normalization, to_float16
+from ssma_ros.inference.build.layer_check import compare_layers
 
 
 @pytest.fixture(scope="module")

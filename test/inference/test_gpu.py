@@ -9,8 +9,8 @@ import pytest
 from inference.fake_gpu import FakeDriver
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference import gpu
-from ssma_ros.inference.gpu import CudaGraph, Gpu, probe_gpu
+from ssma_ros.inference.runtime import gpu
+from ssma_ros.inference.runtime.gpu import CudaGraph, Gpu, probe_gpu
 
 
 def test_device_is_described():
@@ -37,7 +37,7 @@ def test_probe_loads_neither_tensorrt_nor_pycuda():
     program = (
         "import sys\n"
         "from ssma_ros.errors import SsmaError\n"
-        "from ssma_ros.inference.gpu import probe_gpu\n"
+        "from ssma_ros.inference.runtime.gpu import probe_gpu\n"
         "try: probe_gpu()\n"
         "except SsmaError as error: print(error)\n"
         "assert not {'tensorrt', 'pycuda', 'torch'} & set(sys.modules)\n"

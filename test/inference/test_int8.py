@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from inference.toy_network import example_frames
 from onnx import TensorProto, helper, numpy_helper
 
-from ssma_ros.inference.int8 import calibrate, quantize_int8, tensor_probe
-from ssma_ros.inference.onnx_graph import CONVOLUTIONS, constant_of
+from ssma_ros.inference.build.int8 import calibrate, quantize_int8, tensor_probe
+from ssma_ros.inference.build.onnx_graph import CONVOLUTIONS, constant_of
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_scales_follow_the_data(toy_folder):
 
 @given(st.floats(0.01, 100.0), st.integers(0, 2**32 - 1))
 def test_chosen_scale_is_no_worse_than_the_full_range(spread, seed):
-    from ssma_ros.inference.int8 import _BINS, _best_scale
+    from ssma_ros.inference.build.int8 import _BINS, _best_scale
 
     values = np.abs(np.random.default_rng(seed).laplace(scale=spread, size=5000))
     largest = float(values.max())
@@ -135,7 +135,7 @@ def test_chosen_scale_is_no_worse_than_the_full_range(spread, seed):
 
 
 def test_silent_tensor_gets_a_usable_scale():
-    from ssma_ros.inference.int8 import _BINS, _best_scale
+    from ssma_ros.inference.build.int8 import _BINS, _best_scale
 
     assert _best_scale(np.zeros(_BINS), 0.0) > 0
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.onnx_file import TensorFacts, read_onnx_facts
+from ssma_ros.inference.runtime.onnx_file import TensorFacts, read_onnx_facts
 
 
 def test_agrees_with_the_onnx_package(toy_folder):

@@ -10,8 +10,9 @@ import pytest
 from inference.fake_gpu import FakeDriver
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference import gpu, load_backend, onnxruntime_providers
-from ssma_ros.inference.onnxruntime_providers import CPU, select_providers
+from ssma_ros.inference import load_backend
+from ssma_ros.inference.runtime import gpu, onnxruntime_providers
+from ssma_ros.inference.runtime.onnxruntime_providers import CPU, select_providers
 
 PLUGIN = "NvTensorRTRTXExecutionProvider"
 

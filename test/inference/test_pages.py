@@ -24,7 +24,7 @@ def test_every_encoding_is_described():
 
 
 def test_every_depth_parameter_is_described():
-    from ssma_ros.preprocessing.encoder import _ALLOWED
+    from ssma_ros.encodings.encoder import _ALLOWED
 
     for names in _ALLOWED.values():
         for name in names:

@@ -8,9 +8,9 @@ import pytest
 
 from ssma_ros.cli._frames import encoded_frames
 from ssma_ros.inference import find_model, load_backend, shipped_models
-from ssma_ros.inference.conversion import convert_file
-from ssma_ros.inference.torch_backend import TorchBackend
-from ssma_ros.inference.verify import threshold_for, verify
+from ssma_ros.inference.build.conversion import convert_file
+from ssma_ros.inference.build.verify import threshold_for, verify
+from ssma_ros.inference.runtime.torch_backend import TorchBackend
 
 DRIVE = Path(__file__).parents[2] / "demo" / "forest_drive"
 FRAMES = 3

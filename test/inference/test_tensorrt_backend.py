@@ -13,10 +13,11 @@ from inference.fake_gpu import FakeDriver, Order, engine_function, pretend_machi
 from inference.toy_network import example_frames
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference import OUTPUTS, gpu, load_backend
-from ssma_ros.inference.gpu import probe_gpu
-from ssma_ros.inference.tensorrt_backend import TensorRtBackend
-from ssma_ros.inference.tensorrt_builder import build_engine
+from ssma_ros.inference import OUTPUTS, load_backend
+from ssma_ros.inference.runtime import gpu
+from ssma_ros.inference.runtime.gpu import probe_gpu
+from ssma_ros.inference.tensorrt.backend import TensorRtBackend
+from ssma_ros.inference.tensorrt.builder import build_engine
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from inference.toy_network import toy_contract
 
 from ssma_ros.contract import save_contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.fingerprint import StaleEngineError, load_fingerprint, sidecar_path
-from ssma_ros.inference.gpu import Gpu
-from ssma_ros.inference.tensorrt_builder import build_engine, ensure_engine
+from ssma_ros.inference.runtime.gpu import Gpu
+from ssma_ros.inference.tensorrt.builder import build_engine, ensure_engine
+from ssma_ros.inference.tensorrt.fingerprint import StaleEngineError, load_fingerprint, sidecar_path
 
 GPU = Gpu(0, "Orin", "8.7", 8 << 30, "12.6")
 
@@ -285,7 +285,8 @@ def test_quantised_graph_is_not_turned_into_float16(folder):
 
 
 def test_gpu_is_asked_for_before_tensorrt(folder, monkeypatch):
-    from ssma_ros.inference import gpu, tensorrt_builder
+    from ssma_ros.inference.runtime import gpu
+    from ssma_ros.inference.tensorrt import builder as tensorrt_builder
 
     def touched():
         raise AssertionError("TensorRT was imported without a GPU")

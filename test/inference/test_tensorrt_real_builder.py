@@ -20,8 +20,8 @@ PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import tensorrt_bindings as trt
-from ssma_ros.inference.gpu import Gpu
-from ssma_ros.inference.tensorrt_builder import build_engine
+from ssma_ros.inference.runtime.gpu import Gpu
+from ssma_ros.inference.tensorrt.builder import build_engine
 
 class Progress:
     phases = 0

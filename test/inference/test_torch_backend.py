@@ -13,9 +13,9 @@ from inference.toy_network import example_frames, toy_contract
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import OUTPUTS, load_backend
-from ssma_ros.inference.graph import SegmentationGraph
-from ssma_ros.inference.torch_backend import TorchBackend, _GpuStopwatch
+from ssma_ros.inference.runtime.torch_backend import TorchBackend, _GpuStopwatch
 from ssma_ros.models import SSMA, load_model, save_model
+from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from inference.toy_network import example_frames, toy_contract
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import RawOutputs, load_backend
-from ssma_ros.inference.verify import THRESHOLDS, threshold_for, verify
+from ssma_ros.inference.build.verify import THRESHOLDS, threshold_for, verify
 
 
 def pairs(count):

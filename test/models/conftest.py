@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssma_ros.models.crc32c import crc32c
+from ssma_ros.models.tensorflow.crc32c import crc32c
 
 Writer = Callable[[Path, Mapping[str, np.ndarray]], Path]
 _DTYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}

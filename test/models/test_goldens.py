@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ssma_ros.models import SSMA, AdapNetPP, SegmentationNetwork
-from ssma_ros.models.tensorflow_names import adapnetpp_names, ssma_names, to_torch
+from ssma_ros.models.tensorflow.names import adapnetpp_names, ssma_names, to_torch
 from ssma_ros.models.weights import assign
 
 SOFTMAX_TOLERANCE = 4e-5

@@ -14,9 +14,9 @@ import torch
 from ssma_ros.cli.main import main
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
-from ssma_ros.models import import_checkpoint as module
 from ssma_ros.models import load_model
-from ssma_ros.models.import_checkpoint import import_checkpoint
+from ssma_ros.models.tensorflow import import_checkpoint as module
+from ssma_ros.models.tensorflow.import_checkpoint import import_checkpoint
 
 if TYPE_CHECKING:
     from models.conftest import Writer

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.models.crc32c import crc32c, unmask
-from ssma_ros.models.tensorflow_checkpoint import read_checkpoint
+from ssma_ros.models.tensorflow.checkpoint import read_checkpoint
+from ssma_ros.models.tensorflow.crc32c import crc32c, unmask
 
 if TYPE_CHECKING:
     from models.conftest import Writer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ssma_ros.preprocessing import backend, depth_completion, hha, vegetation
+from ssma_ros.encodings import depth_completion, hha, vegetation
+from ssma_ros.kernels import backend
 
 
 @pytest.fixture(params=["compiled", "plain"])

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.cuda import compiler
-from ssma_ros.preprocessing.cuda.device import SIGNATURES
+from ssma_ros.kernels.cuda import compiler
+from ssma_ros.kernels.cuda.device import SIGNATURES
 
 HERE = Path(__file__).parent
 KERNELS = Path(compiler.__file__).parent
@@ -150,7 +150,7 @@ def run_kernel(libraries, source, kernel, grid, block, *arguments) -> None:
 def gpu_device():
     """A pycuda device with HostDevice's extras, in a context of its own; skips where there is no GPU."""
     driver = pytest.importorskip("pycuda.driver", reason="pycuda is not installed: the kernels run on the host only")
-    from ssma_ros.preprocessing.cuda.device import PycudaDevice
+    from ssma_ros.kernels.cuda.device import PycudaDevice
 
     class GpuDevice(PycudaDevice):
         @property

@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing import backend
-from ssma_ros.preprocessing.depth_completion import fill_fast
+from ssma_ros.encodings.depth_completion import fill_fast
+from ssma_ros.encodings.warm_up import warm_up
+from ssma_ros.kernels import backend
 
 
 def test_importing_preprocessing_does_not_import_numba():
     code = (
-        "import sys; import ssma_ros.preprocessing.depth_completion, ssma_ros.preprocessing.hha;"
+        "import sys; import ssma_ros.encodings.depth_completion, ssma_ros.encodings.hha;"
         " sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -23,7 +24,7 @@ def test_without_numba_it_runs_plain_and_says_so(monkeypatch, caplog):
     real = builtins.__import__
 
     def refuse(name, *args, **kwargs):
-        if name.startswith("ssma_ros.preprocessing.compiled"):
+        if name.startswith("ssma_ros.kernels.numba"):
             raise ImportError("no module named numba")
         return real(name, *args, **kwargs)
 
@@ -42,11 +43,11 @@ def test_nothing_compiles_after_the_warm_up():
     pytest.importorskip("numba")
     from numba.core import event
 
+    from ssma_ros.encodings.depth_completion import fill_multiscale
+    from ssma_ros.encodings.hha import encode_hha
     from ssma_ros.frame import Intrinsics
-    from ssma_ros.preprocessing.depth_completion import fill_multiscale
-    from ssma_ros.preprocessing.hha import encode_hha
 
-    assert backend.warm_up(64, 48) > 0
+    assert warm_up(64, 48) > 0
     depth = np.full((48, 64), 4.0, np.float32)
     depth[::5] = np.nan
     depth.setflags(write=False)
@@ -62,7 +63,7 @@ def test_machine_code_of_older_sources_is_thrown_away(monkeypatch, tmp_path):
     pytest.importorskip("numba")
     from types import SimpleNamespace
 
-    from ssma_ros.preprocessing.compiled import cache
+    from ssma_ros.kernels.numba import cache
 
     kernel = SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path))
     monkeypatch.setattr(cache, "fill", SimpleNamespace(fast=kernel))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.colormap import gray_depth, jet_depth
+from ssma_ros.encodings.colormap import gray_depth, jet_depth
 
 
 def test_bounds_are_metric():

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.preprocessing.cuda import compiler
-from ssma_ros.preprocessing.cuda.device import SIGNATURES
+from ssma_ros.kernels.cuda import compiler
+from ssma_ros.kernels.cuda.device import SIGNATURES
 
 #: Xavier, Orin, Hopper, Thor, Blackwell. A compiler may not know the oldest or the newest.
 ARCHITECTURES = ("sm_72", "sm_87", "sm_90", "sm_110", "sm_120")

@@ -8,8 +8,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.cuda import device as device_module
-from ssma_ros.preprocessing.cuda.device import SIGNATURES, PycudaDevice
+from ssma_ros.kernels.cuda import device as device_module
+from ssma_ros.kernels.cuda.device import SIGNATURES, PycudaDevice
 
 
 class Allocation:

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from ssma_ros.encodings import colormap, vegetation
+from ssma_ros.encodings.depth_completion import fill_fast, fill_multiscale
+from ssma_ros.encodings.hha import HHAEncoder, HHAOptions
 from ssma_ros.frame import Intrinsics
-from ssma_ros.preprocessing import colormap, vegetation
-from ssma_ros.preprocessing.cuda import measure
-from ssma_ros.preprocessing.cuda.functions import INDICES, CudaPreprocessing, GravityHistory
-from ssma_ros.preprocessing.depth_completion import fill_fast, fill_multiscale
-from ssma_ros.preprocessing.hha import HHAEncoder, HHAOptions
-from ssma_ros.preprocessing.measure import made_depth
+from ssma_ros.kernels.cuda import measure
+from ssma_ros.kernels.cuda.functions import INDICES, CudaPreprocessing, GravityHistory
+from ssma_ros.kernels.shared.measure import made_depth
 
 from . import cuda_host
 

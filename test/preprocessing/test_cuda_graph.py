@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.preprocessing.cuda.graph import CapturedGraph
+from ssma_ros.kernels.cuda.graph import CapturedGraph
 
 STREAM = SimpleNamespace(handle=4711)
 

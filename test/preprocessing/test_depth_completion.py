@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reference import depth_completion as reference
-from ssma_ros.preprocessing.depth_completion import (
+from ssma_ros.encodings.depth_completion import (
     DepthCounts,
     count_depths,
     fill_fast,

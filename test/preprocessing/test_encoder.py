@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ssma_ros.contract import Contract, Stream
+from ssma_ros.encodings import vegetation
+from ssma_ros.encodings.encoder import EncoderOptions, InputEncoder
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
 from ssma_ros.labels import load_label_set
-from ssma_ros.pipeline import blank_frame
-from ssma_ros.preprocessing import vegetation
-from ssma_ros.preprocessing.encoder import EncoderOptions, InputEncoder
+from ssma_ros.segmenter import blank_frame
 
 LABELS = load_label_set("synthetic_forest")
 

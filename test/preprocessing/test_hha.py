@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reference import hha as reference
+from ssma_ros.encodings.hha import ROBOT_OPTIONS, HHAEncoder, HHAOptions, encode_hha
 from ssma_ros.frame import Intrinsics
-from ssma_ros.preprocessing.hha import ROBOT_OPTIONS, HHAEncoder, HHAOptions, encode_hha
 
 NYU = np.array([[518.85790117450188, 0, 325.58244941119034], [0, 519.46961112127485, 253.73616633400465], [0, 0, 1]])
 

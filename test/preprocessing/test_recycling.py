@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.recycling import ALIGNMENT, RecycledArrays
+from ssma_ros.kernels.shared.recycling import ALIGNMENT, RecycledArrays
 
 
 def address(array: np.ndarray) -> int:

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from ssma_ros.preprocessing.depth_completion import fill_fast
-from ssma_ros.preprocessing.threads import KEPT_SIZES, Workspaces, run_in_bands, running_aside
+from ssma_ros.encodings.depth_completion import fill_fast
+from ssma_ros.kernels.shared.threads import KEPT_SIZES, Workspaces, run_in_bands, running_aside
 
 
 def test_bands_cover_every_row_once():

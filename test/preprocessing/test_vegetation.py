@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssma_ros.preprocessing.vegetation import encode_index, evi, evi2, ndvi, nrg, reflectance, to_uint8
+from ssma_ros.encodings.vegetation import encode_index, evi, evi2, ndvi, nrg, reflectance, to_uint8
 
 
 def one(value: float) -> np.ndarray:

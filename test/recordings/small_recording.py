@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.frame import Intrinsics
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ssma_ros.recordings.writer import RecordingWriter
 

@@ -4,8 +4,8 @@ import pytest
 from recordings.small_recording import FRAME_ID, START_NS, color, compressed_depth_png, depth_mm, nir, png
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings.compressed import decompress
-from ssma_ros.recordings.messages import compressed_image
+from ssma_ros.messages.transports import decompress
+from ssma_ros.recordings.records import compressed_image
 
 
 def decoded(data: bytes, image_format: str):

@@ -13,18 +13,18 @@ from recordings.small_recording import (
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.pipeline import Pipeline
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.play import PlayOptions, play
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.typestore import CAMERA_INFO, DISPARITY_IMAGE, IMAGE
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
+from ssma_ros.segmenter import Segmenter
 
 CONTRACT = stub_contract(WIDTH, HEIGHT)
 
 
-def make_pipeline() -> Pipeline:
-    return Pipeline(StubBackend(CONTRACT))
+def make_pipeline() -> Segmenter:
+    return Segmenter(StubBackend(CONTRACT))
 
 
 def read(path, topic) -> list:
@@ -136,7 +136,7 @@ def test_inputs_can_be_copied(tmp_path):
 def test_real_images_without_near_infrared(shared_data, tmp_path, name):
     """MCAP and sqlite3, 16UC1 and 32FC1 with NaN."""
     recording = shared_data / "rosbag2_from_real_images" / name
-    result = play(recording, tmp_path / "out", lambda: Pipeline(StubBackend(stub_contract(192, 96))))
+    result = play(recording, tmp_path / "out", lambda: Segmenter(StubBackend(stub_contract(192, 96))))
     assert result.frames == (2 if "nyu" in name else 1)
     assert dict(result.blank) == {"evi": result.frames}
     mask = read(tmp_path / "out", "/ssma_fusion/mask")[0]
@@ -214,14 +214,14 @@ def test_ctrl_c_leaves_nothing_behind_and_closes_the_network(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         play(
-            write_small_recording(tmp_path / "drive"), tmp_path / "out", lambda: Pipeline(backend), on_frame=interrupt
+            write_small_recording(tmp_path / "drive"), tmp_path / "out", lambda: Segmenter(backend), on_frame=interrupt
         )
     assert [p.name for p in tmp_path.iterdir()] == ["drive"]
     assert backend.closed
 
 
 def test_the_network_is_not_loaded_for_a_recording_that_cannot_be_used(tmp_path):
-    def never() -> Pipeline:
+    def never() -> Segmenter:
         raise AssertionError("loaded")
 
     write_small_recording(tmp_path / "taken")

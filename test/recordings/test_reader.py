@@ -5,8 +5,8 @@ import pytest
 from recordings.small_recording import TOPICS, color, depth_mm, stamp, write_small_recording
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings.messages import stamp_of
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
+from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.typestore import IMAGE
 
 REAL = ("nyu_16UC1_mcap", "sun_32FC1_nan_0", "sun_32FC1_nan_1")

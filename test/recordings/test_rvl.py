@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as arrays
 from recordings.small_recording import FRAME_ID, START_NS, depth_mm
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings.compressed import decompress
-from ssma_ros.recordings.messages import compressed_image
-from ssma_ros.recordings.rvl import decode_rvl
+from ssma_ros.messages.rvl import decode_rvl
+from ssma_ros.messages.transports import decompress
+from ssma_ros.recordings.records import compressed_image
 
 
 def encode_rvl(pixels: np.ndarray) -> bytes:

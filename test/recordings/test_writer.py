@@ -5,7 +5,7 @@ import pytest
 from recordings.small_recording import START_NS, TOPICS, write_small_recording
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings import messages
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.typestore import IMAGE, LABEL_INFO
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ssma_ros.contract import Contract, Stream
-from ssma_ros.inference.protocol import RawOutputs
+from ssma_ros.inference.runtime.protocol import RawOutputs
 from ssma_ros.labels import load_label_set
 
 

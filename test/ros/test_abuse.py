@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as arrays
 from ros import messages
 from ros.stub_network import StubBackend, stub_contract
 
-from ssma_ros.pipeline import Pipeline
-from ssma_ros.ros.assembly import DEFAULT_TOPICS
-from ssma_ros.ros.conversion import COLOR_ENCODINGS, stamp_ns
-from ssma_ros.ros.outputs import OutputCatalog
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
+from ssma_ros.messages.catalogue import OutputCatalog
+from ssma_ros.messages.decode import COLOR_ENCODINGS, stamp_ns
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.processing import FrameProcessor
+from ssma_ros.segmenter import Segmenter
 from ssma_ros.synchronization import Matched, Synchronizer
 
 WIDTH, HEIGHT = 16, 16
@@ -66,7 +66,7 @@ class Bench:
         said: Any = self.said
         subscriptions: Any = inputs
         self.processor = FrameProcessor(
-            Pipeline(StubBackend(contract)), sink, subscriptions, lambda: FusionParameters(), said
+            Segmenter(StubBackend(contract)), sink, subscriptions, lambda: FusionParameters(), said
         )
         self.processor.set_open(True)
 

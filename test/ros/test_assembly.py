@@ -9,8 +9,8 @@ import pytest
 from ros import messages
 
 from ssma_ros.frame import Intrinsics
-from ssma_ros.ros.assembly import AssemblyOptions, assemble_frame
-from ssma_ros.ros.refusal import RefusedInput
+from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.messages.refusal import RefusedInput
 
 COLOR = np.full((6, 8, 3), 7, np.uint8)
 DEPTH = np.full((6, 8), 1500, np.uint16)

@@ -21,8 +21,8 @@ from ros.stub_network import StubBackend
 
 from ssma_ros.ros import fusion_node
 from ssma_ros.ros.build_log import BuildLog
-from ssma_ros.ros.memory import give_back, resident_bytes
 from ssma_ros.ros.parameters import FusionParameters
+from ssma_ros.ros.process_memory import give_back, resident_bytes
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.synchronization import Matched
 

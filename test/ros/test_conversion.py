@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ros import messages
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros import conversion
-from ssma_ros.ros.conversion import (
+from ssma_ros.messages import decode as conversion
+from ssma_ros.messages.decode import (
     COLOR_ENCODINGS,
     RefusedInput,
     color_from_image,

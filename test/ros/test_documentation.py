@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from ros.stub_network import StubBackend, stub_contract
 
-from ssma_ros.ros.assembly import DEFAULT_TOPICS
-from ssma_ros.ros.conversion import COLOR_ENCODINGS, DEPTH_ENCODINGS, NIR_ENCODINGS
-from ssma_ros.ros.outputs import OutputCatalog
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
+from ssma_ros.messages.catalogue import OutputCatalog
+from ssma_ros.messages.decode import COLOR_ENCODINGS, DEPTH_ENCODINGS, NIR_ENCODINGS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "components.md").read_text(encoding="utf-8")
 

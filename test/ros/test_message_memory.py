@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssma_ros.ros.message_memory import MessageMemory, carrier
+from ssma_ros.messages.memory import MessageMemory, carrier
 
 
 def test_one_array_for_each_use_until_its_shape_changes() -> None:

@@ -29,10 +29,10 @@ from ros.in_process import LoggedNode, node_in_process
 from ros.live import wait_until
 
 from ssma_ros.contract import save_contract
-from ssma_ros.inference.export import export_onnx
-from ssma_ros.inference.fingerprint import sidecar_path
-from ssma_ros.inference.gpu import probe_gpu
-from ssma_ros.inference.tensorrt_builder import build_engine
+from ssma_ros.inference.build.export import export_onnx
+from ssma_ros.inference.runtime.gpu import probe_gpu
+from ssma_ros.inference.tensorrt.builder import build_engine
+from ssma_ros.inference.tensorrt.fingerprint import sidecar_path
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 

@@ -14,11 +14,11 @@ import pytest
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
-from ssma_ros.pipeline import OUTPUTS, Pipeline, PipelineOptions
-from ssma_ros.ros import outputs as outputs_module
-from ssma_ros.ros import points as points_module
-from ssma_ros.ros.message_memory import carrier
-from ssma_ros.ros.outputs import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.messages import catalogue as outputs_module
+from ssma_ros.messages import cloud as points_module
+from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.messages.memory import carrier
+from ssma_ros.segmenter import OUTPUTS, Segmenter, SegmenterOptions
 
 CONTRACT = stub_contract(96, 64)
 CLASSES = CONTRACT.labels.names
@@ -36,7 +36,7 @@ def scene(width: int = 120, height: int = 80) -> Frame:
 
 
 def segmented(frame: Frame, **options: Any) -> Segmentation:
-    return Pipeline(StubBackend(CONTRACT), PipelineOptions(**options)).process(frame, OUTPUTS)
+    return Segmenter(StubBackend(CONTRACT), SegmenterOptions(**options)).process(frame, OUTPUTS)
 
 
 def all_fields(result: Segmentation, frame: Frame, **options: Any) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssma_ros.ros.palette_png import palette_png
+from ssma_ros.messages.palette_png import palette_png
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 96), (7, 1001)])

@@ -10,12 +10,12 @@ import pytest
 from ros import messages
 from ros.stub_network import StubBackend, stub_contract
 
-from ssma_ros.pipeline import Pipeline
-from ssma_ros.ros.assembly import DEFAULT_TOPICS
-from ssma_ros.ros.outputs import Output, OutputCatalog
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
+from ssma_ros.messages.catalogue import Output, OutputCatalog
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.statistics import ThrottledLog
+from ssma_ros.segmenter import Segmenter
 from ssma_ros.synchronization import Matched
 
 SIZE = (16, 16)
@@ -50,7 +50,7 @@ class Rig:
             inputs={"color": None, "depth": None, "nir": None, "camera_info": info}, topics=lambda: dict(DEFAULT_TOPICS)
         )
         publishers: Any = self.subscribed
-        self.pipeline = Pipeline(self.backend)
+        self.pipeline = Segmenter(self.backend)
         self.processor = FrameProcessor(
             self.pipeline, publishers, inputs, lambda: FusionParameters(**parameters),
             ThrottledLog(self.said.append, lambda: 0),

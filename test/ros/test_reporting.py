@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 from ros.in_process import node_in_process
 from ros.stub_network import StubBackend
 
-from ssma_ros.ros.outputs import OutputCatalog
+from ssma_ros.messages.catalogue import OutputCatalog
 from ssma_ros.ros.processing import SensorRecord
 
 SUCCESS = TransitionCallbackReturn.SUCCESS

@@ -12,9 +12,9 @@ from ros import messages
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.registration import reproject_depth
 from ssma_ros.ros.parameters import FusionParameters
-from ssma_ros.ros.refusal import RefusedInput
-from ssma_ros.ros.registration import reproject_depth
 from ssma_ros.ros.transforms import TransformGeometry, rotation_matrix
 
 CAMERA = Intrinsics(100.0, 100.0, 31.5, 23.5, 64, 48)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from ssma_ros.recordings.compressed import decompress
+from ssma_ros.messages.transports import decompress
 from ssma_ros.synthetic.recording import (
     CAMERA_INFO_TOPIC,
     COLOR_TOPIC,

@@ -11,7 +11,7 @@ import pytest
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.labels import load_label_set
-from ssma_ros.training.cache import Sample
+from ssma_ros.training.datasets.cache import Sample
 
 
 class MemorySamples:

@@ -9,9 +9,9 @@ import pytest
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.labels import load_label_set
-from ssma_ros.training.augmentation import Augmentation, resize_sample
-from ssma_ros.training.cache import Sample
-from ssma_ros.training.config import AugmentationConfig
+from ssma_ros.training.datasets.cache import Sample
+from ssma_ros.training.fit.augmentation import Augmentation, resize_sample
+from ssma_ros.training.fit.config import AugmentationConfig
 
 NOTHING = AugmentationConfig(
     flip=0, rotation=0, skew=0, scale=(1, 1), crop=(1, 1), brightness=0, contrast=(1, 1), vignette=0

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ssma_ros.labels import load_label_set
-from ssma_ros.training.batches import BatchMaker, Normalizer
-from ssma_ros.training.cache import Sample
-from ssma_ros.training.config import AugmentationConfig
+from ssma_ros.training.datasets.batch import Normalizer
+from ssma_ros.training.datasets.cache import Sample
+from ssma_ros.training.fit.batches import BatchMaker
+from ssma_ros.training.fit.config import AugmentationConfig
 
 from .conftest import MemorySamples
 from .test_trainer import config_for

@@ -7,9 +7,9 @@ import torch
 
 from ssma_ros.contract import Contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.graph import ScoreCalibration
-from ssma_ros.training.cache import Sample
-from ssma_ros.training.calibration import fit_calibration, minimize_temperature, minimize_vector
+from ssma_ros.models.segmentation_graph import ScoreCalibration
+from ssma_ros.training.datasets.cache import Sample
+from ssma_ros.training.evaluate.calibration import fit_calibration, minimize_temperature, minimize_vector
 from training.conftest import MemorySamples
 
 

@@ -14,12 +14,12 @@ import torch
 import yaml
 
 from ssma_ros.cli.main import main
+from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
-from ssma_ros.preprocessing.encoder import InputEncoder
-from ssma_ros.training.comparison import Comparison, load_comparison, merge, parse_comparison, table_lines
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.trained_comparison import Comparison, load_comparison, merge, parse_comparison, table_lines
 
 SHIPPED = Path(__file__).parents[2] / "config" / "training"
 REAL_SETS = {"cwfid.yaml": "cwfid_red_nir", "pothole.yaml": "pothole_rgb_disp"}

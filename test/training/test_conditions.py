@@ -11,8 +11,8 @@ from ssma_ros.contract import Contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.synthetic.conditions import CONDITIONS
 from ssma_ros.synthetic.dataset import DatasetRecipe, write_dataset
-from ssma_ros.training.cache import open_samples
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
 
 

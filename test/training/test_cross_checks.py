@@ -13,10 +13,10 @@ import torch
 
 from ssma_ros.contract import Contract
 from ssma_ros.metrics import ConfusionMatrix
-from ssma_ros.training.augmentation import Augmentation
-from ssma_ros.training.cache import Sample
-from ssma_ros.training.config import AugmentationConfig
-from ssma_ros.training.metrics import Calibration
+from ssma_ros.training.datasets.cache import Sample
+from ssma_ros.training.evaluate.metrics import Calibration
+from ssma_ros.training.fit.augmentation import Augmentation
+from ssma_ros.training.fit.config import AugmentationConfig
 
 CLASSES = 6
 

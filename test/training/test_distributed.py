@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ssma_ros.models import load_model
-from ssma_ros.training.config import TrainConfig
+from ssma_ros.training.fit.config import TrainConfig
 
 from .test_trainer import config_for
 
@@ -27,8 +27,8 @@ def _train_one_rank(rank: int, port: int, config: TrainConfig, samples: MemorySa
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
-    from ssma_ros.training.launch import distributed_processes
-    from ssma_ros.training.trainer import Trainer
+    from ssma_ros.training.fit.launch import distributed_processes
+    from ssma_ros.training.fit.trainer import Trainer
 
     torch.set_num_threads(1)
     with distributed_processes(config):

@@ -12,8 +12,8 @@ import pytest
 
 from ssma_ros.contract import Contract
 from ssma_ros.labels import load_label_set
-from ssma_ros.training.improvement import Improvement
-from ssma_ros.training.pictures import (
+from ssma_ros.training.evaluate.improvement import Improvement
+from ssma_ros.training.evaluate.pictures import (
     BOTH_WRONG,
     GAINED,
     LOST,
@@ -23,9 +23,9 @@ from ssma_ros.training.pictures import (
     reliability_plot,
     sample_picture,
 )
-from ssma_ros.training.report import Report, Table, write_report
-from ssma_ros.training.scoring import CaseResult, GroupScore
-from ssma_ros.training.tables import group_tables, improvement_table
+from ssma_ros.training.evaluate.report import Report, Table, write_report
+from ssma_ros.training.evaluate.scoring import CaseResult, GroupScore
+from ssma_ros.training.evaluate.tables import group_tables, improvement_table
 
 LABEL = np.array([[0, 0, 0, 1, 1, 255]], np.uint8)
 OURS = np.array([[0, 0, 1, 1, 0, 0]], np.uint8)

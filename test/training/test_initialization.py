@@ -13,7 +13,7 @@ from ssma_ros.contract import Contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import SSMA, AdapNetPP, save_model
 from ssma_ros.models.baselines import Stacking
-from ssma_ros.training.initialization import load_encoders
+from ssma_ros.training.fit.initialization import load_encoders
 
 SMALL: dict[str, Any] = {"preset": "forest-mobilenet", "width": 0.25}
 

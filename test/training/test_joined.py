@@ -11,10 +11,10 @@ import yaml
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import LabelSet, load_label_set
-from ssma_ros.training.config import load_config, parse_config
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.joined import JoinedDataset
-from ssma_ros.training.launch import open_split
+from ssma_ros.training.fit.config import load_config, parse_config
+from ssma_ros.training.fit.launch import open_split
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssma_ros.training.metrics import Calibration, TrimapBands, boundary_distance
-from ssma_ros.training.multi_scale import segment_multi_scale
+from ssma_ros.training.evaluate.metrics import Calibration, TrimapBands, boundary_distance
+from ssma_ros.training.evaluate.multi_scale import segment_multi_scale
 
 
 def test_calibrated_confidence_has_no_error() -> None:

@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.training.config import StageConfig, load_config, parse_config
-from ssma_ros.training.ema import WeightAverage
-from ssma_ros.training.losses import segmentation_loss
-from ssma_ros.training.schedule import learning_rate_factor
+from ssma_ros.training.fit.config import StageConfig, load_config, parse_config
+from ssma_ros.training.fit.ema import WeightAverage
+from ssma_ros.training.fit.losses import segmentation_loss
+from ssma_ros.training.fit.schedule import learning_rate_factor
 
 #: Of single runs; comparisons, which hold several, are read in test_comparison.py.
 CONFIGS = [

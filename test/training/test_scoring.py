@@ -16,13 +16,13 @@ from ssma_ros.contract import Contract, Stream, VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import build_network, save_model
-from ssma_ros.training.cache import EncodedSamples
-from ssma_ros.training.contenders import Contender, Entry, Look, score_side_by_side, short_name
 from ssma_ros.training.datasets import open_dataset
-from ssma_ros.training.evaluation import evaluate, spread_indices
-from ssma_ros.training.ledger import Ledger, entry_key
-from ssma_ros.training.scoring import ALL_SENSORS, MULTI_SCALE, Tally, cases_of
-from ssma_ros.training.shared_samples import SharedSamples, join_contracts
+from ssma_ros.training.datasets.cache import EncodedSamples
+from ssma_ros.training.datasets.shared_samples import SharedSamples, join_contracts
+from ssma_ros.training.evaluate.contenders import Contender, Entry, Look, score_side_by_side, short_name
+from ssma_ros.training.evaluate.evaluation import evaluate, spread_indices
+from ssma_ros.training.evaluate.ledger import Ledger, entry_key
+from ssma_ros.training.evaluate.scoring import ALL_SENSORS, MULTI_SCALE, Tally, cases_of
 from training.conftest import MemorySamples
 
 RGB, HHA, EVI = Stream("rgb", "bgr"), Stream("hha", "hha"), Stream("evi", "evi2")

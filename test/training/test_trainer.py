@@ -15,8 +15,8 @@ import torch
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import load_model
-from ssma_ros.training.config import TrainConfig, parse_config
-from ssma_ros.training.trainer import Trainer
+from ssma_ros.training.fit.config import TrainConfig, parse_config
+from ssma_ros.training.fit.trainer import Trainer
 
 if TYPE_CHECKING:
     from ssma_ros.contract import Contract
@@ -164,7 +164,7 @@ def test_lost_gradients_stop_the_run_before_the_weights_are_lost(
     def loss_without_slope(logits: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return (0.0 * logits.sum()).sqrt()  # 0, with an infinite derivative
 
-    monkeypatch.setattr("ssma_ros.training.trainer.segmentation_loss", loss_without_slope)
+    monkeypatch.setattr("ssma_ros.training.fit.trainer.segmentation_loss", loss_without_slope)
     with pytest.raises(SsmaError, match="a gradient is not finite at step 0"):
         train(config_for(contract), samples, tmp_path)
 

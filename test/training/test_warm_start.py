@@ -12,8 +12,8 @@ import torch
 from ssma_ros.contract import Contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import SSMA, AdapNetPP, save_model
-from ssma_ros.training.trainer import Trainer
-from ssma_ros.training.warm_start import start_as_expert
+from ssma_ros.training.fit.trainer import Trainer
+from ssma_ros.training.fit.warm_start import start_as_expert
 
 from .conftest import MemorySamples
 from .test_trainer import config_for

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ssma_ros.models.encoder import Encoder
+    from ssma_ros.models.modality_encoder import Encoder
     from ssma_ros.models.options import Options
 
 _GATE_CHANNELS = 128

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ssma_ros.models.decoder import build_decoder
-from ssma_ros.models.encoder import Encoded, Encoder
+from ssma_ros.models.modality_encoder import Encoded, Encoder
 from ssma_ros.models.network import SegmentationNetwork
 from ssma_ros.models.presence import gate_off
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from ssma_ros.models.backbones import build_backbone
 from ssma_ros.models.decoder import build_decoder
-from ssma_ros.models.encoder import Encoder
+from ssma_ros.models.modality_encoder import Encoder
 from ssma_ros.models.network import Output, SegmentationNetwork
 from ssma_ros.models.presence import constant_gates
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from ssma_ros.models.baselines.experts import ExpertNetwork, mean_auxiliary, stack_masked
 from ssma_ros.models.decoder import Decoded, build_head, build_trunk
-from ssma_ros.models.encoder import Encoder
 from ssma_ros.models.layers import Conv2d, conv_norm
+from ssma_ros.models.modality_encoder import Encoder
 from ssma_ros.models.network import Output, SegmentationNetwork
 from ssma_ros.models.presence import constant_gates, gate_off, gate_off_decoded, mean_upsampled
 

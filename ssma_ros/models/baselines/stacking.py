@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssma_ros.models.decoder import build_decoder
-from ssma_ros.models.encoder import Encoder
 from ssma_ros.models.layers import cat
+from ssma_ros.models.modality_encoder import Encoder
 from ssma_ros.models.network import Output, SegmentationNetwork
 from ssma_ros.models.presence import constant_gates
 

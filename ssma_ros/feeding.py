@@ -1,0 +1,227 @@
+"""From a frame to the network's raw answer: preprocessed on the processor, or on the GPU straight into the network.
+
+:class:`ssma_ros.segmenter.Segmenter` turns the answer into a :class:`~ssma_ros.frame.Segmentation`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ssma_ros.encodings.encoder import InputEncoder
+from ssma_ros.errors import SsmaError
+from ssma_ros.inference.runtime.protocol import OUTPUTS, ResidentBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ssma_ros.encodings.encoder import EncodedInputs, EncoderOptions
+    from ssma_ros.frame import Frame
+    from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
+    from ssma_ros.kernels.cuda.device import PycudaDevice
+
+logger = logging.getLogger(__name__)
+
+#: Where frames can be preprocessed; ``auto``: on the GPU where the network takes its inputs there.
+PREPROCESSING = ("auto", "cpu", "gpu")
+
+
+class Feed(Protocol):
+    """A network with what feeds it. Not re-entrant."""
+
+    #: Where frames are preprocessed, ``cpu`` or ``gpu``.
+    preprocessing: str
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
+        ...
+
+    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
+        """Encode a frame and run the network on it.
+
+        Args:
+            frame: at any size.
+            wanted: of the network's outputs, and ``inputs`` and ``depth`` where those of the encoded frame are wanted.
+
+        Returns:
+            The encoded frame with ``preprocessing`` and ``inference`` among its timings, and the answer.
+
+        Raises:
+            ValueError: the frame is not as it states, or no stream can be made from it.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Pay first-use costs that do not depend on the camera."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was remembered from earlier frames."""
+        ...
+
+    def close(self) -> None:
+        """Release everything, the network too. Idempotent."""
+        ...
+
+
+def make_feed(backend: Backend, options: EncoderOptions | None = None, preprocessing: str = "auto") -> Feed:
+    """Put the right encoder before a network.
+
+    Args:
+        backend: a loaded network; the segmenter closes it with itself.
+        options: of the robot that carries the sensors.
+        preprocessing: one of :data:`PREPROCESSING`. ``auto`` says in the log why it stays on the processor beside a
+            network that takes its inputs on the GPU.
+
+    Raises:
+        SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
+    """
+    if preprocessing not in PREPROCESSING:
+        raise SsmaError(f"preprocessing: got '{preprocessing}', expected one of {', '.join(PREPROCESSING)}")
+    if preprocessing != "cpu" and isinstance(backend, ResidentBackend):
+        try:
+            return ResidentFeed(backend, options)
+        except SsmaError as error:
+            if preprocessing == "gpu":
+                raise
+            logger.warning("preprocessing runs on the processor, not on the GPU: %s", error)
+    elif preprocessing == "gpu":
+        name = backend.identity.get("backend", "unknown")
+        raise SsmaError(f"preprocessing: 'gpu' is asked for, but backend {name} takes its inputs from the processor")
+    return HostFeed(backend, options)
+
+
+class HostFeed:
+    """Preprocesses on the processor; any backend."""
+
+    preprocessing = "cpu"
+
+    def __init__(self, backend: Backend, options: EncoderOptions | None = None) -> None:
+        self._backend = backend
+        self._encoder = InputEncoder(backend.contract, options)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory of the network, as far as it tells."""
+        return self._backend.memory_bytes
+
+    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
+        """See :meth:`Feed.segment`; inputs and depth are always there."""
+        start = time.perf_counter()
+        encoded = self._encoder.encode(frame)
+        _check_any(encoded)
+        before = time.perf_counter()
+        raw = self._backend.infer(encoded.inputs, encoded.present, _of_network(wanted))
+        _time(encoded, start, before)
+        return encoded, raw
+
+    def warm_up(self) -> None:
+        """Compile the kernels, let the network choose its algorithms."""
+        self._backend.warm_up()
+        self._encoder.warm_up()
+
+    def reset(self) -> None:
+        """See :meth:`Feed.reset`."""
+        self._encoder.reset()
+
+    def close(self) -> None:
+        """Release the network. Idempotent."""
+        self._backend.close()
+
+
+class ResidentFeed:
+    """Preprocesses on the GPU, into the network's own input buffers and on its stream.
+
+    Args:
+        backend: whose inputs lie on a GPU.
+        options: of the robot that carries the sensors.
+
+    Raises:
+        SsmaError: the kernels cannot be compiled for this GPU, or the contract's parameters are out of range.
+    """
+
+    preprocessing = "gpu"
+
+    def __init__(self, backend: ResidentBackend, options: EncoderOptions | None = None) -> None:
+        self._backend = backend
+        self._device: PycudaDevice | None = None
+        try:
+            self._encoder = backend.in_context(lambda: self._open(options))
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self, options: EncoderOptions | None) -> Any:
+        from ssma_ros.encodings.resident import CudaInputEncoder
+        from ssma_ros.kernels.cuda.device import PycudaDevice
+
+        contract = self._backend.contract
+        self._device = PycudaDevice(self._backend.stream)
+        inputs = {name: self._backend.input_address(name) for name in contract.modalities}
+        return CudaInputEncoder(contract, self._device, inputs, options)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """GPU memory of network and preprocessing."""
+        own = 0 if self._device is None else self._device.memory_bytes
+        return (self._backend.memory_bytes or 0) + own
+
+    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
+        """See :meth:`Feed.segment`.
+
+        ``preprocessing`` is the time to put the work in line, which ``inference`` waits for; ``preprocessing_gpu``
+        says how long the GPU was at it.
+        """
+        start = time.perf_counter()
+        encoded: EncodedInputs = self._backend.in_context(lambda: self._encoder.encode(frame))
+        _check_any(encoded)
+        before = time.perf_counter()
+        raw = self._backend.infer_resident(encoded.present, _of_network(wanted))
+        _time(encoded, start, before)
+        self._backend.in_context(
+            lambda: self._encoder.collect(encoded, inputs="inputs" in wanted, depth="depth" in wanted)
+        )
+        return encoded, raw
+
+    def warm_up(self) -> None:
+        """Let the network run once; the kernels are compiled already."""
+        self._backend.warm_up()
+
+    def reset(self) -> None:
+        """See :meth:`Feed.reset`."""
+        self._encoder.reset()
+
+    def close(self) -> None:
+        """Release graphs, buffers and kernels, then the network. Idempotent."""
+        self._release()
+        self._backend.close()
+
+    def _release(self) -> None:
+        device, self._device = self._device, None
+        if device is None:
+            return
+
+        def release() -> None:
+            encoder = getattr(self, "_encoder", None)
+            if encoder is not None:
+                encoder.close()
+            device.close()
+
+        self._backend.in_context(release)
+
+
+def _check_any(encoded: EncodedInputs) -> None:
+    if not any(encoded.present.values()):
+        reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
+        raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
+
+
+def _of_network(wanted: Collection[str]) -> list[str]:
+    return [name for name in OUTPUTS if name in wanted]
+
+
+def _time(encoded: EncodedInputs, start: float, before: float) -> None:
+    encoded.timings_ms["preprocessing"] = (before - start) * 1e3
+    encoded.timings_ms["inference"] = (time.perf_counter() - before) * 1e3

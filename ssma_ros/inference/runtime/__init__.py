@@ -1,0 +1,1 @@
+"""Running a frozen network: one protocol and a backend each."""

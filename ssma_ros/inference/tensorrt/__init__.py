@@ -1,0 +1,1 @@
+"""TensorRT: the engine, how it is built and identified, and how it runs."""

@@ -1,0 +1,1 @@
+"""The image operations themselves, one room per processor: NumPy reference, numba and CUDA."""

@@ -1,0 +1,117 @@
+"""Timing the CUDA functions on the GPU at hand, as captured graphs, uploads apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.kernels.cuda.device import PycudaDevice
+from ssma_ros.kernels.cuda.functions import CudaPreprocessing
+from ssma_ros.kernels.cuda.graph import CapturedGraph
+from ssma_ros.kernels.shared.measure import made_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssma_ros.kernels.cuda.device import Device
+
+
+@dataclass(frozen=True)
+class GpuTiming:
+    """Milliseconds on the GPU of one captured graph.
+
+    Attributes:
+        function: ``fill_fast``, ``fill_multiscale``, ``encode_hha`` or ``whole`` (resize, fill, HHA, EVI2, packing).
+        width, height: pixels.
+        median_ms, p95_ms: between events before and after the graph.
+        gpu: its name.
+    """
+
+    function: str
+    width: int
+    height: int
+    median_ms: float
+    p95_ms: float
+    gpu: str
+
+
+def measure(width: int, height: int, rounds: int = 200) -> list[GpuTiming]:
+    """Time every function at one size in a context of its own.
+
+    Raises:
+        ImportError: pycuda is not installed.
+        SsmaError: there is no GPU, or the kernels cannot be compiled or captured.
+    """
+    import pycuda.driver as driver
+
+    try:
+        driver.init()
+        gpu = driver.Device(0)
+    except driver.Error as error:
+        raise SsmaError(f"GPU: {error}, expected a CUDA device with a driver") from None
+    context = gpu.make_context()
+    try:
+        device = PycudaDevice()
+        return [
+            GpuTiming(name, width, height, *_time(device, enqueue, rounds), gpu.name())
+            for name, enqueue in cases(device, width, height).items()
+        ]
+    finally:
+        context.pop()
+        context.detach()
+
+
+def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], None]]:
+    """What is timed, by name: each call enqueues one frame's kernels. ``whole`` starts from 1280×720 sensor images."""
+    functions = CudaPreprocessing(device, width, height)
+    depth, k = made_depth("stereo", width, height)
+    pixels = width * height
+    millimetres, raw, filled = device.allocate(1280 * 720 * 2), device.allocate(pixels * 4), device.allocate(pixels * 4)
+    small_depth = device.allocate(pixels * 4)
+    color, small = device.allocate(1280 * 720 * 3), device.allocate(pixels * 3)
+    nir, small_nir = device.allocate(1280 * 720), device.allocate(pixels)
+    hha, evi2, network = (device.allocate(pixels * 3) for _ in range(3))
+    device.upload(raw, depth)
+    device.upload(millimetres, np.rint(made_depth("stereo", 1280, 720)[0] * 1000).astype(np.uint16))
+    nearest = functions.nearest_pixels(1280, 720)
+    rng = np.random.default_rng(0)
+    device.upload(color, rng.integers(0, 256, (720, 1280, 3), np.uint8))
+    device.upload(nir, rng.integers(0, 256, (720, 1280), np.uint8))
+
+    def whole() -> None:
+        functions.resize_image(color, 1280, 720, small, channels=3)
+        functions.resize_image(nir, 1280, 720, small_nir, channels=1)
+        functions.resize_depth(millimetres, nearest, small_depth, millimetres=True)
+        functions.fill_fast(small_depth, filled)
+        functions.encode_hha(filled, k, hha)
+        functions.vegetation(small, small_nir, evi2, "evi2", nir_bytes=1, nir_full_scale=255.0)
+        for image in (small, hha, evi2):
+            functions.pack(image, network)
+
+    return {
+        "fill_fast": lambda: functions.fill_fast(raw, filled),
+        "fill_multiscale": lambda: functions.fill_multiscale(raw, filled),
+        "encode_hha": lambda: functions.encode_hha(raw, k, hha),
+        "whole": whole,
+    }
+
+
+def _time(device: PycudaDevice, enqueue: Callable[[], None], rounds: int) -> tuple[float, float]:
+    import pycuda.driver as driver
+
+    graph = CapturedGraph(device.stream, enqueue)
+    before, after, found = driver.Event(), driver.Event(), []
+    try:
+        for i in range(rounds + 20):
+            before.record(device.stream)
+            graph.launch()
+            after.record(device.stream)
+            after.synchronize()
+            if i >= 20:
+                found.append(after.time_since(before))
+    finally:
+        graph.close()
+    return float(np.median(found)), float(np.percentile(found, 95))

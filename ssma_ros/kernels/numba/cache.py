@@ -1,0 +1,41 @@
+"""Keeps numba's cache honest across versions of this package.
+
+numba compiles a kernel anew when the kernel's own file changes, but not when a kernel it calls does, in another file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically
+from ssma_ros.kernels.numba import fill
+
+_MARKER = "kernels.digest"
+
+
+def discard_stale() -> None:
+    """Delete cached machine code that was made from other sources than those of this package, once per change."""
+    place = getattr(fill.fast.stats, "cache_path", None)
+    if place is None:
+        return
+    folder, digest = Path(place), source_digest()
+    marker = folder / _MARKER
+    # No folder yet, or one that is not ours to change: nothing of ours to delete. A full disk: asked again next time.
+    with contextlib.suppress(OSError, SsmaError):
+        if marker.exists() and marker.read_text(encoding="ascii") == digest:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (*folder.glob("*.nbi"), *folder.glob("*.nbc")):
+            stale.unlink(missing_ok=True)
+        write_atomically(marker, digest.encode())
+
+
+def source_digest() -> str:
+    """SHA-256 over all kernel sources."""
+    content = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(file.read_bytes())
+    return content.hexdigest()

@@ -1,0 +1,1 @@
+"""NumPy and OpenCV: the oracle of the tests, and the fallback where numba is missing."""

@@ -1,0 +1,1 @@
+"""Bytes and arrays: ROS messages in and out as plain field values, without rclpy and without rosbags."""

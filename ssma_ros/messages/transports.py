@@ -1,0 +1,149 @@
+"""Decoding of sensor_msgs/CompressedImage as image_transport's plugins write it.
+
+``compressed`` (JPEG, PNG) and ``compressedDepth`` (PNG or RVL after a twelve byte header) are read. Sources: the format
+strings and the header layout of compressed_image_transport and compressed_depth_image_transport.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# compressed_depth_image_transport's ConfigHeader: int32 format, float32 depthParam[2].
+_DEPTH_HEADER = struct.Struct("<iff")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Before an RVL code: uint32 width, height.
+_RVL_SIZE = struct.Struct("<II")
+_MAX_SIDE = 16384
+
+
+@dataclass
+class DecodedImage:
+    """A decoded picture with the fields of sensor_msgs/Image, so that it is read like one.
+
+    Attributes:
+        header: of the compressed message, the same object.
+        height, width: pixels.
+        encoding: of sensor_msgs/image_encodings.
+        is_bigendian: always 0.
+        step: bytes a row, without padding.
+        data: ``height * step`` bytes, 1-D uint8.
+    """
+
+    header: Any
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: NDArray[np.uint8]
+
+
+def decompress(message: Any, topic: str) -> DecodedImage:
+    """Decode a sensor_msgs/CompressedImage (of rclpy or rosbags).
+
+    Args:
+        message: with ``header``, ``format`` and ``data``.
+        topic: where it came from, for messages.
+
+    Returns:
+        bgr8, bgra8, mono8, mono16 or a bayer encoding for ``compressed``; 16UC1 (millimetres) or 32FC1
+        (metres, NaN = no reading) for ``compressedDepth``. A single-channel 16-bit picture that states no
+        encoding is 16UC1.
+
+    Raises:
+        SsmaError: the format is not one of these, or the data is no such picture.
+    """
+    data = np.frombuffer(memoryview(message.data), np.uint8)
+    declared = str(message.format)
+    encoding = declared.split(";")[0].strip() if ";" in declared else ""
+    image: NDArray[Any]
+    if "compressedDepth" in declared:
+        image, encoding = _decode_depth(data, encoding or "16UC1", declared, topic)
+    else:
+        image = _decode_picture(data, declared, topic)
+        encoding = _encoding_of(image, encoding, declared, topic)
+    image = np.ascontiguousarray(image)
+    return DecodedImage(
+        header=message.header,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=image.strides[0],
+        data=image.view(np.uint8).reshape(-1),
+    )
+
+
+def _decode_picture(data: NDArray[np.uint8], declared: str, topic: str) -> NDArray[Any]:
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None:
+        raise SsmaError(f"topic {topic}: {data.size} bytes with format '{declared}' are no JPEG or PNG picture")
+    return image
+
+
+def _encoding_of(image: NDArray[Any], original: str, declared: str, topic: str) -> str:
+    """Encoding of what OpenCV decoded (blue first), given the one from before compression."""
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    kind = (image.dtype.name, channels)
+    if kind == ("uint8", 1):
+        return original if original.startswith("bayer_") and original.endswith("8") else "mono8"
+    if kind == ("uint16", 1):
+        return original if original in ("mono16", "16UC1") else "16UC1"
+    if kind in (("uint8", 3), ("uint8", 4)):
+        return "bgr8" if channels == 3 else "bgra8"
+    raise SsmaError(
+        f"topic {topic}: format '{declared}' holds {channels} channels of {image.dtype}, "
+        "expected 1, 3 or 4 of uint8 or 1 of uint16"
+    )
+
+
+def _decode_depth(
+    data: NDArray[np.uint8], encoding: str, declared: str, topic: str
+) -> tuple[NDArray[np.uint16] | NDArray[np.float32], str]:
+    if encoding not in ("16UC1", "mono16", "32FC1"):
+        raise SsmaError(f"topic {topic}: depth is '{encoding}', expected 16UC1 or 32FC1")
+    rvl = declared.rstrip().endswith("rvl")
+    if data.size < _DEPTH_HEADER.size + 8:
+        kind = "an RVL image" if rvl else "a PNG"
+        raise SsmaError(f"topic {topic}: {data.size} bytes with format '{declared}', expected a header and {kind}")
+    _, quant_a, quant_b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
+    payload = data[_DEPTH_HEADER.size :]
+    image = _decode_depth_rvl(payload, topic) if rvl else _decode_depth_png(payload, declared, topic)
+    if encoding != "32FC1":
+        return image, "16UC1"
+    # The codec stores quantised inverse depth: q = A / Z + B, 0 = no reading.
+    depth = np.full(image.shape, np.nan, np.float32)
+    valid = image > 0
+    depth[valid] = np.float32(quant_a) / (image[valid].astype(np.float32) - np.float32(quant_b))
+    return depth, "32FC1"
+
+
+def _decode_depth_png(payload: NDArray[np.uint8], declared: str, topic: str) -> NDArray[np.uint16]:
+    if payload[: len(_PNG_SIGNATURE)].tobytes() != _PNG_SIGNATURE:
+        raise SsmaError(f"topic {topic}: format '{declared}' does not hold a PNG, expected compressedDepth png or rvl")
+    image = _decode_picture(payload, declared, topic)
+    if image.dtype != np.uint16 or image.ndim != 2:
+        raise SsmaError(f"topic {topic}: format '{declared}' holds {image.dtype} pixels, expected one uint16 channel")
+    return image
+
+
+def _decode_depth_rvl(payload: NDArray[np.uint8], topic: str) -> NDArray[np.uint16]:
+    width, height = _RVL_SIZE.unpack(payload[: _RVL_SIZE.size].tobytes())
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+        raise SsmaError(f"topic {topic}: RVL image is {width}x{height}, expected 1 to {_MAX_SIDE} pixels a side")
+    from ssma_ros.messages.rvl import decode_rvl  # brings numba, which not every reader of a recording needs
+
+    try:
+        return decode_rvl(payload[_RVL_SIZE.size :], width * height).reshape(height, width)
+    except ValueError as error:
+        raise SsmaError(f"topic {topic}: RVL image of {width}x{height} is damaged ({error})") from None

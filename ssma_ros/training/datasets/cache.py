@@ -1,0 +1,244 @@
+"""Encoded samples: the network's uint8 inputs and labels, made once with the robot's own encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+import ssma_ros
+from ssma_ros.encodings.encoder import InputEncoder, resize_depth
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.frame import Frame
+    from ssma_ros.training.datasets import FrameDataset
+
+_META = "meta.json"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded sample at the contract's size.
+
+    Attributes:
+        images: for each stream H×W×3 uint8, zero where the stream is blank.
+        present: for each stream whether it could be made.
+        label: H×W uint8 train ids or the ignore id.
+    """
+
+    images: tuple[NDArray[np.uint8], ...]
+    present: tuple[bool, ...]
+    label: NDArray[np.uint8]
+
+
+class Samples(Protocol):
+    """Random access to encoded samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        ...
+
+    def group(self, index: int) -> str | None:
+        """Group of a sample, see :meth:`ssma_ros.training.datasets.FrameDataset.group`."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        ...
+
+
+class EncodedSamples:
+    """Encodes on the fly. Labels are resized to the nearest pixel."""
+
+    def __init__(self, dataset: FrameDataset, contract: Contract) -> None:
+        self._dataset = dataset
+        self._encoder = InputEncoder(contract)
+        self._digest = _digest(dataset, contract)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        return self._dataset.name(index)
+
+    def group(self, index: int) -> str | None:
+        """Group of a sample."""
+        return self._dataset.group(index)
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        return self._digest
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = encode_sample(self._encoder, self._dataset.frame(index), self._dataset.label(index))
+        self._encoder.reset()  # samples are taken in any order; nothing carries over
+        return sample
+
+
+def encode_sample(encoder: InputEncoder, frame: Frame, label: NDArray[np.uint8]) -> Sample:
+    """One sample as the robot would see it; the H×W ``label`` goes to the network's size by nearest pixel."""
+    contract = encoder.contract
+    encoded = encoder.encode(frame)
+    blank = np.zeros((contract.height, contract.width, 3), np.uint8)
+    return Sample(
+        images=tuple(encoded.inputs.get(name, blank) for name in contract.modalities),
+        present=tuple(encoded.present[name] for name in contract.modalities),
+        label=resize_depth(label, contract.width, contract.height),
+    )
+
+
+class CachedSamples:
+    """Reads samples from memory-mapped arrays that :func:`build_cache` wrote.
+
+    Args:
+        folder: of the cache.
+        group: index → group of a sample; not kept in the cache, for it decides nothing that was encoded. None = no
+            groups.
+    """
+
+    def __init__(self, folder: Path, group: Callable[[int], str | None] | None = None) -> None:
+        self._group = group
+        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+        self._names: list[str] = meta["names"]
+        self._digest: str = meta["digest"]
+        self._images = [np.load(folder / f"{stream}.npy", mmap_mode="r") for stream in meta["streams"]]
+        self._labels = np.load(folder / "label.npy", mmap_mode="r")
+        self._present = np.load(folder / "present.npy")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Name of a sample."""
+        return self._names[index]
+
+    def group(self, index: int) -> str | None:
+        """Group of a sample."""
+        return None if self._group is None else self._group(index)
+
+    @property
+    def digest(self) -> str:
+        """Of the data and the encoding."""
+        return self._digest
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(
+            images=tuple(np.asarray(array[index]) for array in self._images),
+            present=tuple(bool(p) for p in self._present[index]),
+            label=np.asarray(self._labels[index]),
+        )
+
+
+def open_samples(
+    dataset: FrameDataset, contract: Contract, cache: str | Path = "", *, progress: bool = True
+) -> Samples:
+    """Encoded samples of a split; with ``cache`` they are made once and read from there afterwards.
+
+    Raises:
+        SsmaError: a file of the data set is missing or wrong.
+    """
+    samples = EncodedSamples(dataset, contract)
+    if not cache:
+        return samples
+    folder = Path(cache) / f"{dataset.split}-{samples.digest[:16]}"
+    if not (folder / _META).is_file():
+        build_cache(samples, contract.modalities, folder, progress=progress)
+    return CachedSamples(folder, dataset.group)
+
+
+def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool = True) -> None:
+    """Encode every sample into ``folder``, which appears whole or not at all.
+
+    Runs that start side by side on the same data may do this at the same time: each fills a folder of its own, and the
+    one that is ready last finds the other's in place and keeps that.
+
+    Raises:
+        SsmaError: a file of the data set is missing or wrong, or the disk refuses.
+    """
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        _write(samples, streams, partial, progress=progress)
+        if not (folder / _META).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            _move(partial, folder)
+    except OSError as error:
+        raise SsmaError(f"cache {folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(partial: Path, folder: Path) -> None:
+    """Rename, unless another process has put the same content there in this moment."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / _META).is_file():
+            raise
+
+
+def _write(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool) -> None:
+    height, width = samples[0].label.shape
+    count = len(samples)
+    images = [_array(folder / f"{s}.npy", (count, height, width, 3)) for s in streams]
+    labels = _array(folder / "label.npy", (count, height, width))
+    present = np.zeros((count, len(streams)), np.bool_)
+    for index in tqdm(range(count), desc=f"encoding {folder.name}", unit="sample", disable=not progress):
+        sample = samples[index]
+        for array, image in zip(images, sample.images, strict=True):
+            array[index] = image
+        labels[index] = sample.label
+        present[index] = sample.present
+    for array in (*images, labels):
+        array.flush()
+    np.save(folder / "present.npy", present)
+    meta = {"digest": samples.digest, "streams": list(streams), "names": [samples.name(i) for i in range(count)]}
+    (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A memory-mapped uint8 array in a new file, all of it on the disk already.
+
+    A mapped file with holes would be killed (SIGBUS) where the disk runs full, instead of being told.
+    """
+    array: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=shape
+    )
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def _digest(dataset: FrameDataset, contract: Contract) -> str:
+    """Of the data, and of everything that decides how it is encoded."""
+    streams = [{k: s[k] for k in ("name", "encoding", "parameters")} for s in contract.to_document()["streams"]]
+    facts = {
+        "data": dataset.digest(),
+        "size": [contract.width, contract.height],
+        "streams": streams,
+        # The data set's, which maps its labels by them; the contract's may come from another set of the same classes.
+        "raw_ids": {str(raw): train for raw, train in dataset.labels.raw_ids.items()},
+        "version": ssma_ros.__version__,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

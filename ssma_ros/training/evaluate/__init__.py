@@ -1,0 +1,1 @@
+"""Scoring a network: predictions, metrics, comparisons, reports."""

@@ -1,0 +1,20 @@
+"""What a result was made with."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import torch
+
+import ssma_ros
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on beside configuration and data."""
+    return {
+        "ssma_ros": ssma_ros.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

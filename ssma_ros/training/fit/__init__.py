@@ -1,0 +1,1 @@
+"""Fitting a network: batches, augmentation, losses, the loop, checkpoints."""

@@ -1,0 +1,70 @@
+"""From a configuration to a finished run: opens the data, joins the processes of torchrun, trains."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import distributed
+
+from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.datasets.cache import open_samples
+from ssma_ros.training.datasets.joined import JoinedDataset
+from ssma_ros.training.fit.trainer import Trainer, choose_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ssma_ros.contract import Contract
+    from ssma_ros.training.datasets.cache import Samples
+    from ssma_ros.training.fit.config import TrainConfig
+
+
+def open_split(config: TrainConfig, contract: Contract, split: str, *, progress: bool = True) -> Samples:
+    """Encoded samples of one split of the configuration's data set; the training split with those that join it.
+
+    Raises:
+        SsmaError: the data set is not laid out as it should be.
+    """
+    data = config.data
+    dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
+    if data.more and split == data.train:
+        more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
+        dataset = JoinedDataset([dataset, *more])
+    return open_samples(dataset, contract, data.cache, progress=progress)
+
+
+@contextmanager
+def distributed_processes(config: TrainConfig) -> Iterator[None]:
+    """Join the process group that torchrun started, if it did; leaves it at the end."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    device = choose_device(config)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
+    """Run a configuration; the folder of the resulting weights and contract.
+
+    Raises:
+        SsmaError: see :class:`ssma_ros.training.fit.trainer.Trainer` and :func:`open_split`.
+    """
+    contract = config.build_contract()
+    first = not distributed.is_initialized() or distributed.get_rank() == 0
+    if not first:
+        distributed.barrier()  # the first process makes the cache, the others read it
+    splits = (config.data.train, config.data.val)
+    samples = [open_split(config, contract, split, progress=progress and first) for split in splits]
+    if first and distributed.is_initialized():
+        distributed.barrier()
+    return Trainer(config, samples[0], samples[1], output, progress=progress).run()
