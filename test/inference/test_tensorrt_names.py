@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import ssma_ros.inference
+import ssma_ros.inference.tensorrt
 
 NAMES = json.loads((Path(__file__).parent / "tensorrt_names.json").read_text())
-ROOM = Path(ssma_ros.inference.__file__).parent
+ROOM = Path(ssma_ros.inference.tensorrt.__file__).parent
 #: Variables of the code and the class each holds.
 VARIABLES = {
     "builder": "Builder",
@@ -33,7 +33,7 @@ VARIABLES = {
 def used_names() -> set[tuple[str, str]]:
     """(class, name) for each use in the code; the class is empty for names of the module itself."""
     found = set()
-    for path in ROOM.glob("tensorrt_*.py"):
+    for path in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Attribute) or node.attr.startswith("__"):
                 continue
