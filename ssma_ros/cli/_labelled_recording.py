@@ -41,6 +41,7 @@ class RecordingSamples:
 
     def __init__(self, path: Path, contract: Contract) -> None:
         self._path = path
+        self._streams = contract.modalities
         self._samples: list[Sample] = []
         self._names: list[str] = []
         with RecordingReader(path) as reader:
@@ -71,6 +72,11 @@ class RecordingSamples:
     def name(self, index: int) -> str:
         """Stamp of the driving image, nanoseconds."""
         return self._names[index]
+
+    def blank(self, index: int) -> dict[str, str]:
+        """Streams that a sample lacks."""
+        pairs = zip(self._streams, self._samples[index].present, strict=True)
+        return {s: "the recording has no image for it near the label's stamp" for s, there in pairs if not there}
 
     def group(self, index: int) -> None:
         """A recording tells of no conditions."""

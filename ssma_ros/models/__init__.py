@@ -7,7 +7,7 @@ from ssma_ros.models.complexity import count_macs, count_parameters
 from ssma_ros.models.network import SegmentationNetwork
 from ssma_ros.models.options import PRESETS, VARIANTS, Options
 from ssma_ros.models.ssma import SSMA
-from ssma_ros.models.weights import load_model, save_model
+from ssma_ros.models.weights import holds_model, load_model, save_model
 
 __all__ = [
     "LFC",
@@ -27,6 +27,7 @@ __all__ = [
     "build_network",
     "count_macs",
     "count_parameters",
+    "holds_model",
     "load_model",
     "save_model",
 ]

@@ -17,7 +17,7 @@ from ssma_ros.models.build import build_network
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ssma_ros.contract import Contract
     from ssma_ros.models.network import SegmentationNetwork
@@ -68,6 +68,7 @@ def save_model(
 
     Raises:
         ValueError: the contract describes another network.
+        SsmaError: a value is NaN or infinite (in ``dtype``), or the disk refuses.
     """
     described = dict(contract.network)
     if _normal(described, contract.labels.num_classes) != (network.describe(), network.num_classes):
@@ -80,34 +81,47 @@ def save_model(
         weights, contract_path = path, path.with_name(path.stem + ".contract.json")
     else:
         weights, contract_path = path / WEIGHTS_NAME, path / "contract.json"
-    weights.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in network.state_dict().items()
         if not name.endswith(_COUNTER)
     }
+    refuse_not_finite(tensors, f"weights {weights}", "they do not fit float16" if dtype == torch.float16
+                      else "train again from an earlier state with a lower learning rate")
+    weights.parent.mkdir(parents=True, exist_ok=True)
     # Not save_file: it makes a file that only its owner can read, and a model is for everybody on the robot.
     write_atomically(weights, save(tensors))
     save_contract(contract, contract_path)
+
+
+def holds_model(path: Path, network: nn.Module) -> bool:
+    """Whether a model folder holds a contract and exactly the weights of ``network``."""
+    if not ((path / WEIGHTS_NAME).is_file() and (path / "contract.json").is_file()):
+        return False
+    stored = read_tensors(path / WEIGHTS_NAME)
+    state = {name: t for name, t in network.state_dict().items() if not name.endswith(_COUNTER)}
+    return stored.keys() == state.keys() and all(torch.equal(stored[name], t.cpu()) for name, t in state.items())
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file.
 
     Raises:
-        SsmaError: no such file, or not a safetensors file.
+        SsmaError: no such file, not a safetensors file, or a tensor holds NaN or infinity.
     """
     path = Path(path)
     if not path.is_file():
         raise SsmaError(f"weights {path}: no such file, expected a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise SsmaError(
             f"weights {path}: not a safetensors file ({error}), expected one "
             "(pickled .pth, .pt or .ckpt files are never loaded)"
         ) from None
+    refuse_not_finite(tensors, f"weights {path}", "the run that wrote them went wrong")
+    return tensors
 
 
 def assign(network: SegmentationNetwork, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -130,6 +144,26 @@ def assign(network: SegmentationNetwork, tensors: Mapping[str, Tensor], where: s
     with torch.no_grad():
         for name, target in state.items():
             target.copy_(tensors[name])
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], where: str, hint: str) -> None:
+    """With one such value a network answers NaN, and every pixel becomes the first class.
+
+    Args:
+        tensors: by name.
+        where: begins the message.
+        hint: ends it.
+
+    Raises:
+        SsmaError: names the first tensor with NaN or infinity and counts them.
+    """
+    broken = {name: int((~torch.isfinite(t)).sum()) for name, t in tensors.items() if t.is_floating_point()}
+    broken = {name: count for name, count in broken.items() if count}
+    if broken:
+        name, count = next(iter(broken.items()))
+        more = f" and {len(broken) - 1} more tensors hold some" if len(broken) > 1 else ""
+        raise SsmaError(f"{where}: {count} of {tensors[name].numel()} values of {name} are NaN or infinite{more}, "
+                        f"expected finite numbers; {hint}")
 
 
 def _build(contract: Contract, path: Path) -> SegmentationNetwork:

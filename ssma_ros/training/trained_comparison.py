@@ -19,6 +19,7 @@ from ssma_ros.files import write_atomically
 from ssma_ros.inference.loading import WEIGHTS_NAME
 from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.evaluation import evaluate
+from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.config import parse_config
 from ssma_ros.training.fit.launch import open_split, train
 
@@ -218,7 +219,9 @@ def _check_starts(config: TrainConfig, folder: Path) -> None:
     files = {key: _weights_file(path) for key, path in named.items() if path}
     now = {key: hashlib.sha256(f.read_bytes()).hexdigest() for key, f in files.items() if f.is_file()}
     path = folder / STARTS
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    # A run that was refused before its first checkpoint holds nothing of the weights it was to begin from.
+    begun = path.is_file() and ((folder / CHECKPOINT).is_file() or (folder / SCORES).is_file())
+    before = json.loads(path.read_text(encoding="utf-8")) if begun else {}
     for key, digest in now.items():
         if before.get(key, digest) != digest:
             raise SsmaError(f"run {folder}: was begun from other weights than {files[key]} holds now ({key}), "

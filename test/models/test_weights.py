@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from models.battery import SMALL, relative_error, settle
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ssma_ros.contract import Contract, Stream, save_contract
 from ssma_ros.errors import SsmaError
@@ -114,6 +114,29 @@ def test_truncated_file(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(SsmaError, match="not a safetensors file"):
         load_model(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    network = _network()
+    save_model(network, _contract(network), tmp_path / "m")
+    path = tmp_path / "m/weights.safetensors"
+    tensors = load_file(path)
+    name = next(name for name, t in tensors.items() if t.dim() == 4)
+    tensors[name].view(-1)[:3] = value
+    save_file(tensors, path)
+    expected = rf"weights\.safetensors: 3 of {tensors[name].numel()} values of {name} are NaN or infinite, expected"
+    with pytest.raises(SsmaError, match=expected):
+        load_model(tmp_path / "m")
+
+
+def test_what_overflows_float16_is_not_written(tmp_path: Path) -> None:
+    network = _network()
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = 1e6
+    with pytest.raises(SsmaError, match=r"1 of \d+ values of .* are NaN or infinite, .*do not fit float16"):
+        save_model(network, _contract(network), tmp_path / "m", dtype=torch.float16)
+    assert not (tmp_path / "m").exists()
 
 
 def test_missing_file_and_missing_contract(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ class MemorySamples:
     def name(self, index: int) -> str:
         return str(index)
 
+    def blank(self, index: int) -> dict[str, str]:
+        return {str(i): "made so" for i, there in enumerate(self._samples[index].present) if not there}
+
     def group(self, index: int) -> str | None:
         return ("even", "odd")[index % 2]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from ssma_ros.contract import load_contract, save_contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import load_model
 from ssma_ros.training.fit.config import TrainConfig, parse_config
@@ -156,6 +157,29 @@ def test_early_stop(contract: Contract, samples: MemorySamples, tmp_path: Path) 
     train(config, samples, tmp_path)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["step"] < 10
+    # The same command again: not one step more, and not one file changed.
+    before = contents(tmp_path)
+    train(config, samples, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_stays_as_it_is(contract: Contract, samples: MemorySamples, tmp_path: Path) -> None:
+    config = config_for(contract)
+    model = train(config, samples, tmp_path)
+    # What was stored with the result since, as ssma evaluate --calibrate does, survives.
+    save_contract(replace(load_contract(model / "contract.json"), temperature=2.5), model / "contract.json")
+    before = contents(tmp_path)
+    assert train(config, samples, tmp_path) == model
+    assert contents(tmp_path) == before
+    # A result that was lost is made again from the checkpoint, without a step.
+    (model / "weights.safetensors").unlink()
+    train(config, samples, tmp_path)
+    assert contents(tmp_path)["model/weights.safetensors"] == before["model/weights.safetensors"]
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["step"] == 4
 
 
 def test_lost_gradients_stop_the_run_before_the_weights_are_lost(

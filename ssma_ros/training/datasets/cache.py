@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 import ssma_ros
-from ssma_ros.encodings.encoder import InputEncoder, resize_depth
+from ssma_ros.encodings.encoder import InputEncoder, resize_depth, why_blank
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,11 @@ class Samples(Protocol):
         """Group of a sample, see :meth:`ssma_ros.training.datasets.FrameDataset.group`."""
         ...
 
+    def blank(self, index: int) -> Mapping[str, str]:
+        """Streams that a sample lacks, each with the reason. Reads and checks the sample's files and encodes nothing;
+        several threads may ask at once."""
+        ...
+
     @property
     def digest(self) -> str:
         """Of the data and the encoding."""
@@ -70,6 +75,7 @@ class EncodedSamples:
 
     def __init__(self, dataset: FrameDataset, contract: Contract) -> None:
         self._dataset = dataset
+        self._streams = contract.streams
         self._encoder = InputEncoder(contract)
         self._digest = _digest(dataset, contract)
 
@@ -83,6 +89,13 @@ class EncodedSamples:
     def group(self, index: int) -> str | None:
         """Group of a sample."""
         return self._dataset.group(index)
+
+    def blank(self, index: int) -> Mapping[str, str]:
+        """Streams that a sample lacks, see :class:`Samples`."""
+        frame = self._dataset.frame(index)
+        self._dataset.label(index)
+        reasons = {stream.name: why_blank(stream, frame) for stream in self._streams}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
     @property
     def digest(self) -> str:
@@ -121,7 +134,8 @@ class CachedSamples:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
         self._names: list[str] = meta["names"]
         self._digest: str = meta["digest"]
-        self._images = [np.load(folder / f"{stream}.npy", mmap_mode="r") for stream in meta["streams"]]
+        self._streams: list[str] = meta["streams"]
+        self._images = [np.load(folder / f"{stream}.npy", mmap_mode="r") for stream in self._streams]
         self._labels = np.load(folder / "label.npy", mmap_mode="r")
         self._present = np.load(folder / "present.npy")
 
@@ -135,6 +149,11 @@ class CachedSamples:
     def group(self, index: int) -> str | None:
         """Group of a sample."""
         return None if self._group is None else self._group(index)
+
+    def blank(self, index: int) -> Mapping[str, str]:
+        """Streams that a sample lacks; why was told when the cache was made."""
+        pairs = zip(self._streams, self._present[index], strict=True)
+        return {stream: "it was when the cache was made" for stream, there in pairs if not there}
 
     @property
     def digest(self) -> str:

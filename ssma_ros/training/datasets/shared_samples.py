@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssma_ros.encodings.encoder import depth_parameters
 from ssma_ros.errors import SsmaError
 from ssma_ros.training.datasets.cache import Sample
+from ssma_ros.training.datasets.survey import refuse_blank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ class SharedSamples:
     def __init__(self, contracts: Sequence[Contract], open_samples: Callable[[Contract], Samples]) -> None:
         _check_labels(contracts)
         joint, self._views = join_contracts(contracts)
+        self._joint = joint
         self._parts = [open_samples(contract) for contract in joint]
 
     def __len__(self) -> int:
@@ -43,6 +45,11 @@ class SharedSamples:
     def group(self, index: int) -> str | None:
         """Group of a sample, for example the condition it was taken under; None where the data tells none."""
         return self._parts[0].group(index)
+
+    def refuse_blank(self, indices: Sequence[int], where: str) -> None:
+        """See :func:`ssma_ros.training.datasets.survey.refuse_blank`."""
+        for part, contract in zip(self._parts, self._joint, strict=True):
+            refuse_blank(part, contract.streams, indices, where)
 
     def __getitem__(self, index: int) -> list[Sample]:
         """The sample for each contract, in their order."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed
+from tqdm import tqdm
 
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
+from ssma_ros.training.datasets.survey import refuse_blank, survey
+from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.trainer import Trainer, choose_device
 
 if TYPE_CHECKING:
@@ -27,14 +31,16 @@ def open_split(config: TrainConfig, contract: Contract, split: str, *, progress:
     """Encoded samples of one split of the configuration's data set; the training split with those that join it.
 
     Raises:
-        SsmaError: the data set is not laid out as it should be.
+        SsmaError: the data set is not laid out as it should be, or no sample has one of the contract's streams.
     """
     data = config.data
     dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
     if data.more and split == data.train:
         more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
         dataset = JoinedDataset([dataset, *more])
-    return open_samples(dataset, contract, data.cache, progress=progress)
+    samples = open_samples(dataset, contract)
+    refuse_blank(samples, contract.streams, range(len(samples)), f"split '{split}' of {data.root}")
+    return open_samples(dataset, contract, data.cache, progress=progress) if data.cache else samples
 
 
 @contextmanager
@@ -65,6 +71,19 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
         distributed.barrier()  # the first process makes the cache, the others read it
     splits = (config.data.train, config.data.val)
     samples = [open_split(config, contract, split, progress=progress and first) for split in splits]
+    if first and not (output / CHECKPOINT).is_file():
+        # What would otherwise end a run in the middle of it is found before its first step: every file is read once.
+        for split, found in zip(splits, samples, strict=True):
+            for remark in survey(found, progress=f"checking {split}" if progress else ""):
+                say(f"split '{split}' of {config.data.root}: {remark}")
     if first and distributed.is_initialized():
         distributed.barrier()
-    return Trainer(config, samples[0], samples[1], output, progress=progress).run()
+    trainer = Trainer(config, samples[0], samples[1], output, progress=progress)
+    if trainer.has_ended and first:
+        say(f"run {output}: has ended before; it stays as it is")
+    return trainer.run()
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, beside progress bars and apart from results."""
+    tqdm.write(f"ssma: {text}", file=sys.stderr)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
-from ssma_ros.models import build_network, load_model, save_model
+from ssma_ros.models import build_network, holds_model, load_model, save_model
 from ssma_ros.training.datasets.batch import Normalizer
 from ssma_ros.training.evaluate.evaluation import evaluate
 from ssma_ros.training.evaluate.versions import versions
@@ -56,6 +56,9 @@ class Trainer:
         progress: show a progress bar.
         on_step: called after every optimiser step (and checkpoint) with the steps done in the whole run.
 
+    Attributes:
+        has_ended: the folder holds this run's result already; :meth:`run` leaves it as it is.
+
     Raises:
         SsmaError: the configuration does not fit its data or network, or the output folder holds another run.
     """
@@ -90,6 +93,10 @@ class Trainer:
         self._progress = Progress()
         self._run = _run_digest(config, train, val)
         self._optimizer: torch.optim.Optimizer | None = None
+        self._checkpoint = load_checkpoint(self._output, self._run)
+        if self._checkpoint is not None:
+            self._restore(self._checkpoint)
+        self.has_ended = self._ended and holds_model(self._output / FINAL, self._evaluated)
 
     @property
     def contract(self) -> Contract:
@@ -102,23 +109,22 @@ class Trainer:
         return self._network
 
     def run(self) -> Path:
-        """Train to the end (or to the early stop).
+        """Train to the end (or to the early stop). A run that has ended stays as it is, a calibration that was stored
+        with its result since included.
 
         Returns:
             The folder with the final weights and contract: the averaged ones where there is an average.
         """
+        if self.has_ended:
+            return self._output / FINAL
+        checkpoint, self._checkpoint = self._checkpoint, None
         self._output.mkdir(parents=True, exist_ok=True)
-        checkpoint = load_checkpoint(self._output, self._run)
-        if checkpoint is not None:
-            self._progress = checkpoint.progress
         with RunLog(self._output, self._done, enabled=self._rank == 0, tensorboard=self._config.tensorboard) as log:
             if self._rank == 0:
                 facts = {**versions(), "train": self._train.digest, "val": self._val.digest}
                 write_atomically(self._output / "config.yaml", dump_config(self._config, facts).encode())
-            self._restore(checkpoint)
-            for index in range(self._progress.stage, len(self._config.stages)):
-                if not self._run_stage(index, log, checkpoint):
-                    break
+            while not self._ended:
+                self._run_stage(self._progress.stage, log, checkpoint)
                 checkpoint = None
             return self._finish(log)
 
@@ -132,17 +138,25 @@ class Trainer:
         """The network that validation and the result use."""
         return self._network if self._average is None else self._average.network
 
-    def _restore(self, checkpoint: Checkpoint | None) -> None:
-        if checkpoint is None:
-            return
+    @property
+    def _out_of_patience(self) -> bool:
+        return 0 < self._config.patience <= self._progress.since_best
+
+    @property
+    def _ended(self) -> bool:
+        """Nothing is left to train: the last step is done, or patience is at its end."""
+        return self._done >= self._config.total_steps or self._out_of_patience
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self._progress = checkpoint.progress
         self._network.load_state_dict(checkpoint.network)
         if self._average is not None:
             self._average.load_state_dict(checkpoint.average)
         if checkpoint.scaler:
             self._scaler.load_state_dict(checkpoint.scaler)
 
-    def _run_stage(self, index: int, log: RunLog, checkpoint: Checkpoint | None) -> bool:
-        """Train one stage; False on the early stop."""
+    def _run_stage(self, index: int, log: RunLog, checkpoint: Checkpoint | None) -> None:
+        """Train one stage, or what is left of it, to its end or the early stop."""
         stage = self._config.stages[index]
         optimizer = _optimizer(self._network, stage)
         if checkpoint is not None and checkpoint.optimizer:
@@ -161,10 +175,10 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3f}", miou=f"{max(self._progress.best_miou, 0):.3f}")
                 log.step(self._done, loss=loss, lr=optimizer.param_groups[-1]["lr"])
-                if not self._after_step(stage, log):
-                    return False
+                self._after_step(stage, log)
+                if self._out_of_patience:
+                    return
         self._progress = replace(self._progress, stage=index + 1, step=0)
-        return True
 
     def _step(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, stage: StageConfig, step: int, batch: Batch
@@ -192,8 +206,9 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip_norm)
             # With fp16 the scaler skips such a step and lowers its scale; otherwise the weights would be lost.
             if not self._scaler.is_enabled() and not bool(torch.isfinite(norm)):
-                raise SsmaError(f"training: a gradient is not finite at step {self._done}; the last checkpoint is "
-                                "sound, go on from it with a lower learning rate or precision: fp32")
+                raise SsmaError(f"training: a gradient is not finite at step {self._done}; begin another run with a "
+                                "lower learning rate or precision: fp32, from the best weights so far where there are "
+                                f"any (initialize: {self._output / BEST})")
         self._scaler.step(optimizer)
         self._scaler.update()
         if self._average is not None:
@@ -204,21 +219,19 @@ class Trainer:
                             "lower the learning rate or set clip_norm")
         return value
 
-    def _after_step(self, stage: StageConfig, log: RunLog) -> bool:
-        """Validate and save where it is time; False if the run should stop early."""
+    def _after_step(self, stage: StageConfig, log: RunLog) -> None:
+        """Validate and save where it is time."""
         config, done = self._config, self._done
         last = self._progress.step == stage.steps
-        go_on = True
         if done % config.validate_every == 0 or done == config.total_steps:
-            go_on = self._validate(log)
-        if done % config.checkpoint_every == 0 or last or not go_on:
+            self._validate(log)
+        if done % config.checkpoint_every == 0 or last or self._out_of_patience:
             self._save()
         if self._on_step is not None:
             self._on_step(done)
-        return go_on
 
-    def _validate(self, log: RunLog) -> bool:
-        """Score the validation split, keep the best weights; False once patience is at its end."""
+    def _validate(self, log: RunLog) -> None:
+        """Score the validation split, keep the best weights."""
         labels = self._contract.labels
         matrix = evaluate(
             self._evaluated, self._contract, self._val, limit=self._config.validation_limit, device=self._device,
@@ -233,7 +246,6 @@ class Trainer:
                 save_model(self._as_model(), self._contract, self._output / BEST)
         else:
             self._progress.since_best += 1
-        return not 0 < self._config.patience <= self._progress.since_best
 
     def _as_model(self) -> Any:
         return self._evaluated
