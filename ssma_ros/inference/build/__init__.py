@@ -1,0 +1,1 @@
+"""Making a frozen network: export, precision, engines, and the check against float32."""
