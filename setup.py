@@ -1,5 +1,6 @@
 """Build description for colcon (ament_python) and for pip alike."""
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -41,7 +42,7 @@ DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothe
 
 setup(
     name=PACKAGE,
-    version="0.1.0",
+    version=runpy.run_path(str(HERE / PACKAGE / "version.py"))["__version__"],
     description="Multimodal semantic segmentation with SSMA fusion networks for ROS 2",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ssma_ros.encodings.encoder import InputEncoder
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.inference.runtime.protocol import OUTPUTS, ResidentBackend
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def make_feed(backend: Backend, options: EncoderOptions | None = None, preproces
     Raises:
         SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
     """
-    if preprocessing not in PREPROCESSING:
-        raise SsmaError(f"preprocessing: got '{preprocessing}', expected one of {', '.join(PREPROCESSING)}")
+    check_preprocessing(preprocessing)
     if preprocessing != "cpu" and isinstance(backend, ResidentBackend):
         try:
             return ResidentFeed(backend, options)
@@ -91,6 +90,12 @@ def make_feed(backend: Backend, options: EncoderOptions | None = None, preproces
         name = backend.identity.get("backend", "unknown")
         raise SsmaError(f"preprocessing: 'gpu' is asked for, but backend {name} takes its inputs from the processor")
     return HostFeed(backend, options)
+
+
+def check_preprocessing(name: str) -> None:
+    """Refuse what is none of :data:`PREPROCESSING`, with an SsmaError."""
+    if name not in PREPROCESSING:
+        raise SsmaError(f"preprocessing: got '{name}', {expected_one_of(name, PREPROCESSING)}")
 
 
 class HostFeed:

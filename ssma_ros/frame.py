@@ -85,8 +85,8 @@ class Frame:
         missing: for each absent sensor the reason in words, for diagnostics.
     """
 
-    stamp_ns: int
-    frame_id: str
+    stamp_ns: int = 0
+    frame_id: str = ""
     color: NDArray[np.uint8] | None = None
     depth: NDArray[np.float32] | None = None
     nir: NDArray[np.uint8] | NDArray[np.uint16] | None = None

@@ -1,4 +1,4 @@
-"""Frame in, segmentation out, with the time each stage took: the piece every door uses."""
+"""Frame in, segmentation out, with the time each stage took: the piece every door uses. :func:`load` makes it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from ssma_ros.feeding import make_feed
+from ssma_ros import inference
+from ssma_ros.errors import expected_one_of
+from ssma_ros.feeding import check_preprocessing, make_feed
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.labels import UNLABELLED
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
+    from types import TracebackType
 
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
     from ssma_ros.encodings.encoder import EncodedInputs, EncoderOptions
     from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
+    from ssma_ros.labels import LabelSet
 
-#: What :meth:`Segmenter.process` can be asked for; ``mask`` and ``confidence`` always come.
+#: What a :class:`Segmenter` can be asked for; ``mask`` and ``confidence`` always come.
 OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
 
 
@@ -47,10 +52,12 @@ class SegmenterOptions:
 
 
 class Segmenter:
-    """Preprocessing and inference for one network. Not re-entrant: one frame at a time.
+    """Preprocessing and inference for one network, called with a frame or with its images. :func:`load` makes one.
+
+    Not re-entrant: one frame at a time. A context manager, which releases the network at the end.
 
     Args:
-        backend: a loaded network; the pipeline closes it with itself.
+        backend: a loaded network; the segmenter closes it with itself.
         options: how results are delivered; may be replaced between frames.
         encoder_options: of the robot that carries the sensors.
         preprocessing: where frames become network inputs: ``auto``, ``cpu`` or ``gpu``, see
@@ -68,13 +75,27 @@ class Segmenter:
         preprocessing: str = "auto",
     ) -> None:
         self._backend = backend
-        self._segmenter = make_feed(backend, encoder_options, preprocessing)
+        self._feed = make_feed(backend, encoder_options, preprocessing)
+        self._closed = False
         self.options = options or SegmenterOptions()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def contract(self) -> Contract:
         """What the network expects and answers."""
         return self._backend.contract
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes whose ids are in a mask: names, colours."""
+        return self.contract.labels
 
     @property
     def backend(self) -> Backend:
@@ -84,26 +105,42 @@ class Segmenter:
     @property
     def preprocessing(self) -> str:
         """Where frames become network inputs, ``cpu`` or ``gpu``."""
-        return self._segmenter.preprocessing
+        return self._feed.preprocessing
 
     @property
     def memory_bytes(self) -> int | None:
         """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
-        return self._segmenter.memory_bytes
+        return self._feed.memory_bytes
 
-    def process(self, frame: Frame, outputs: Collection[str] = ("mask", "confidence")) -> Segmentation:
-        """Segment one frame.
+    def __call__(
+        self, frame: Frame | None = None, outputs: Collection[str] = ("mask", "confidence"), **fields: Any
+    ) -> Segmentation:
+        """Segment one frame, or the images given by name, which are made into one.
+
+        The first call of an installation compiles the preprocessing and says so; :meth:`warm_up` pays for that earlier.
 
         Args:
             frame: at any size; images are resampled to the network's.
             outputs: which of :data:`OUTPUTS` to fill in.
+            fields: without a frame, those of :class:`~ssma_ros.frame.Frame`: images by sensor, ``intrinsics``, ….
+                A sensor left out blanks the streams that are made from it, and ``missing`` of the result says so.
 
         Raises:
-            ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, or holds none of the
-                sensors that the network's streams are made from.
+            TypeError: a field is unknown, or there are fields beside a frame.
+            ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, holds none of the sensors that the
+                network's streams are made from, an output is unknown, or the segmenter is closed.
         """
+        if self._closed:
+            raise ValueError("segmenter: it is closed, expected a call before close() or the end of its with block")
+        if frame is None:
+            frame = Frame(**fields)
+        elif fields:
+            raise TypeError(f"segmenter: got a frame and {', '.join(fields)}, expected one or the other")
+        for name in outputs:
+            if name not in OUTPUTS:
+                raise ValueError(f"outputs: got '{name}', {expected_one_of(name, OUTPUTS)}")
         start = time.perf_counter()
-        encoded, raw = self._segmenter.segment(frame, outputs)
+        encoded, raw = self._feed.segment(frame, outputs)
         after = time.perf_counter()
         segmentation = self._deliver(frame, encoded, raw, outputs)
         timings = dict(encoded.timings_ms)
@@ -114,17 +151,18 @@ class Segmenter:
 
     def warm_up(self) -> None:
         """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
-        self._segmenter.warm_up()
-        self.process(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
+        self._feed.warm_up()
+        self(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything remembered from earlier frames (a stamp jump, another recording)."""
-        self._segmenter.reset()
+        self._feed.reset()
 
     def close(self) -> None:
-        """Release the network. Idempotent."""
-        self._segmenter.close()
+        """Release the network; no frame is taken afterwards. Idempotent."""
+        self._closed = True
+        self._feed.close()
 
     def _deliver(
         self, frame: Frame, encoded: EncodedInputs, raw: RawOutputs, outputs: Collection[str]
@@ -151,6 +189,50 @@ class Segmenter:
         if self.options.output_resolution == "camera":
             _to_camera_size(segmentation, *frame.size, frame.intrinsics)
         return segmentation
+
+
+def load(
+    model: str | Path,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    cache_dir: str | Path | None = None,
+    rebuild_engine: bool = False,
+    preprocessing: str = "auto",
+    output_resolution: Literal["network", "camera"] = "network",
+    min_confidence: float = 0.0,
+    encoder_options: EncoderOptions | None = None,
+) -> Segmenter:
+    """Load a network, ready to segment.
+
+    Args:
+        model: name of a shipped model, a model folder, or a ``.onnx``, ``.engine`` or ``.safetensors`` file with its
+            contract beside it.
+        backend, precision, threads, cache_dir, rebuild_engine: what runs the network and how, see
+            :func:`ssma_ros.inference.load_backend`.
+        preprocessing, encoder_options: see :class:`Segmenter`.
+        output_resolution, min_confidence: see :class:`SegmenterOptions`.
+
+    Raises:
+        SsmaError: the network cannot be loaded or not be run so.
+        ValueError: an option has a value it cannot have.
+    """
+    options = SegmenterOptions(output_resolution, min_confidence)
+    check_preprocessing(preprocessing)
+    network = inference.load_backend(
+        model,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        cache_dir=cache_dir,
+        rebuild_engine=rebuild_engine,
+    )
+    try:
+        return Segmenter(network, options, encoder_options, preprocessing)
+    except BaseException:
+        network.close()
+        raise
 
 
 def _to_camera_size(result: Segmentation, width: int, height: int, intrinsics: Intrinsics | None) -> None:

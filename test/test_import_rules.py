@@ -18,7 +18,7 @@ ROS_PACKAGES = ("rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "vision_m
 DIVIDED = ("kernels", "inference", "training")
 DOORS = ("ros", "recordings", "demo", "cli")
 #: What any room may import; the table does not repeat it.
-GROUND = {"errors.py", "files.py", "folders.py"}
+GROUND = {"errors.py", "files.py", "folders.py", "version.py"}
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +106,11 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 def test_a_circle_is_found():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_every_folder_of_modules_is_a_package():
+    """Else an installed package goes without it."""
+    assert [str(path.parent) for path in modules().values() if not (path.parent / "__init__.py").is_file()] == []
 
 
 def test_no_files_in_a_circle():

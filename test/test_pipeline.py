@@ -63,7 +63,7 @@ def camera_frame(width=128, height=64) -> Frame:
 
 
 def test_stamp_frame_and_size(pipeline):
-    result = pipeline.process(camera_frame())
+    result = pipeline(camera_frame())
     assert (result.stamp_ns, result.frame_id) == (42, "camera")
     assert result.mask.shape == (32, 64)
     assert result.mask[:, :31].max() == 0
@@ -74,13 +74,13 @@ def test_stamp_frame_and_size(pipeline):
 
 
 def test_nothing_is_fetched_that_nobody_wants(pipeline):
-    result = pipeline.process(camera_frame())
+    result = pipeline(camera_frame())
     assert pipeline.backend.calls[-1][2] == ("mask", "confidence")
     assert result.probabilities is None
     assert result.depth is None
     assert not result.gates
     assert not result.inputs
-    result = pipeline.process(camera_frame(), OUTPUTS)
+    result = pipeline(camera_frame(), OUTPUTS)
     assert set(result.inputs) == {"rgb", "hha", "evi"} == set(result.gates)
     assert result.depth.shape == (32, 64)
 
@@ -92,7 +92,7 @@ def test_a_missing_sensor_blanks_its_streams(pipeline, absent, blank):
     frame = camera_frame()
     setattr(frame, absent, None)
     frame.missing = {absent: f"{absent} silent for 3.0 s"}
-    result = pipeline.process(frame)
+    result = pipeline(frame)
     inputs, present, _ = pipeline.backend.calls[-1]
     assert {name for name, there in present.items() if not there} == blank
     assert not blank & inputs
@@ -105,13 +105,13 @@ def test_a_frame_without_any_stream_is_refused(pipeline):
     frame = camera_frame()
     frame.color = frame.depth = None  # near infrared alone makes no EVI
     with pytest.raises(ValueError, match="no stream can be made"):
-        pipeline.process(frame)
+        pipeline(frame)
 
 
 def test_camera_resolution_scales_everything(pipeline):
     pipeline.options = SegmenterOptions(output_resolution="camera")
     frame = camera_frame(200, 90)
-    result = pipeline.process(frame, OUTPUTS)
+    result = pipeline(frame, OUTPUTS)
     assert result.mask.shape == result.confidence.shape == result.depth.shape == (90, 200)
     assert result.probabilities.shape == (5, 90, 200)
     assert result.intrinsics == frame.intrinsics
@@ -119,7 +119,7 @@ def test_camera_resolution_scales_everything(pipeline):
 
 def test_unsure_pixels_become_unlabelled(pipeline):
     pipeline.options = SegmenterOptions(min_confidence=0.5)
-    mask = pipeline.process(camera_frame()).mask
+    mask = pipeline(camera_frame()).mask
     assert (mask[:, :8] == 255).all()
     assert (mask[:, 8:] != 255).all()
 

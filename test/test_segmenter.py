@@ -94,8 +94,8 @@ def test_both_ways_give_the_same(machine, engine, wanted):
     for pipeline in (on_gpu, on_cpu):
         pipeline.warm_up()
     for frame in drive():
-        result = on_gpu.process(frame, wanted)
-        check_same(result, on_cpu.process(frame, wanted), wanted)
+        result = on_gpu(frame, wanted)
+        check_same(result, on_cpu(frame, wanted), wanted)
         assert {"preprocessing", "preprocessing_gpu", "inference", "delivery", "total"} <= set(result.timings_ms)
     on_gpu.close()
     on_cpu.close()
@@ -104,9 +104,9 @@ def test_both_ways_give_the_same(machine, engine, wanted):
 def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engine):
     pipeline = Segmenter(TensorRtBackend(engine))
     frame = drive(1)[0]
-    pipeline.process(frame)
+    pipeline(frame)
     machine.cuda.copies.clear()
-    pipeline.process(frame)
+    pipeline(frame)
     up = sorted(size for way, size in machine.cuda.copies if way == "up")
     assert up == sorted([frame.color.nbytes, frame.depth.nbytes, frame.nir.nbytes, 5 * 4, 2 * 4])
     assert [size for way, size in machine.cuda.copies if way == "down"] == [64 * 32, 64 * 32]
@@ -115,10 +115,10 @@ def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engin
 
 def test_a_frame_of_known_layout_is_two_launches(machine, engine):
     pipeline = Segmenter(TensorRtBackend(engine))
-    pipeline.process(drive(1)[0])
+    pipeline(drive(1)[0])
     captures, launches = machine.driver.calls.count("begin"), machine.driver.launches
     for frame in drive(2):
-        pipeline.process(frame)
+        pipeline(frame)
     assert machine.driver.calls.count("begin") == captures
     assert machine.driver.launches == launches + 4
     pipeline.close()
@@ -127,7 +127,7 @@ def test_a_frame_of_known_layout_is_two_launches(machine, engine):
 def test_everything_is_given_back(machine, engine):
     pipeline = Segmenter(TensorRtBackend(engine))
     for frame in drive():
-        pipeline.process(frame, OUTPUTS)
+        pipeline(frame, OUTPUTS)
     held = sum(array.nbytes for array in machine.cuda.memory.values())
     assert pipeline.memory_bytes == held + engine.stat().st_size + 5000
     pipeline.close()
@@ -142,11 +142,11 @@ def test_two_networks_in_one_process(machine, engine):
     one, two = (Segmenter(TensorRtBackend(engine)) for _ in range(2))
     alone = Segmenter(TensorRtBackend(engine), preprocessing="cpu")
     first, second = drive(2)
-    results = one.process(first), two.process(second)
+    results = one(first), two(second)
     one.close()
-    again = two.process(first)
+    again = two(first)
     for got, frame in ((results[0], first), (results[1], second), (again, first)):
-        check_same(got, alone.process(frame), ())
+        check_same(got, alone(frame), ())
     two.close()
     alone.close()
     assert machine.cuda.memory == {}
@@ -157,12 +157,12 @@ def test_a_refused_frame_leaves_the_pipeline_usable(machine, engine):
     nothing, wrong, good = drive(3)
     nothing.color = nothing.intrinsics = None
     with pytest.raises(ValueError, match=r"no stream can be made from it \(color: no color image; hha: no camera"):
-        pipeline.process(nothing)
+        pipeline(nothing)
     wrong.color = wrong.color.astype(np.float32)
     with pytest.raises(ValueError, match="color is float32"):
-        pipeline.process(wrong)
+        pipeline(wrong)
     assert machine.cuda.depth == 0
-    assert pipeline.process(good).present == {"color": True, "hha": True}
+    assert pipeline(good).present == {"color": True, "hha": True}
     pipeline.close()
 
 
@@ -193,7 +193,7 @@ def test_where_the_gpu_cannot_preprocess_the_processor_does_and_the_log_says_why
     assert len(caplog.messages) == 1
     assert "preprocessing runs on the processor, not on the GPU: " in caplog.messages[0]
     assert (set(machine.cuda.memory), machine.cuda.modules) == (before, 0)
-    assert pipeline.process(drive(1)[0]).present == {"color": True, "hha": True}
+    assert pipeline(drive(1)[0]).present == {"color": True, "hha": True}
     pipeline.close()
     assert machine.cuda.memory == {}
 

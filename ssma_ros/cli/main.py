@@ -9,9 +9,9 @@ import pkgutil
 import sys
 from typing import TYPE_CHECKING
 
-import ssma_ros
 from ssma_ros import cli
 from ssma_ros.errors import SsmaError
+from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssma", description="Multimodal semantic segmentation with SSMA fusion networks."
     )
-    parser.add_argument("--version", action="version", version=f"ssma_ros {ssma_ros.__version__}")
+    parser.add_argument("--version", action="version", version=f"ssma_ros {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     names = _command_modules()
     for name in names:

@@ -106,13 +106,14 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
 
 def _pipeline(args: argparse.Namespace) -> Segmenter:
     from ssma_ros.errors import SsmaError
-    from ssma_ros.inference import load_backend
-    from ssma_ros.segmenter import Segmenter, SegmenterOptions
+    from ssma_ros.segmenter import load
 
     if not 0.0 <= args.min_confidence <= 1.0:
         raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
-    backend = load_backend(args.model, backend=args.backend, precision=args.precision, threads=args.threads)
-    pipeline = Segmenter(backend, SegmenterOptions(args.output_resolution, args.min_confidence))
+    pipeline = load(
+        args.model, backend=args.backend, precision=args.precision, threads=args.threads,
+        output_resolution=args.output_resolution, min_confidence=args.min_confidence,
+    )
     try:
         pipeline.warm_up()
     except BaseException:

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import SsmaError, expected_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def load_backend(
             device is missing. Never an import error.
     """
     if backend not in BACKENDS:
-        raise SsmaError(f"backend: got '{backend}', expected one of {', '.join(BACKENDS)}")
+        raise SsmaError(f"backend: got '{backend}', {expected_one_of(backend, BACKENDS)}")
     if threads < 0:
         raise SsmaError(f"threads: got {threads}, expected 0 (all cores) or more")
     path = find_model(model, backend=backend, precision=precision)
@@ -126,8 +126,8 @@ def locate_model(model: str | Path) -> Path:
         return path
     if path.name != str(model) or not (_SHIPPED / path.name).is_dir():
         raise SsmaError(
-            f"model '{model}': no such file, folder or shipped model, expected one of "
-            f"{', '.join(shipped_models()) or 'none shipped'} or the path of a .onnx, .engine or .safetensors file"
+            f"model '{model}': no such file, folder or shipped model, {expected_one_of(str(model), shipped_models())} "
+            "or the path of a .onnx, .engine or .safetensors file"
         )
     return _SHIPPED / path.name
 

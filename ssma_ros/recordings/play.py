@@ -133,7 +133,7 @@ def play(
         ):
             if found.new_beginning:
                 pipeline.reset()
-            segmentation = pipeline.process(found.frame, sink.needs)
+            segmentation = pipeline(found.frame, sink.needs)
             sink.write(segmentation, found.frame, found.arrived_ns)
             result.count(segmentation)
             if on_frame is not None:

@@ -152,7 +152,7 @@ class FrameProcessor:
             return
         assembled = time.monotonic_ns()
         needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
-        result = self._pipeline.process(frame, needs)
+        result = self._pipeline(frame, needs)
         self._note_unused(result)
         segmented = time.monotonic_ns()
         with self._publishing:

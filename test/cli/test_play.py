@@ -29,7 +29,11 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
     network = ["--model", "m", "--backend", "openvino", "--precision", "fp32", "--threads", "2"]
     outputs = ["--outputs", "mask,confidence/*", "--namespace", "/front"]
     assert main(["play", str(drive), "-o", str(tmp_path / "out"), *network, *outputs]) == 0
-    assert stub_network == [("m", {"backend": "openvino", "precision": "fp32", "threads": 2})]
+    assert stub_network == [
+        ("m", {
+            "backend": "openvino", "precision": "fp32", "threads": 2, "cache_dir": None, "rebuild_engine": False,
+        })
+    ]
     said = capsys.readouterr().out
     assert "drive: 3 frames segmented, 0 with every sensor, 3 degraded; 7 topics in" in said
     assert "evi was blank in 3 of 3 frames: the recording has no near-infrared topic" in said

@@ -36,7 +36,7 @@ def scene(width: int = 120, height: int = 80) -> Frame:
 
 
 def segmented(frame: Frame, **options: Any) -> Segmentation:
-    return Segmenter(StubBackend(CONTRACT), SegmenterOptions(**options)).process(frame, OUTPUTS)
+    return Segmenter(StubBackend(CONTRACT), SegmenterOptions(**options))(frame, OUTPUTS)
 
 
 def all_fields(result: Segmentation, frame: Frame, **options: Any) -> dict[str, dict[str, Any]]:

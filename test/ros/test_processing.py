@@ -170,16 +170,16 @@ def test_a_frame_in_work_while_the_node_is_deactivated_stays_unpublished(
     monkeypatch: pytest.MonkeyPatch, opened_again: bool
 ) -> None:
     rig = Rig("mask")
-    process = rig.pipeline.process
+    segment = Segmenter.__call__
 
-    def slow(frame: Any, outputs: Any) -> Any:
+    def slow(self: Segmenter, frame: Any, outputs: Any) -> Any:
         rig.processor.set_open(False)
         if opened_again:
             rig.processor.set_open(True)
-        return process(frame, outputs)
+        return segment(self, frame, outputs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rig.pipeline, "process", slow)
+        patch.setattr(Segmenter, "__call__", slow)
         rig.handle()
     assert rig.backend.calls == 1
     assert rig.subscribed.published == []
@@ -191,8 +191,10 @@ def test_a_frame_in_work_while_the_node_is_deactivated_stays_unpublished(
 def test_gravity_from_tf_reaches_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig("mask", gravity_frame="odom")
     seen: list[Any] = []
-    process = rig.pipeline.process
-    monkeypatch.setattr(rig.pipeline, "process", lambda frame, outputs: seen.append(frame) or process(frame, outputs))
+    segment = Segmenter.__call__
+    monkeypatch.setattr(
+        Segmenter, "__call__", lambda self, frame, outputs: seen.append(frame) or segment(self, frame, outputs)
+    )
     down = np.array([0.0, 1.0, 0.0])
     rig.processor._geometry = SimpleNamespace(gravity=lambda frame_id, stamp_ns: down)
     rig.handle()

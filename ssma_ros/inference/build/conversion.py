@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-import ssma_ros
 from ssma_ros.contract import FILE_NAME, load_contract, save_contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.runtime.fit import check_onnx, load_checked_contract
 from ssma_ros.inference.build.float16 import to_float16
 from ssma_ros.inference.build.int8 import quantize_int8
+from ssma_ros.inference.build.onnx_graph import describe_output
+from ssma_ros.inference.runtime.fit import check_onnx, load_checked_contract
 from ssma_ros.inference.runtime.onnx_file import (
     META_CONTRACT,
     META_LABELS,
@@ -23,7 +23,7 @@ from ssma_ros.inference.runtime.onnx_file import (
     META_WEIGHTS,
     read_onnx_facts,
 )
-from ssma_ros.inference.build.onnx_graph import describe_output
+from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,9 +152,9 @@ def _set_metadata(model: ir.Model, contract: Contract, precision: str) -> None:
             META_CONTRACT: contract.digest(),
             META_LABELS: json.dumps(list(contract.labels.names)),
             META_PRECISION: precision,
-            META_VERSION: ssma_ros.__version__,
+            META_VERSION: __version__,
         }
     )
     model.graph.name = "ssma_ros"
     model.producer_name = "ssma_ros"
-    model.producer_version = ssma_ros.__version__
+    model.producer_version = __version__

@@ -13,8 +13,8 @@ import torch
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.build.conversion import PRECISIONS, convert, store_weights_as_float16, strip_traces, write_model
-from ssma_ros.models.segmentation_graph import SegmentationGraph
 from ssma_ros.inference.runtime.protocol import OUTPUTS, PRESENT
+from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def export_onnx(
     ``contract.json`` says the same already.
 
     Args:
-        network: see :class:`ssma_ros.models.segmentation_graph.SegmentationGraph`; a copy of it is exported in eval mode.
+        network: see :class:`ssma_ros.models.segmentation_graph.SegmentationGraph`; a copy in eval mode is exported.
         contract: input contract, gives sizes, normalisation and class names.
         path: of the ``.onnx`` file; written whole or not at all.
         precision: one of :data:`ssma_ros.inference.build.conversion.PRECISIONS`.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-import ssma_ros
 from ssma_ros.encodings.encoder import InputEncoder, resize_depth, why_blank
 from ssma_ros.errors import SsmaError
+from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -258,6 +258,6 @@ def _digest(dataset: FrameDataset, contract: Contract) -> str:
         "streams": streams,
         # The data set's, which maps its labels by them; the contract's may come from another set of the same classes.
         "raw_ids": {str(raw): train for raw, train in dataset.labels.raw_ids.items()},
-        "version": ssma_ros.__version__,
+        "version": __version__,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -7,13 +7,13 @@ import platform
 import numpy as np
 import torch
 
-import ssma_ros
+from ssma_ros.version import __version__
 
 
 def versions() -> dict[str, str]:
     """What a result depends on beside configuration and data."""
     return {
-        "ssma_ros": ssma_ros.__version__,
+        "ssma_ros": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -1,0 +1,180 @@
+"""What ``import ssma_ros`` offers: its names, their arguments, what it costs, what it says.
+
+``PYTHONPATH=.:test python test/test_front_door.py`` writes ``api.json`` anew. A change of it is a change for everybody
+who uses the package.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros.stub_network import StubBackend, stub_contract
+
+import ssma_ros
+from ssma_ros import Frame, Segmenter, inference
+from ssma_ros.errors import SsmaError, expected_one_of
+from ssma_ros.segmenter import blank_frame
+
+SURFACE = Path(__file__).with_name("api.json")
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def arguments(function: Any) -> list[str]:
+    """Names with their defaults; annotations are mypy's business."""
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        text = str(parameter.replace(annotation=inspect.Parameter.empty))
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and "*" not in found:
+            found.append("*")
+        found.append(text)
+    return found
+
+
+def surface() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for name in sorted(ssma_ros.__all__):
+        thing = getattr(ssma_ros, name)
+        if inspect.isclass(thing):
+            methods = {k: v for k, v in vars(thing).items() if k == "__call__" or not k.startswith("_")}
+            names[name] = {
+                "arguments": arguments(thing),
+                "methods": {k: arguments(v) for k, v in sorted(methods.items()) if inspect.isfunction(v)},
+                "properties": sorted(k for k, v in methods.items() if isinstance(v, property)),
+            }
+        elif callable(thing):
+            names[name] = {"arguments": arguments(thing)}
+        else:
+            names[name] = type(thing).__name__
+    return names
+
+
+def test_the_surface_is_as_written_down() -> None:
+    assert surface() == json.loads(SURFACE.read_text(encoding="utf-8")), "run python test/test_front_door.py if meant"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    manifest = (PROJECT / "package.xml").read_text(encoding="utf-8")
+    assert f"<version>{ssma_ros.__version__}</version>" in manifest
+    assert f"\n{ssma_ros.__version__} (" in (PROJECT / "CHANGELOG.rst").read_text(encoding="utf-8")
+
+
+def test_importing_costs_nothing() -> None:
+    """No other package is imported, nor any module of this one but the version."""
+    code = (
+        "import sys, ssma_ros; assert 'Segmenter' in dir(ssma_ros); own = {m for m in sys.modules if 'ssma' in m};"
+        "assert own == {'ssma_ros', 'ssma_ros.version'}, own;"
+        "assert not {'numpy', 'cv2', 'numba', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_an_unknown_attribute_is_no_name_of_the_package() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'Segmentor', it offers .*Segmenter"):
+        _ = ssma_ros.Segmentor
+    assert not hasattr(ssma_ros, "numpy")
+
+
+@pytest.fixture
+def segment(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    monkeypatch.setattr(inference, "load_backend", lambda *_, **__: StubBackend(stub_contract(64, 32)))
+    return ssma_ros.load("stub")
+
+
+def images(width: int = 64, height: int = 32) -> dict[str, Any]:
+    frame = blank_frame(width, height)
+    return {"color": frame.color, "depth": frame.depth, "nir": frame.nir, "intrinsics": frame.intrinsics}
+
+
+def test_arrays_give_the_same_mask_as_their_frame(segment: Segmenter) -> None:
+    outputs = ("mask", "confidence", "depth", "inputs")
+    named = segment(**images(), outputs=outputs)
+    framed = segment(Frame(stamp_ns=7, frame_id="camera", **images()), outputs)
+    assert (named.mask.dtype, named.mask.shape) == (np.uint8, (32, 64))
+    assert (named.stamp_ns, named.frame_id, framed.stamp_ns, framed.frame_id) == (0, "", 7, "camera")
+    np.testing.assert_array_equal(named.mask, framed.mask)
+    assert all(named.present.values())
+    for name, picture in framed.inputs.items():
+        np.testing.assert_array_equal(named.inputs[name], picture)
+
+
+def test_a_sensor_left_out_is_said(segment: Segmenter) -> None:
+    given = images()
+    del given["nir"]
+    result = segment(**given)
+    assert [name for name, there in result.present.items() if not there] == list(result.missing) == ["evi"]
+
+
+def test_what_is_no_field_is_refused(segment: Segmenter) -> None:
+    with pytest.raises(TypeError, match="'colour'"):
+        segment(colour=images()["color"])
+    with pytest.raises(TypeError, match="got a frame and nir, expected one or the other"):
+        segment(Frame(**images()), nir=images()["nir"])
+    with pytest.raises(ValueError, match=r"outputs: got 'gate', expected one of mask.*\('gates' may be meant\)"):
+        segment(**images(), outputs=("mask", "gate"))
+
+
+def test_the_block_releases_the_network_and_no_frame_is_taken_afterwards(segment: Segmenter) -> None:
+    with segment as entered:
+        assert entered is segment
+        segment(**images())
+    assert segment.backend.closed
+    with pytest.raises(ValueError, match="segmenter: it is closed"):
+        segment(**images())
+
+
+def test_options_reach_the_segmenter_and_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def load_backend(model: str, **options: Any) -> StubBackend:
+        asked.append((model, options))
+        return StubBackend(stub_contract(64, 32))
+
+    monkeypatch.setattr(inference, "load_backend", load_backend)
+    with ssma_ros.load(
+        "m", backend="torch", precision="fp16", threads=3, cache_dir="c", rebuild_engine=True,
+        output_resolution="camera", min_confidence=0.5,
+    ) as segment:
+        assert segment(**images(100, 80)).mask.shape == (80, 100)
+        assert segment.options.min_confidence == 0.5
+    assert asked == [
+        ("m", {"backend": "torch", "precision": "fp16", "threads": 3, "cache_dir": "c", "rebuild_engine": True})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"model": "forest_rgb_hha_ev"}, SsmaError, r"model 'forest_rgb_hha_ev': .*\('forest_rgb_.* may be meant\)"),
+        ({"backend": "openvinno"}, SsmaError, r"backend: got 'openvinno', .*\('openvino' may be meant\)"),
+        ({"preprocessing": "cuda"}, SsmaError, "preprocessing: got 'cuda', expected one of auto, cpu, gpu"),
+        ({"output_resolution": "half"}, ValueError, "output_resolution is 'half', expected network or camera"),
+        ({"min_confidence": 50}, ValueError, "min_confidence is 50, expected 0 to 1"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_sentence(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        ssma_ros.load(**{"model": "forest_rgb_hha_evi", **options})
+
+
+def test_a_network_that_cannot_be_fed_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = StubBackend(stub_contract(64, 32))
+    monkeypatch.setattr(inference, "load_backend", lambda *_, **__: backend)
+    with pytest.raises(SsmaError, match="'gpu' is asked for"):
+        ssma_ros.load("stub", preprocessing="gpu")
+    assert backend.closed
+
+
+def test_a_refused_name_tells_what_was_meant_only_if_it_is_near() -> None:
+    assert expected_one_of("deph", ["color", "depth"]) == "expected one of color, depth ('depth' may be meant)"
+    assert expected_one_of("smell", ["color", "depth"]) == "expected one of color, depth"
+
+
+if __name__ == "__main__":
+    SURFACE.write_text(json.dumps(surface(), indent=1) + "\n", encoding="utf-8")
