@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
 import pkgutil
+import select
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -71,7 +74,29 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``ssma``; the exit status is 0, 1 (an error the user can mend), 2 (usage) or 130 (interrupted)."""
+    """Run ``ssma``; the exit status is 0, 1 (an error the user can mend), 2 (usage), 130 (interrupted) or 141 (who read
+    the output, ``| head`` for example, has gone)."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone can still be handled
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        # Python flushes once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _nobody_reads() -> bool:
+    """Whether it is standard output whose reader has gone, and not another pipe that broke."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))  # errors are always reported
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         status: int = args.run(args)

@@ -45,3 +45,42 @@ def test_a_missing_dependency_of_every_installation_keeps_its_traceback(tmp_path
     done = _run_without("numpy", "inspect", str(model))
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 5000])
+def test_a_reader_that_has_gone_is_no_traceback(lines: int) -> None:
+    """Of much output it is met while printing, of little only at the end; ``| head`` in both."""
+    program = (
+        "import sys, types; from ssma_ros.cli import inspect, main\n"
+        f"def run(args):\n    print(({'x' * 99!r} + chr(10)) * {lines})\n    return 0\n"
+        "inspect.run = run\nsys.exit(main.main(['inspect', 'x']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+
+
+def test_help_for_a_reader_that_has_gone_is_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssma_ros.cli.main", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait(60) in (0, 141)  # argparse hides the error where output is not buffered
+
+
+def test_another_broken_pipe_is_not_hidden(monkeypatch) -> None:
+    from ssma_ros.cli import inspect
+    from ssma_ros.cli.main import main
+
+    def run(args) -> int:
+        raise BrokenPipeError(32, "of a worker process")
+
+    monkeypatch.setattr(inspect, "run", run)
+    with pytest.raises(BrokenPipeError, match="of a worker"):
+        main(["inspect", "x"])

@@ -4,7 +4,7 @@ import pytest
 from recordings.small_recording import FRAME_ID, START_NS, color, compressed_depth_png, depth_mm, nir, png
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.messages.transports import decompress
+from ssma_ros.messages.transports import decompress, lost_colour
 from ssma_ros.recordings.records import compressed_image
 
 
@@ -46,6 +46,63 @@ def test_jpeg_colour_is_blue_first():
     _, image = decoded(cv2.imencode(".jpg", blue)[1].tobytes(), "bgr8; jpeg compressed bgr8")
     assert image.encoding == "bgr8"
     np.testing.assert_allclose(pixels(image, np.uint8).mean((0, 1)), [255, 0, 0], atol=3)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+
+
+GREY = np.full((16, 16), 90, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "image_format", "encoding", "value"),
+    [
+        (GREY, "mono8; jpeg compressed mono8", "mono8", 90),
+        (GREY, "mono8; jpeg compressed ", "mono8", 90),  # older versions name nothing that is not colour
+        (GREY, "8UC1; jpeg compressed mono8", "mono8", 90),
+        (GREY, "yuv422; jpeg compressed mono8", "mono8", 90),
+        (GREY, "yuv422_yuy2; jpeg compressed mono8", "mono8", 90),
+        (np.dstack([GREY] * 3), "mono8; jpeg compressed bgr8", "mono8", 90),  # an encoder that knows only colour
+        (np.dstack([GREY] * 3), "yuv422; jpeg compressed mono8", "mono8", 90),
+        (np.dstack([GREY] * 3), "yuv422; jpeg compressed bgr8", "bgr8", 90),
+        (GREY, "bayer_rggb8; jpeg compressed mono8", "mono8", 90),  # demosaiced to grey before it was compressed
+        (GREY, "bayer_rggb8; jpeg compressed ", "bayer_rggb8", 90),
+        (GREY, "mono16; jpeg compressed mono8", "mono16", 90 * 257),
+        (GREY, "jpeg", "mono8", 90),
+    ],
+)
+def test_jpeg_of_every_form_that_the_transport_writes(picture, image_format, encoding, value):
+    _, image = decoded(jpeg(picture), image_format)
+    assert image.encoding == encoding
+    found = pixels(image, np.uint16 if encoding == "mono16" else np.uint8)
+    assert found.shape[:2] == (16, 16)
+    np.testing.assert_allclose(found, value, atol=2 * 257 if encoding == "mono16" else 2)
+
+
+def test_tiff_of_depth_in_metres():
+    depth = np.linspace(0.5, 9.5, 48 * 96, dtype=np.float32).reshape(48, 96)
+    _, image = decoded(cv2.imencode(".tiff", depth)[1].tobytes(), "32FC1; tiff compressed ")
+    assert image.encoding == "32FC1"
+    np.testing.assert_array_equal(pixels(image, np.float32), depth)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "lost"),
+    [
+        ("yuv422_yuy2; jpeg compressed mono8", True),
+        ("bayer_rggb8; jpeg compressed mono8", True),
+        ("uyvy; png compressed mono8", True),
+        ("nv12; jpeg compressed mono8", True),
+        ("yuv422; jpeg compressed bgr8", False),
+        ("bayer_rggb8; jpeg compressed ", False),
+        ("mono8; jpeg compressed mono8", False),
+        ("rgb8; jpeg compressed bgr8", False),
+        ("jpeg", False),
+    ],
+)
+def test_colour_that_the_transport_threw_away_is_noticed(image_format, lost):
+    assert lost_colour(image_format) is lost
 
 
 def test_compressed_depth_in_millimetres():
