@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import subprocess
 import sys
 
@@ -57,6 +58,27 @@ def test_nothing_compiles_after_the_warm_up():
             fill_multiscale(depth[:, ::-1], extrapolate=extrapolate)
         encode_hha(depth, Intrinsics(60.0, 60.0, 31.0, 23.0, 64, 48), missing=depth > 1e9)
     assert not recorder.buffer
+
+
+def test_whoever_waits_for_the_compiler_is_told_first_and_once(tmp_path):
+    """In processes of their own: one that compiles, with a cache of its own, and one that finds it there."""
+    pytest.importorskip("numba")
+    code = (
+        "from ssma_ros.kernels.numba import jit\n"
+        "import numba; numba.njit(lambda x: x + 1)(1)  # somebody else's\n"
+        "print('called', flush=True)\n"
+        "jit.mirrored(3, 2); jit.mirrored(3.0, 2); print('done')"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=True,
+        ).stdout.splitlines()
+        for _ in range(2)
+    ]
+    sentence = "compiling preprocessing kernels for the first time, which takes up to a minute"
+    assert said == [["called", sentence, "done"], ["called", "done"]]
 
 
 def test_machine_code_of_older_sources_is_thrown_away(monkeypatch, tmp_path):

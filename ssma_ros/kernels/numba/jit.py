@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core import event
+
+logger = logging.getLogger(__name__)
 
 Function = Callable[..., Any]
 
@@ -29,6 +33,25 @@ STRIP = 8
 U1, U2, U3, U4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 EMPTY_BELOW = np.float32(0.1)
 
+
+class _Announcement(event.Listener):
+    """Says before the first kernel is compiled why nothing else happens now. Loading from the cache is quick and quiet.
+
+    A warning, since nobody sees less where nothing is set up to show it: a notebook, a script.
+    """
+
+    made = False
+
+    def on_start(self, event):
+        if not self.made and event.data["dispatcher"].py_func.__module__.startswith("ssma_ros."):
+            self.made = True
+            logger.warning("compiling preprocessing kernels for the first time, which takes up to a minute")
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Announcement())
 
 
 def _compiler(**options: Any) -> Callable[[Function], Any]:
