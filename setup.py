@@ -63,6 +63,7 @@ setup(
         installed("launch", "*.launch.py"),
         installed("config", "*.yaml", "*.xml"),
         installed("rviz", "*.rviz"),
+        installed("examples", "*.py"),
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),
     ],
     install_requires=[
