@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.labels import LabelSet, load_label_set
@@ -32,20 +33,6 @@ FILE_NAME = "contract.json"
 #: Characters of a wrong value that a message shows.
 _SHOWN = 60
 
-#: What an encoding is made from: sensors that must be present for it.
-ENCODINGS: Mapping[str, tuple[str, ...]] = {
-    "bgr": ("color",),
-    "rgb": ("color",),
-    "hha": ("depth",),
-    "depth_jet": ("depth",),
-    "depth_gray": ("depth",),
-    "nir": ("nir",),
-    "ndvi": ("color", "nir"),
-    "evi": ("color", "nir"),
-    "evi2": ("color", "nir"),
-    "nrg": ("color", "nir"),
-}
-
 
 @dataclass(frozen=True)
 class Stream:
@@ -53,7 +40,7 @@ class Stream:
 
     Attributes:
         name: name of the modality, of the graph's input and of the gate image (for example ``hha``).
-        encoding: key of :data:`ENCODINGS`, how the H×W×3 uint8 input is made from the sensors.
+        encoding: key of :data:`ssma_ros.encodings.table.ENCODINGS`, how the H×W×3 uint8 input is made from the sensors.
         mean: subtracted from each channel (0..255 units), inside the graph.
         scale: each channel is multiplied by this after the mean, inside the graph.
         parameters: of the encoding (for example ``{"completion": "fast"}``), see docs/contract.md.
@@ -73,7 +60,7 @@ class Stream:
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensors this stream is made from."""
-        return ENCODINGS[self.encoding]
+        return ENCODINGS[self.encoding].sensors
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.inference.runtime.protocol import OUTPUTS, ResidentBackend
+from ssma_ros.inputs.processor import InputEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ssma_ros.encodings.encoder import EncodedInputs, EncoderOptions
+    from ssma_ros.encodings.base import EncoderOptions
     from ssma_ros.frame import Frame
     from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
+    from ssma_ros.inputs.encoded import EncodedInputs
     from ssma_ros.kernels.cuda.device import PycudaDevice
 
 logger = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class ResidentFeed:
             raise
 
     def _open(self, options: EncoderOptions | None) -> Any:
-        from ssma_ros.encodings.resident import CudaInputEncoder
+        from ssma_ros.inputs.resident import CudaInputEncoder
         from ssma_ros.kernels.cuda.device import PycudaDevice
 
         contract = self._backend.contract

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-#: Sensors a frame can hold, in the order in which they are named everywhere.
-SENSORS = ("color", "depth", "nir")
+#: Names of the full scales of intensities, and whose they are.
+_FULL_SCALES = {f"{s.name}_full_scale": s.name for s in SENSORS.values() if s.pixels == "intensity"}
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,78 @@ class Intrinsics:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 
-@dataclass
 class Frame:
-    """One moment seen by several sensors, all registered to the colour camera and rectified.
+    """One moment seen by several sensors, all registered to the driving camera and rectified.
 
-    Attributes:
+    Images are given and read by their sensor's name, ``frame.color`` or ``frame.images["color"]``; an absent one is
+    None there and has no entry here.
+
+    Args:
         stamp_ns: time of the driving image in nanoseconds.
         frame_id: optical frame of the driving image (REP-103: x right, y down, z forward).
-        color: H×W×3 uint8 in BGR order, or None.
-        depth: H×W float32 metres, 0 = no reading, never NaN or negative, or None.
-        nir: H×W uint8 or uint16 near-infrared image, or None.
-        nir_full_scale: value of a saturated ``nir`` pixel (255 for uint8; a sensor property for uint16).
-        intrinsics: of the image grid all three share, or None where the driving camera sent none.
+        intrinsics: of the image grid that all images share, or None where the driving camera sent none.
         gravity: unit vector of "down" in the optical frame (x right, y down, z forward), or None.
         missing: for each absent sensor the reason in words, for diagnostics.
+        suspicions: for each sensor whose values look wrong what they look like, for diagnostics.
+        images, full_scales: as the attributes; the same by keyword is ``sensors``.
+        sensors: images by sensor (:data:`ssma_ros.sensors.SENSORS`), each None or
+
+            * ``color``: H×W×3 uint8 in BGR order;
+            * an intensity (``nir``): H×W uint8 or uint16, with ``<sensor>_full_scale``, the value of a saturated pixel
+              (255 for uint8; a property of the sensor for uint16);
+            * a measurement (``depth``): H×W float32 in its unit (metres), 0 = no reading, never NaN or negative.
+
+    Attributes:
+        images: by sensor, those that are there.
+        full_scales: by intensity sensor.
+
+    Raises:
+        TypeError: an argument names no sensor.
     """
 
-    stamp_ns: int = 0
-    frame_id: str = ""
-    color: NDArray[np.uint8] | None = None
-    depth: NDArray[np.float32] | None = None
-    nir: NDArray[np.uint8] | NDArray[np.uint16] | None = None
-    nir_full_scale: float = 255.0
-    intrinsics: Intrinsics | None = None
-    gravity: NDArray[np.float64] | None = None
-    missing: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        stamp_ns: int = 0,
+        frame_id: str = "",
+        *,
+        intrinsics: Intrinsics | None = None,
+        gravity: NDArray[np.float64] | None = None,
+        missing: Mapping[str, str] | None = None,
+        suspicions: Mapping[str, str] | None = None,
+        images: Mapping[str, NDArray[Any]] | None = None,
+        full_scales: Mapping[str, float] | None = None,
+        **sensors: Any,
+    ) -> None:
+        self.stamp_ns = stamp_ns
+        self.frame_id = frame_id
+        self.images: dict[str, NDArray[Any]] = dict(images or {})
+        self.full_scales: dict[str, float] = dict(full_scales or {})
+        self.intrinsics = intrinsics
+        self.gravity = gravity
+        self.missing: Mapping[str, str] = missing or {}
+        self.suspicions: Mapping[str, str] = suspicions or {}
+        for name, value in sensors.items():
+            if name not in SENSORS and name not in _FULL_SCALES:
+                known = ", ".join((*SENSORS, *_FULL_SCALES))
+                raise TypeError(f"frame: got '{name}', expected one of the sensors' {known}")
+            setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in SENSORS:
+            return self.images.get(name)
+        if name in _FULL_SCALES:
+            return self.full_scales.get(_FULL_SCALES[name], 255.0)
+        raise AttributeError(f"a frame has no '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FULL_SCALES:
+            self.full_scales[_FULL_SCALES[name]] = float(value)
+        elif name not in SENSORS:
+            super().__setattr__(name, value)
+        elif value is None:
+            self.images.pop(name, None)
+        else:
+            self.images[name] = value
 
     @property
     def size(self) -> tuple[int, int]:
@@ -104,10 +153,7 @@ class Frame:
         """
         size: tuple[int, int] | None = None
         first = ""
-        for name in SENSORS:
-            image = getattr(self, name)
-            if image is None:
-                continue
+        for name, image in self.images.items():
             here = (int(image.shape[1]), int(image.shape[0]))
             if size is None:
                 size, first = here, name
@@ -116,7 +162,7 @@ class Frame:
                     f"frame: {name} is {here[0]}x{here[1]}, expected {size[0]}x{size[1]} as {first} is"
                 )
         if size is None:
-            raise ValueError("frame: no image in it, expected at least one of color, depth, nir")
+            raise ValueError(f"frame: no image in it, expected at least one of {', '.join(SENSORS)}")
         return size
 
 

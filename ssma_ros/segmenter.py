@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
 import numpy as np
 
 from ssma_ros import inference
 from ssma_ros.errors import expected_one_of
 from ssma_ros.feeding import check_preprocessing, make_feed
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
+from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.labels import UNLABELLED
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
-    from ssma_ros.encodings.encoder import EncodedInputs, EncoderOptions
+    from ssma_ros.encodings.base import EncoderOptions
     from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
+    from ssma_ros.inputs.encoded import EncodedInputs
     from ssma_ros.labels import LabelSet
 
 #: What a :class:`Segmenter` can be asked for; ``mask`` and ``confidence`` always come.
@@ -238,22 +239,13 @@ def load(
 def _to_camera_size(result: Segmentation, width: int, height: int, intrinsics: Intrinsics | None) -> None:
     if result.mask.shape == (height, width):
         return
-    size = (width, height)
-    result.mask = _nearest(result.mask, size)
-    result.confidence = _bilinear(result.confidence, size)
+    result.mask = nearest(result.mask, width, height)
+    result.confidence = bilinear(result.confidence, width, height)
     if result.probabilities is not None:
-        result.probabilities = np.stack([_bilinear(plane, size) for plane in result.probabilities])
+        result.probabilities = np.stack([bilinear(plane, width, height) for plane in result.probabilities])
     if result.depth is not None:
-        result.depth = _nearest(result.depth, size)
+        result.depth = nearest(result.depth, width, height)
     result.intrinsics = intrinsics
-
-
-def _nearest(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def _bilinear(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
 def blank_frame(width: int, height: int) -> Frame:

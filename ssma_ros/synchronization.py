@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ssma_ros.frame import SENSORS
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class SyncOptions:
         queue_size: messages kept per sensor.
     """
 
-    sensors: tuple[str, ...] = SENSORS
+    sensors: tuple[str, ...] = tuple(SENSORS)
     drivers: tuple[str, ...] = ("color",)
     slop_ns: int = 50 * _MS
     timeout_ns: int = 100 * _MS

@@ -17,7 +17,7 @@ from inference.fake_gpu import Order, pretend_machine
 from inference.toy_network import smooth_image, toy_contract, toy_network
 from preprocessing import cuda_host
 
-from ssma_ros.encodings.encoder import EncoderOptions
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
 from ssma_ros.inference.runtime.gpu import probe_gpu

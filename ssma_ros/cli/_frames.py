@@ -57,7 +57,7 @@ def encoded_frames(contract: Contract, source: Path, count: int) -> list[Encoded
     """
     if count < 1:
         raise SsmaError(f"frames: got {count}, expected at least 1")
-    from ssma_ros.encodings.encoder import InputEncoder
+    from ssma_ros.inputs.processor import InputEncoder
 
     encoder = InputEncoder(contract)
     pairs = _from_dataset(contract, source, count) if (source / "label").is_dir() else _from_recording(source, count)

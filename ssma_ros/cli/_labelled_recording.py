@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.assemble import assemble_frame
 from ssma_ros.recordings.reader import RecordingReader

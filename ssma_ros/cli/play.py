@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssma_ros.sensors import readings
+
 if TYPE_CHECKING:
     import argparse
 
@@ -70,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         copy_inputs=args.copy_inputs,
         slop_ns=round(args.sync_slop * 1e9),
-        assembly=AssemblyOptions(args.size_mismatch, not args.any_frame_id, args.nir_full_scale),
+        assembly=AssemblyOptions(
+            args.size_mismatch, not args.any_frame_id, readings({"nir_full_scale": args.nir_full_scale})
+        ),
     )
     # A terminated run cleans up as an interrupted one does.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)

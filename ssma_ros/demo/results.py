@@ -13,6 +13,7 @@ from ssma_ros.messages import decode as conversion
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.records import stamp_of
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +166,7 @@ def _pixels(message: Any, topic: str) -> NDArray[Any]:
         rows = np.asarray(message.data).reshape(message.height, message.step)
         item = np.dtype(_DTYPES[message.encoding])
         return np.ascontiguousarray(rows[:, : message.width * item.itemsize]).view(item)
-    return np.ascontiguousarray(conversion.color_from_image(message, topic)[..., ::-1])
+    return np.ascontiguousarray(conversion.image_of(SENSORS["color"], message, topic)[0][..., ::-1])
 
 
 def _displayable(message: Any) -> NDArray[np.uint8]:

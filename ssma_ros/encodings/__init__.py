@@ -1,6 +1,4 @@
-"""From sensor images to network inputs: depth completion, HHA, vegetation indices, colour maps.
+"""From sensor images to pictures that a network takes: one file an encoding, and the table of them all.
 
-Each is a plain function on NumPy arrays; :mod:`ssma_ros.encodings.encoder` puts them together by a model's
-input contract. The functions run compiled (numba) where numba is installed and in OpenCV/NumPy where it is not,
-with the same results; the CUDA versions are in :mod:`ssma_ros.kernels.cuda`.
+:mod:`~ssma_ros.encodings.table` gathers every ``ENCODINGS`` of the files beside it, so a new encoding is a new file.
 """

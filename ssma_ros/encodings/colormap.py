@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions, Encoding, StreamEncoder
 from ssma_ros.kernels.shared.checks import check_bounds, check_depth
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from ssma_ros.frame import Frame
+    from ssma_ros.kernels.cuda.functions import CudaPreprocessing
+
+#: Metres between which colours and grey levels spread where a stream does not say.
+_BOUNDS: Mapping[str, float] = {"near": 0.5, "far": 40.0}
 
 
 def jet_depth(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.uint8]:
@@ -64,3 +73,42 @@ def _levels(
     level = np.where(reading, image, np.float32(near))
     level = np.clip((level - np.float32(near)) * np.float32(top / (far - near)), 0, top)
     return np.rint(level).astype(np.uint8), reading
+
+
+def _bounds(parameters: Mapping[str, Any]) -> dict[str, float]:
+    bounds = {key: parameters.get(key, default) for key, default in _BOUNDS.items()}
+    check_bounds(**bounds)
+    return bounds
+
+
+class _Bounded(StreamEncoder):
+    def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions) -> None:
+        super().__init__(parameters, options)
+        self._bounds = _bounds(parameters)
+
+
+class _Jet(_Bounded):
+    def encode(self, frame: Frame, _out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return jet_depth(frame.depth, **self._bounds)
+
+
+class _Gray(_Bounded):
+    def encode(self, frame: Frame, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        levels = gray_depth(frame.depth, **self._bounds)
+        return np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR, dst=out), np.uint8)
+
+
+class _JetTwin(DeviceEncoder):
+    def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
+        functions.jet_depth(frame.images["depth"], target, **_bounds(self.parameters))
+
+
+class _GrayTwin(DeviceEncoder):
+    def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
+        functions.gray_depth(frame.images["depth"], target, **_bounds(self.parameters))
+
+
+ENCODINGS = (
+    Encoding("depth_jet", ("depth",), _Jet, _JetTwin, parameters=tuple(_BOUNDS)),
+    Encoding("depth_gray", ("depth",), _Gray, _GrayTwin, order="grey", parameters=tuple(_BOUNDS)),
+)

@@ -28,22 +28,41 @@ BLURS = ("bilateral", "gaussian")
 
 
 @dataclass(frozen=True)
-class DepthCounts:
-    """Pixels of a raw depth image by what they are worth.
+class Completion:
+    """How holes are filled before depth is encoded; a stream's parameters of these names.
 
     Attributes:
-        valid: readings in (0.1 m, max_depth].
-        empty: 0 or at most 0.1 m, the sensor's "no reading".
-        non_finite: NaN or ±inf.
-        negative: below 0.
-        beyond: finite and above max_depth; the fill treats them as max_depth, where no surface is.
+        completion: ``fast``, ``multiscale`` or ``none``.
+        max_depth: metres; readings beyond count as this far.
+        extrapolate: fill what lies above the topmost reading of each column too.
+        blur: of the last step, ``bilateral`` or ``gaussian``.
+
+    Raises:
+        ValueError: a value is none of these.
     """
 
-    valid: int
-    empty: int
-    non_finite: int
-    negative: int
-    beyond: int
+    completion: str = "fast"
+    max_depth: float = 100.0
+    extrapolate: bool = False
+    blur: str = "bilateral"
+
+    def __post_init__(self) -> None:
+        check_choice(self.completion, ("fast", "multiscale", "none"), "completion")
+        check_choice(self.blur, BLURS, "blur")
+        check_positive(self.max_depth, "max_depth")
+        if not isinstance(self.extrapolate, bool):
+            raise ValueError(f"extrapolate: got {self.extrapolate!r}, expected true or false")
+
+    def complete(
+        self, depth: NDArray[np.float32], threads: int = 1, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Fill H×W float32 metres, 0 = no reading; in ``out`` if that is given, for ``none`` the depth itself."""
+        if self.completion == "none":
+            return depth
+        fill = fill_fast if self.completion == "fast" else fill_multiscale
+        return fill(
+            depth, max_depth=self.max_depth, extrapolate=self.extrapolate, blur=self.blur, threads=threads, out=out
+        )
 
 
 def fill_fast(
@@ -139,29 +158,6 @@ def keep_readings(depth: NDArray[np.float32], out: NDArray[np.float32] | None = 
     else:
         compiled.images.keep_readings(np.require(image, requirements=("C", "A", "W")).reshape(-1), result.reshape(-1))
     return result
-
-
-def count_depths(depth: NDArray[np.float32], *, max_depth: float = 100.0) -> DepthCounts:
-    """Count what a raw depth image holds, for diagnostics.
-
-    Raises:
-        ValueError: ``depth`` is not an H×W floating array or ``max_depth`` is not positive.
-    """
-    image = check_depth(depth)
-    max_depth = check_positive(max_depth, "max_depth")
-    finite = np.isfinite(image)
-    with np.errstate(invalid="ignore"):
-        negative = int(np.count_nonzero(finite & (image < 0)))
-        beyond = int(np.count_nonzero(finite & (image > np.float32(max_depth))))
-        reading = int(np.count_nonzero(finite & (image > np.float32(EMPTY_BELOW))))
-    non_finite = image.size - int(np.count_nonzero(finite))
-    return DepthCounts(
-        valid=reading - beyond,
-        empty=image.size - non_finite - negative - reading,
-        non_finite=non_finite,
-        negative=negative,
-        beyond=beyond,
-    )
 
 
 def _checked(

@@ -12,21 +12,25 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions, Encoding, StreamEncoder
 from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.reference import hha as plain_hha
 from ssma_ros.kernels.shared.checks import check_depth, check_intrinsics, check_mask, check_out, check_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from typing import Protocol
 
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Intrinsics
+    from ssma_ros.frame import Frame, Intrinsics
+    from ssma_ros.kernels.cuda.device import Device
+    from ssma_ros.kernels.cuda.functions import CudaPreprocessing
 
     Vector = NDArray[np.float64]
 
@@ -278,3 +282,87 @@ def unit_vector(vector: Vector) -> Vector:
     if not math.isfinite(length) or length == 0.0:
         raise ValueError(f"gravity: got {vector.tolist()}, expected three finite numbers, not all zero")
     return vector / length
+
+
+_PARAMETERS = ("floor_percentile", "height_range", "max_tilt", "min_support")
+
+
+def stream_options(parameters: Mapping[str, Any], options: EncoderOptions) -> HHAOptions:
+    """The published encoding where neither the contract's stream nor the robot says otherwise.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+    chosen = {key: parameters[key] for key in _PARAMETERS if key in parameters}
+    if options.camera_height is not None:
+        chosen.pop("floor_percentile", None)
+    if options.gravity_guard:
+        chosen.setdefault("max_tilt", ROBOT_OPTIONS.max_tilt)
+        chosen.setdefault("min_support", ROBOT_OPTIONS.min_support)
+    # A pixel without depth would come out as "nearest possible": it is blanked as a blank modality is.
+    chosen.update(mask_missing=True, camera_height=options.camera_height, smoothing=options.gravity_smoothing)
+    try:
+        return HHAOptions(**chosen)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+class _Hha(StreamEncoder):
+    def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions) -> None:
+        super().__init__(parameters, options)
+        self._encoder = HHAEncoder(stream_options(parameters, options))
+
+    def encode(self, frame: Frame, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        assert frame.intrinsics is not None, "streams are encoded only when what they need is there"
+        return self._encoder.encode(
+            frame.depth, frame.intrinsics, gravity=frame.gravity, stamp_ns=frame.stamp_ns,
+            threads=self.options.threads, out=out,
+        )
+
+    def reset(self) -> None:
+        self._encoder.reset()
+
+
+class _HhaTwin(DeviceEncoder):
+    """The memory of gravity lies on the device; the host tells it what an image's stamp means for it."""
+
+    def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions, device: Device) -> None:
+        super().__init__(parameters, options, device)
+        self._options = stream_options(parameters, options)
+        self._past, self._now = device.allocate(4 * 4), device.allocate(5 * 4)
+        self._stamp_ns: int | None = None
+        self._forget = True
+
+    def reset(self) -> None:
+        self._stamp_ns, self._forget = None, True
+
+    def prepare(self, frame: Frame) -> None:
+        """Upload ``now`` of :class:`~ssma_ros.kernels.cuda.functions.GravityHistory`."""
+        down = (0.0, 0.0, 0.0) if frame.gravity is None else unit_vector(frame.gravity)
+        before, self._stamp_ns = self._stamp_ns, frame.stamp_ns
+        share = 1.0
+        if before is not None:
+            elapsed = (frame.stamp_ns - before) * 1e-9
+            if elapsed < 0 or elapsed > self._options.reset_after:
+                self._forget = True
+            elif self._options.smoothing > 0:
+                share = 1.0 - math.exp(-elapsed / self._options.smoothing)
+        forget, self._forget = float(self._forget), False
+        self.device.upload(self._now, np.array([*down, share, forget], np.float32))
+
+    def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
+        from ssma_ros.kernels.cuda.functions import GravityHistory
+
+        assert frame.intrinsics is not None, "streams are encoded only when what they need is there"
+        options = self._options
+        functions.encode_hha(
+            frame.images["depth"], frame.intrinsics, target,
+            history=GravityHistory(self._past, self._now, frame.gravity, options.max_tilt, options.min_support),
+            camera_height=options.camera_height, floor_percentile=options.floor_percentile,
+            height_range=options.height_range, mask_missing=options.mask_missing,
+        )
+
+
+ENCODINGS = (
+    Encoding("hha", ("depth",), _Hha, _HhaTwin, parameters=_PARAMETERS, needs_camera=True, height_channel=1),
+)

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from ssma_ros.encodings.base import Encoding, StreamEncoder
+from ssma_ros.encodings.nir import index_twin
 from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.shared.checks import check_out, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ssma_ros.frame import Frame
 
     Image = NDArray[np.float32]
 
@@ -161,3 +165,19 @@ def _checked(**images: NDArray[Any]) -> list[Image]:
         if image.shape != shape:
             raise ValueError(f"{name}: shape is {image.shape}, expected {shape} as nir has")
     return [image.astype(np.float32, copy=False) for image in images.values()]
+
+
+class _Index(StreamEncoder):
+    index = ""
+
+    def encode(self, frame: Frame, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return encode_index(self.index, frame.color, frame.nir, frame.nir_full_scale, out)
+
+
+ENCODINGS = tuple(
+    Encoding(
+        name, ("color", "nir"), type(f"_{name.capitalize()}", (_Index,), {"index": name}), index_twin(name),
+        order="grey",
+    )
+    for name in _COEFFICIENTS
+)

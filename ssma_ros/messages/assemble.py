@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
-import numpy as np
-
-from ssma_ros.frame import SENSORS, Frame
+from ssma_ros.frame import Frame
+from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Intrinsics
+    from ssma_ros.messages.plausibility import Plausibility
+    from ssma_ros.sensors import Reading
 
-#: Input topics as they are called before remapping, for messages.
+#: Input topics as they are called before remapping, by sensor and ``camera_info``, ``disparity``; for messages.
 DEFAULT_TOPICS: Mapping[str, str] = {
-    "color": "camera/image_rect",
     "camera_info": "camera/camera_info",
-    "depth": "depth/image_rect",
-    "disparity": "depth/disparity",
-    "nir": "nir/image_rect",
+    **{sensor.name: sensor.topic for sensor in SENSORS.values()},
+    "disparity": SENSORS["depth"].disparity,
 }
 
 
@@ -34,17 +34,16 @@ class AssemblyOptions:
     """How strictly images of several sensors are put together.
 
     Attributes:
-        size_mismatch: what to do with depth or near infrared of another size than the driving image:
-            ``refuse`` it, or ``resize`` it (nearest pixel for depth, bilinear for near infrared). Resizing
-            is right only where both pictures show the same field of view.
-        check_frame_id: refuse depth and near infrared whose frame_id differs from the driving image's: they
-            are not registered to it.
-        nir_full_scale: value of a saturated 16-bit near-infrared pixel.
+        size_mismatch: what to do with an image of another size than the driving one: ``refuse`` it, or ``resize`` it
+            (nearest pixel for measurements, bilinear for light). Resizing is right only where both pictures show the
+            same field of view.
+        check_frame_id: refuse images whose frame_id differs from the driving image's: they are not registered to it.
+        readings: by sensor how its raw values are read; by the sensor's convention where nothing is said.
     """
 
     size_mismatch: Literal["refuse", "resize"] = "refuse"
     check_frame_id: bool = True
-    nir_full_scale: float = 65535.0
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def assemble_frame(
@@ -56,11 +55,12 @@ def assemble_frame(
     topics: Mapping[str, str] = DEFAULT_TOPICS,
     missing: Mapping[str, str] | None = None,
     register: Callable[[NDArray[np.float32], Any, Intrinsics, str], NDArray[np.float32]] | None = None,
+    plausibility: Plausibility | None = None,
 ) -> Frame:
     """Put the images of one moment together.
 
     Args:
-        messages: sensor name (``color``, ``depth``, ``nir``) → Image, CompressedImage or, for depth, DisparityImage.
+        messages: sensor name → Image, CompressedImage or, for depth, DisparityImage.
         camera_info: CameraInfo of the driving image, or None.
         options: how strict to be.
         driver: the sensor whose stamp, frame_id and size the frame takes.
@@ -68,6 +68,7 @@ def assemble_frame(
         missing: reasons already known for sensors that have no message.
         register: called as ``register(depth, message, intrinsics, frame_id)`` for depth of another frame_id;
             returns depth in the driving image's pixels or raises RefusedInput. None refuses such depth.
+        plausibility: looks at the values and remembers them; None leaves that out.
 
     Returns:
         The frame. A sensor or camera info that was refused is absent and its reason is in ``missing``.
@@ -79,15 +80,10 @@ def assemble_frame(
     if messages.get(driver) is None:
         raise RefusedInput(topics[driver], "message", "absent", f"an image, {driver} drives the output")
     message = messages[driver]
-    image = _convert(driver, message, topics)
+    image, full_scale = _convert(driver, message, topics, options)
     height, width = image.shape[:2]
-    frame = Frame(
-        stamp_ns=conversion.stamp_ns(message),
-        frame_id=str(message.header.frame_id),
-    )
-    setattr(frame, driver, image)
-    if driver == "nir":
-        frame.nir_full_scale = _full_scale(image, options)
+    frame = Frame(conversion.stamp_ns(message), str(message.header.frame_id))
+    _put(frame, driver, image, full_scale)
     reasons = dict(missing or {})
     frame.intrinsics = _intrinsics(camera_info, width, height, topics["camera_info"], reasons)
     for sensor in SENSORS:
@@ -101,6 +97,8 @@ def assemble_frame(
         except RefusedInput as refusal:
             reasons[sensor] = f"refused: {refusal}"
     frame.missing = reasons
+    if plausibility is not None:
+        frame.suspicions = plausibility.look(frame)
     return frame
 
 
@@ -114,7 +112,7 @@ def _add(
     register: Callable[[NDArray[np.float32], Any, Intrinsics, str], NDArray[np.float32]] | None,
 ) -> None:
     topic = _topic(sensor, message, topics)
-    image = _convert(sensor, message, topics)
+    image, full_scale = _convert(sensor, message, topics, options)
     frame_id = str(message.header.frame_id)
     if options.check_frame_id and frame_id != frame.frame_id:
         if sensor != "depth" or register is None:
@@ -126,20 +124,20 @@ def _add(
         image = register(image, message, frame.intrinsics, frame.frame_id)
     if (image.shape[1], image.shape[0]) != size:
         image = _resized(sensor, image, size, options, topic)
-    if sensor == "nir":
-        frame.nir_full_scale = _full_scale(image, options)
-    setattr(frame, sensor, image)
+    _put(frame, sensor, image, full_scale)
 
 
-def _convert(sensor: str, message: Any, topics: Mapping[str, str]) -> NDArray[Any]:
+def _put(frame: Frame, sensor: str, image: NDArray[Any], full_scale: float) -> None:
+    frame.images[sensor] = image
+    if SENSORS[sensor].pixels == "intensity":
+        frame.full_scales[sensor] = full_scale
+
+
+def _convert(
+    sensor: str, message: Any, topics: Mapping[str, str], options: AssemblyOptions
+) -> tuple[NDArray[Any], float]:
     topic = _topic(sensor, message, topics)
-    if sensor == "color":
-        return conversion.color_from_image(message, topic)
-    if sensor == "nir":
-        return conversion.nir_from_image(message, topic)
-    if hasattr(message, "min_disparity"):
-        return conversion.depth_from_disparity(message, topic)
-    return conversion.depth_from_image(message, topic)
+    return conversion.image_of(SENSORS[sensor], message, topic, options.readings.get(sensor))
 
 
 def _topic(sensor: str, message: Any, topics: Mapping[str, str]) -> str:
@@ -153,12 +151,7 @@ def _resized(
         raise RefusedInput(
             topic, "size", f"{image.shape[1]}x{image.shape[0]}", f"{size[0]}x{size[1]} as the driving image is"
         )
-    nearest = sensor == "depth"  # a mean of two surfaces is a surface that is not there
-    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_LINEAR)
-
-
-def _full_scale(nir: NDArray[Any], options: AssemblyOptions) -> float:
-    return 255.0 if nir.dtype == np.uint8 else options.nir_full_scale
+    return (nearest if SENSORS[sensor].pixels == "measurement" else bilinear)(image, *size)
 
 
 def _intrinsics(

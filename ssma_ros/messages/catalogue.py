@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
+from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.kernels.backend import compiled_modules
+from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.labels import UNLABELLED
 from ssma_ros.messages.cloud import PointCloudBuilder
 from ssma_ros.messages.memory import MessageMemory
@@ -35,9 +37,6 @@ CHANNEL_INFO = "elevation_map_msgs/msg/ChannelInfo"
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
 
 Fields = dict[str, Any]
-
-#: Encodings whose input is one grey picture three times; published as mono8.
-_GREY = ("nir", "ndvi", "evi", "evi2")
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class OutputCatalog:
         named = _chosen(self._contract, self.options.class_confidence_topics)
         outputs += [self._class_confidence(name) for name in named]
         outputs += [self._modality_weights(name) for name in self._contract.modalities]
-        outputs += [_network_input(s) for s in self._contract.streams if s.encoding not in ("bgr", "rgb")]
+        outputs += [_network_input(s) for s in self._contract.streams if not ENCODINGS[s.encoding].is_photograph]
         if all(c.traversability is not None for c in self._contract.labels.classes):
             outputs.append(_output("traversability", IMAGE, lambda r, f: self._traversability(r), "probabilities"))
         return outputs
@@ -153,7 +152,7 @@ class OutputCatalog:
         if frame.color is None:
             background = np.zeros((height, width, 3), np.uint8)
         else:
-            background = np.asarray(cv2.cvtColor(_linear(frame.color, width, height), cv2.COLOR_BGR2RGB), np.uint8)
+            background = np.asarray(cv2.cvtColor(bilinear(frame.color, width, height), cv2.COLOR_BGR2RGB), np.uint8)
         opacity = self.options.overlay_opacity
         cv2.addWeighted(self._color_mask(result), opacity, background, 1.0 - opacity, 0.0, dst=picture)
         cv2.copyTo(background, cv2.inRange(result.mask, UNLABELLED, UNLABELLED), picture)
@@ -228,7 +227,7 @@ class OutputCatalog:
             return None
         height, width = result.mask.shape
         image = self._memory.array("depth_completed", (height, width), np.float32)
-        np.copyto(image, _nearest(result.depth, width, height))
+        np.copyto(image, nearest(result.depth, width, height))
         np.copyto(image, np.float32(np.nan), where=image <= 0)  # REP-118: no reading is NaN
         return image_fields(image, "32FC1")
 
@@ -298,26 +297,14 @@ def unknown_classes(contract: Contract, names: tuple[str, ...]) -> tuple[str, ..
 
 
 def _network_input(stream: Stream) -> Output:
-    grey = stream.encoding in _GREY
+    order = ENCODINGS[stream.encoding].order
 
     def fields(result: Segmentation, _frame: Frame) -> Fields | None:
         image = result.inputs.get(stream.name)
         if image is None:
             return None
         height, width = result.mask.shape
-        image = _nearest(image, width, height)
-        return image_fields(image[..., 0], "mono8") if grey else image_fields(image, "bgr8")
+        image = nearest(image, width, height)
+        return image_fields(image[..., 0], "mono8") if order == "grey" else image_fields(image, f"{order}8")
 
     return _output(stream.name, IMAGE, fields, "inputs")
-
-
-def _linear(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _nearest(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -16,63 +16,23 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
 from ssma_ros.kernels.shared.recycling import RecycledArrays
+from ssma_ros.messages.layouts import LAYOUTS, MEASUREMENT
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.messages.transports import decompress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-__all__ = [
-    "COLOR_ENCODINGS",
-    "DEPTH_ENCODINGS",
-    "NIR_ENCODINGS",
-    "RefusedInput",
-    "color_from_image",
-    "decoded",
-    "depth_from_disparity",
-    "depth_from_image",
-    "intrinsics_from_camera_info",
-    "nir_from_image",
-    "stamp_ns",
-]
-
-# encoding: (numpy type of one value, values a pixel)
-_LAYOUTS: dict[str, tuple[str, int]] = {
-    "bgr8": ("u1", 3),
-    "rgb8": ("u1", 3),
-    "bgra8": ("u1", 4),
-    "rgba8": ("u1", 4),
-    "mono8": ("u1", 1),
-    "8UC1": ("u1", 1),
-    "8UC3": ("u1", 3),
-    "bayer_rggb8": ("u1", 1),
-    "bayer_bggr8": ("u1", 1),
-    "bayer_gbrg8": ("u1", 1),
-    "bayer_grbg8": ("u1", 1),
-    "mono16": ("u2", 1),
-    "16UC1": ("u2", 1),
-    "32FC1": ("f4", 1),
-}
-
-# OpenCV names a Bayer pattern by the pixels at (1, 1) and (1, 2), ROS by those at (0, 0) and (0, 1).
-_TO_BGR: dict[str, int] = {
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
-    "mono8": cv2.COLOR_GRAY2BGR,
-    "8UC1": cv2.COLOR_GRAY2BGR,
-    "bayer_rggb8": cv2.COLOR_BayerBG2BGR,
-    "bayer_bggr8": cv2.COLOR_BayerRG2BGR,
-    "bayer_gbrg8": cv2.COLOR_BayerGR2BGR,
-    "bayer_grbg8": cv2.COLOR_BayerGB2BGR,
-}
-
-#: What each kind of input accepts. 8UC3 is what OpenCV users send for bgr8.
-COLOR_ENCODINGS = ("bgr8", "8UC3", *_TO_BGR)
-DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
-NIR_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
+    from ssma_ros.messages.layouts import Layout
+    from ssma_ros.sensors import Reading, Sensor
 
 _ARRAYS = RecycledArrays()
+
+#: Light in three channels is grey if most pixels' channels lie within so many levels (JPEG and YUV leave a few).
+_GREY_WITHIN = 24
+_STRIDE = 7
 
 #: Sides longer than this are a corrupt header, not a camera.
 MAX_SIDE = 16384
@@ -101,46 +61,87 @@ def decoded(message: Any, topic: str) -> Any:
         raise RefusedInput(topic, "data", f"not decodable ({error})", "a picture of the stated format") from None
 
 
-def color_from_image(message: Any, topic: str) -> NDArray[np.uint8]:
-    """H×W×3 uint8 in BGR order; a view on the message for bgr8, one conversion otherwise.
+def image_of(sensor: Sensor, message: Any, topic: str, reading: Reading | None = None) -> tuple[NDArray[Any], float]:
+    """A sensor's image as :class:`~ssma_ros.frame.Frame` holds it, from an Image, CompressedImage or DisparityImage.
+
+    Args:
+        sensor: whose it is.
+        message: of rclpy, of rosbags, or its like.
+        topic: where it came from, for refusals.
+        reading: what the message does not say about its values; the sensor's convention where None.
+
+    Returns:
+        The image, a view on the message where the encoding allows it, and the value of a saturated pixel.
 
     Raises:
-        RefusedInput: the encoding is no colour image, or the message contradicts itself.
+        RefusedInput: the encoding is none of this sensor's, or the message contradicts itself.
     """
+    reading = sensor.reading if reading is None else reading
+    if sensor.disparity and hasattr(message, "min_disparity"):
+        return depth_from_disparity(message, topic), 1.0
     message = decoded(message, topic)
-    pixels = _pixels(message, topic, COLOR_ENCODINGS)
-    conversion = _TO_BGR.get(message.encoding)
-    if conversion is None:
+    layouts = LAYOUTS[sensor.pixels]
+    pixels = _pixels(message, topic, layouts)
+    if sensor.pixels == "measurement":
+        return _measurement(pixels, sensor, reading), 1.0
+    layout = layouts[message.encoding]
+    full_scale = 255.0 if pixels.dtype.itemsize == 1 else reading.full_scale
+    if sensor.pixels == "color":
+        return _eight_bits(_bgr(pixels, layout), full_scale), 255.0
+    if pixels.dtype.kind == "f":
+        return _from_unit_range(pixels, topic), 65535.0
+    if layout.to_bgr is None and layout.channels == 1:
+        return pixels, full_scale
+    bgr = _bgr(pixels, layout)[..., :3]
+    sample = bgr[::_STRIDE, ::_STRIDE].reshape(-1, 3).astype(np.int16)
+    if float(np.percentile(np.ptp(sample, axis=1), 90)) > _GREY_WITHIN:
+        raise RefusedInput(
+            topic, "data", f"a colour picture ({message.encoding})", f"{sensor.title}: one channel, or equal ones"
+        )
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8), full_scale
+
+
+def _bgr(pixels: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    if layout.to_bgr is None:
         return pixels
-    if message.encoding.startswith("bayer") and min(pixels.shape[:2]) < 2:
-        raise RefusedInput(topic, "size", f"{message.width}x{message.height}", "at least 2x2 pixels to demosaic")
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), conversion), np.uint8)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), layout.to_bgr))
 
 
-def depth_from_image(message: Any, topic: str) -> NDArray[np.float32]:
-    """H×W float32 metres, 0 = no reading: 16UC1 in millimetres or 32FC1 in metres (REP-118).
-
-    NaN, infinite, zero and negative values all come out as "no reading". Never a view on the message.
-
-    Raises:
-        RefusedInput: the encoding is no depth image, or the message contradicts itself.
-    """
-    message = decoded(message, topic)
-    pixels = _pixels(message, topic, DEPTH_ENCODINGS)
-    depth: NDArray[np.float32] = _ARRAYS.take(pixels.shape, np.float32)
-    if pixels.dtype == np.uint16:
-        return np.multiply(pixels, np.float32(1e-3), out=depth, dtype=np.float32)
-    np.copyto(depth, pixels)
-    return _measured(depth)
+def _eight_bits(image: NDArray[Any], full_scale: float) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    return np.asarray(cv2.convertScaleAbs(image, alpha=255.0 / full_scale), np.uint8)
 
 
-def nir_from_image(message: Any, topic: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """H×W uint8 or uint16, a view on the message.
+def _from_unit_range(pixels: NDArray[Any], topic: str) -> NDArray[np.uint16]:
+    """Light as floats is 0..1 (image_encodings says nothing, OpenCV and the drivers do)."""
+    values = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    if values.size and float(values.max()) > 1.5:
+        raise RefusedInput(
+            topic, "data", f"32FC1 values up to {float(values.max()):g}", "0 to 1 (or publish them as mono16)"
+        )
+    return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * 65535.0), np.uint16)
 
-    Raises:
-        RefusedInput: the encoding has more than one channel, or the message contradicts itself.
-    """
-    return _pixels(decoded(message, topic), topic, NIR_ENCODINGS)
+
+def _measurement(pixels: NDArray[Any], sensor: Sensor, reading: Reading) -> NDArray[np.float32]:
+    """Float32 in the sensor's unit, 0 = no reading; never a view on the message."""
+    whole = pixels.dtype.kind in "iu"
+    scale = reading.scale or (sensor.scale if whole else 1.0)
+    image: NDArray[np.float32] = _ARRAYS.take(pixels.shape, np.float32)
+    if scale == 1.0:
+        np.copyto(image, pixels, casting="same_kind")
+    else:
+        np.multiply(pixels, np.float32(scale), out=image, dtype=np.float32, casting="same_kind")
+    if reading.offset:
+        none = pixels == 0 if whole else ~((pixels > 0) | (pixels < 0))
+        image += np.float32(reading.offset)
+        image[none] = 0.0
+    # A sensor's own marker is one of integer images: as a distance in metres it is no reading anyway.
+    markers = reading.invalid if whole or reading.scale or reading.invalid != sensor.invalid else ()
+    for value in markers:
+        if not whole or float(value).is_integer():
+            image[pixels == value] = 0.0
+    return image if pixels.dtype.kind == "u" and not reading.offset else _measured(image)
 
 
 def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
@@ -149,7 +150,7 @@ def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
     Raises:
         RefusedInput: the image is not 32FC1, or focal length or baseline is not a positive number.
     """
-    disparity = _pixels(message.image, topic, ("32FC1",))
+    disparity = _pixels(message.image, topic, {"32FC1": MEASUREMENT["32FC1"]})
     focal, baseline = float(message.f), float(message.t)
     if not (math.isfinite(focal) and focal > 0):
         raise RefusedInput(topic, "f", focal, "a positive focal length in pixels")
@@ -208,27 +209,37 @@ def _cropped(message: Any, topic: str, full: Intrinsics) -> Intrinsics:
     )
 
 
-def _pixels(message: Any, topic: str, accepted: tuple[str, ...]) -> NDArray[Any]:
-    """H×W or H×W×C view on the image's buffer in native byte order, after all checks of the header."""
+def _pixels(message: Any, topic: str, accepted: Mapping[str, Layout]) -> NDArray[Any]:
+    """H×W or H×W×C view on the image's buffer in native byte order, after all checks of the header.
+
+    Of a planar format the rows of all planes, H·3/2 of them.
+    """
     encoding = str(message.encoding)
     if encoding not in accepted:
         raise RefusedInput(topic, "encoding", f"'{encoding}'", f"one of {', '.join(accepted)}")
     width, height, step = int(message.width), int(message.height), int(message.step)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise RefusedInput(topic, "size", f"{width}x{height}", f"1 to {MAX_SIDE} pixels a side")
-    kind, channels = _LAYOUTS[encoding]
-    item = int(kind[1])
-    if step < width * channels * item:
+    layout = accepted[encoding]
+    unit = max(layout.smallest, 2 if layout.channels == 2 else 1)
+    if min(width, height) < layout.smallest or width % unit or (layout.lines != 2 and height % unit):
+        raise RefusedInput(topic, "size", f"{width}x{height}", f"sides that are multiples of {unit} for {encoding}")
+    item = int(layout.kind[1])
+    if step < width * layout.channels * item:
         raise RefusedInput(
-            topic, "step", f"{step} bytes", f"at least {width * channels * item} for {width} pixels of {encoding}"
+            topic, "step", f"{step} bytes",
+            f"at least {width * layout.channels * item} for {width} pixels of {encoding}",
         )
+    rows = height * layout.lines // 2
     buffer = np.frombuffer(memoryview(message.data).cast("B"), np.uint8)
-    if buffer.size < height * step:
-        expected = f"{height * step} (height {height} times step {step})"
+    if buffer.size < rows * step:
+        expected = f"{rows * step} (height {height} times step {step})"
+        if rows != height:
+            expected = f"{rows * step} ({rows} rows of {encoding} times step {step})"
         raise RefusedInput(topic, "data", f"{buffer.size} bytes", expected)
-    dtype = np.dtype((">" if message.is_bigendian else "<") + kind)
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    strides = (step, channels * item, item)[: len(shape)]
+    dtype = np.dtype((">" if message.is_bigendian else "<") + layout.kind)
+    shape = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
+    strides = (step, layout.channels * item, item)[: len(shape)]
     view = np.ndarray(shape, dtype, buffer, strides=strides)
     return view if dtype.isnative else view.astype(dtype.newbyteorder("="))
 

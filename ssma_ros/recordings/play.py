@@ -19,6 +19,7 @@ from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics
 from ssma_ros.recordings.typestore import LABEL_INFO
 from ssma_ros.recordings.writer import RecordingWriter, Storage
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -191,20 +192,15 @@ class _Sink:
 
 def _check_encodings(reader: RecordingReader, topics: InputTopics) -> None:
     """Look at the first message of each topic: a wrong encoding is a wrong topic, better said at once."""
-    converters: dict[str, Callable[[Any, str], Any]] = {
-        "color": conversion.color_from_image,
-        "depth": conversion.depth_from_image,
-        "disparity": conversion.depth_from_disparity,
-        "nir": conversion.nir_from_image,
-    }
     for name, role in topics.by_name().items():
-        if role not in converters:
+        sensor = SENSORS.get("depth" if role == "disparity" else role)
+        if sensor is None:
             continue
         first = next(reader.messages([name]), None)
         if first is None:
             continue
         try:
-            converters[role](reader.deserialize(first), name)
+            conversion.image_of(sensor, reader.deserialize(first), name)
         except RefusedInput as refusal:
             if refusal.field == "encoding":
                 raise SsmaError(f"recording {reader.path}: {refusal} for {role}") from None

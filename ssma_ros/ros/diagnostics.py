@@ -85,6 +85,8 @@ def input_status(state: InputState, counters: SyncCounters, progress: Progress, 
             f"{state.rate_hz:.1f} Hz, the middleware lost {state.lost} messages so far, expected none: give both "
             f"sides config/fastdds.xml, or publish reliably and set {state.sensor}_reliability"
         )
+    if not message and record is not None and record.suspicion:
+        level, message = WARN, record.suspicion
     message = message or f"{state.rate_hz:.1f} Hz"
     values = {
         "topic": state.topic,

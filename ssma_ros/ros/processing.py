@@ -8,9 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.messages.plausibility import Plausibility
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.ros.statistics import RateMeter, StageTimes
+from ssma_ros.sensors import readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +43,13 @@ class SensorRecord:
         reason: why the last frame went without it, or empty if it was there.
         noted_ns: when that was.
         refused: messages refused so far.
+        suspicion: what its values look like, where they look wrong.
     """
 
     reason: str = ""
     noted_ns: int = 0
     refused: int = 0
+    suspicion: str = ""
 
     def current_reason(self, now_ns: int) -> str:
         """The reason, unless no frame has been made since for so long that it says nothing about now."""
@@ -120,6 +125,7 @@ class FrameProcessor:
         self._publishing = threading.Lock()
         self._open = False
         self._breaks = 0
+        self._plausibility = Plausibility()
         self.progress = Progress()
 
     def set_open(self, is_open: bool) -> None:
@@ -195,6 +201,7 @@ class FrameProcessor:
                 topics=self._inputs.topics(),
                 missing=matched.missing,
                 register=geometry.register if geometry is not None and parameters.register_depth else None,
+                plausibility=self._plausibility,
             )
         except RefusedInput as refusal:
             self.progress.refused += 1
@@ -202,7 +209,8 @@ class FrameProcessor:
             return None
         for sensor in self._inputs.inputs:
             self._note(sensor, frame.missing.get(sensor, ""))
-        if not any(_can_be_made(stream.encoding, stream.sensors, frame) for stream in self._pipeline.contract.streams):
+            self._suspect(sensor, frame.suspicions.get(sensor, ""))
+        if all(why_blank(stream, frame) is not None for stream in self._pipeline.contract.streams):
             self.progress.refused += 1
             self._log.say("no stream", f"{matched.driver} alone makes no input of this network: {dict(frame.missing)}")
             return None
@@ -220,6 +228,12 @@ class FrameProcessor:
                 if record is not None and sensor not in used and not record.reason:
                     self._note(sensor, f"not used: {result.missing[stream.name]}")
 
+    def _suspect(self, sensor: str, suspicion: str) -> None:
+        record = self.progress.sensors[sensor]
+        if suspicion and not record.suspicion:
+            self._log.say(f"{sensor} suspicion", suspicion)
+        record.suspicion = suspicion
+
     def _note(self, sensor: str, reason: str) -> None:
         record = self.progress.sensors.setdefault(sensor, SensorRecord())
         record.reason, record.noted_ns = reason, time.monotonic_ns()
@@ -233,14 +247,8 @@ def assembly_options(parameters: FusionParameters) -> AssemblyOptions:
     return AssemblyOptions(
         size_mismatch="resize" if parameters.size_mismatch == "resize" else "refuse",
         check_frame_id=parameters.check_frame_id,
-        nir_full_scale=parameters.nir_full_scale,
+        readings=readings(vars(parameters)),
     )
-
-
-def _can_be_made(encoding: str, sensors: tuple[str, ...], frame: Frame) -> bool:
-    if encoding == "hha" and frame.intrinsics is None:
-        return False
-    return all(getattr(frame, sensor) is not None for sensor in sensors)
 
 
 def _kind(reason: str) -> str:

@@ -7,9 +7,8 @@ import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ssma_ros.encodings.encoder import EncoderOptions
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.frame import SENSORS
 from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
@@ -18,6 +17,7 @@ from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
 from ssma_ros.segmenter import Segmenter, SegmenterOptions
+from ssma_ros.sensors import SENSORS
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:

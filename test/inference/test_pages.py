@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
-from ssma_ros.contract import ENCODINGS, parse_contract
+from ssma_ros.contract import parse_contract
+from ssma_ros.encodings.depth_completion import Completion
+from ssma_ros.encodings.table import ENCODINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
 
@@ -24,8 +27,6 @@ def test_every_encoding_is_described():
 
 
 def test_every_depth_parameter_is_described():
-    from ssma_ros.encodings.encoder import _ALLOWED
-
-    for names in _ALLOWED.values():
-        for name in names:
-            assert f"`{name}`" in PAGE
+    names = {item.name for item in fields(Completion)}.union(*(e.parameters for e in ENCODINGS.values()))
+    for name in names:
+        assert f"`{name}`" in PAGE

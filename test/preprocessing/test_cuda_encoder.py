@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from ssma_ros.contract import ENCODINGS, Contract, Stream
-from ssma_ros.encodings.encoder import EncoderOptions, InputEncoder
-from ssma_ros.encodings.resident import CudaInputEncoder
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.frame import SENSORS, Frame, Intrinsics
+from ssma_ros.frame import Frame, Intrinsics
+from ssma_ros.inputs.processor import InputEncoder
+from ssma_ros.inputs.resident import CudaInputEncoder
 from ssma_ros.kernels.shared.measure import made_depth
 from ssma_ros.labels import load_label_set
 from ssma_ros.segmenter import blank_frame
+from ssma_ros.sensors import SENSORS
 
 from . import cuda_host
 

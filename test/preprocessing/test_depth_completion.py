@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from benchmarks.reference import depth_completion as reference
 from ssma_ros.encodings.depth_completion import (
-    DepthCounts,
-    count_depths,
     fill_fast,
     fill_multiscale,
     keep_readings,
@@ -92,12 +90,6 @@ def test_what_is_no_reading_counts_as_empty(implementation, kind):
     for blur in ("bilateral", "gaussian"):
         np.testing.assert_array_equal(fill(dirty, blur=blur), fill(clean, blur=blur))
     np.testing.assert_array_equal(dirty, before)
-
-
-def test_counts():
-    depth = np.array([[np.nan, np.inf, -np.inf, -1.0], [0.0, 0.05, 5.0, 101.0]], np.float32)
-    assert count_depths(depth) == DepthCounts(valid=1, empty=2, non_finite=3, negative=1, beyond=1)
-    assert valid_mask(depth).tolist() == [[False] * 4, [False, False, True, True]]
 
 
 @pytest.mark.parametrize("kind", FILLS)
@@ -207,3 +199,8 @@ def test_readings_are_kept_and_all_else_is_exactly_zero(implementation):
     np.testing.assert_array_equal(depth, expected)
     with pytest.raises(ValueError, match="dtype is int32"):
         keep_readings(np.zeros((3, 4), np.int32))
+
+
+def test_what_is_a_reading():
+    depth = np.array([[np.nan, np.inf, -np.inf, -1.0], [0.0, 0.05, 5.0, 101.0]], np.float32)
+    assert valid_mask(depth).tolist() == [[False] * 4, [False, False, True, True]]

@@ -7,9 +7,10 @@ import pytest
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.encodings import vegetation
-from ssma_ros.encodings.encoder import EncoderOptions, InputEncoder
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
+from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.segmenter import blank_frame
 

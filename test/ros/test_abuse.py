@@ -15,7 +15,8 @@ from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.catalogue import OutputCatalog
-from ssma_ros.messages.decode import COLOR_ENCODINGS, stamp_ns
+from ssma_ros.messages.decode import stamp_ns
+from ssma_ros.messages.layouts import COLOR
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.segmenter import Segmenter
@@ -25,7 +26,7 @@ WIDTH, HEIGHT = 16, 16
 SENSORS = ("color", "depth", "nir")
 #: Stamp of the first good moment.
 NOW_NS = 1_700_000_000 * 10**9
-ENCODINGS = (*COLOR_ENCODINGS, "16UC1", "32FC1", "mono16", "yuv422_yuy2", "32FC3", "", "\0")
+ENCODINGS = (*COLOR, "16UC1", "32FC1", "mono16", "yuv422_yuy2", "32FC3", "", "\0")
 
 
 class Sink:

@@ -11,6 +11,7 @@ from ros import messages
 from ssma_ros.frame import Intrinsics
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
 from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.sensors import readings
 
 COLOR = np.full((6, 8, 3), 7, np.uint8)
 DEPTH = np.full((6, 8), 1500, np.uint16)
@@ -46,7 +47,8 @@ def test_stamp_and_frame_are_those_of_the_driving_image() -> None:
     ("sensor", "message", "words"),
     [
         ("depth", messages.image(COLOR, "bgr8"), "refused: topic depth/image_rect: encoding is 'bgr8'"),
-        ("nir", messages.image(COLOR, "bgr8"), "refused: topic nir/image_rect: encoding is 'bgr8'"),
+        ("nir", messages.image(COLOR, "rgba32"), "refused: topic nir/image_rect: encoding is 'rgba32'"),
+        ("nir", messages.image((COLOR * [1, 20, 30]).astype(np.uint8), "bgr8"), "data is a colour picture (bgr8), exp"),
         ("depth", messages.image(DEPTH[:3], "16UC1"), "size is 8x3, expected 8x6 as the driving image is"),
         ("depth", messages.image(DEPTH, "16UC1", frame_id="depth_optical"), "header.frame_id is 'depth_optical', exp"),
         ("nir", messages.image(NIR, "mono8", frame_id="nir_optical"), "expected 'camera', registered to the driving"),
@@ -96,7 +98,7 @@ def test_other_frames_are_accepted_where_the_user_says_so() -> None:
 
 
 def test_mono16_is_scaled_by_its_setting_not_by_the_frame() -> None:
-    options = AssemblyOptions(nir_full_scale=4095.0)
+    options = AssemblyOptions(readings=readings({"nir_full_scale": 4095.0}))
     frame = assemble_frame(moment(nir=messages.image(NIR.astype(np.uint16) * 10, "mono16")), None, options)
     assert (frame.nir_full_scale, frame.nir.max()) == (4095.0, 90)
 

@@ -15,15 +15,24 @@ from ros import messages
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.messages import decode as conversion
-from ssma_ros.messages.decode import (
-    COLOR_ENCODINGS,
-    RefusedInput,
-    color_from_image,
-    depth_from_disparity,
-    depth_from_image,
-    intrinsics_from_camera_info,
-    nir_from_image,
-)
+from ssma_ros.messages.decode import RefusedInput, depth_from_disparity, image_of, intrinsics_from_camera_info
+from ssma_ros.messages.layouts import COLOR, INTENSITY
+from ssma_ros.sensors import SENSORS, Reading, readings
+
+COLOR_ENCODINGS = tuple(COLOR)
+
+
+def color_from_image(message: Any, topic: str) -> Any:
+    return image_of(SENSORS["color"], message, topic)[0]
+
+
+def depth_from_image(message: Any, topic: str) -> Any:
+    return image_of(SENSORS["depth"], message, topic)[0]
+
+
+def nir_from_image(message: Any, topic: str) -> Any:
+    return image_of(SENSORS["nir"], message, topic)[0]
+
 
 TOPIC = "/camera/image_rect"
 BGR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -85,9 +94,115 @@ def test_a_steady_stream_of_depth_images_allocates_no_image(dtype: type, encodin
 
 
 def test_depth_in_millimetres() -> None:
-    depth = depth_from_image(messages.image(np.array([[0, 1500, 65535]], np.uint16), "16UC1"), TOPIC)
+    depth = depth_from_image(messages.image(np.array([[0, 1500, 65534]], np.uint16), "16UC1"), TOPIC)
     assert depth.dtype == np.float32
-    np.testing.assert_allclose(depth, [[0.0, 1.5, 65.535]], rtol=1e-6)
+    np.testing.assert_allclose(depth, [[0.0, 1.5, 65.534]], rtol=1e-6)
+
+
+def read(sensor: str, values: Any, encoding: str, **settings: Any) -> Any:
+    """What a sensor's image is with its settings."""
+    reading = readings({f"{sensor}_{key}": value for key, value in settings.items()})[sensor]
+    return image_of(SENSORS[sensor], messages.image(values, encoding), TOPIC, reading)
+
+
+def test_the_largest_count_of_depth_is_no_reading() -> None:
+    """Drivers mark saturation with 65535; a wall at 65.535 m that nobody saw would become the far end of every fill."""
+    counts = np.array([[1500, 65535, 0]], np.uint16)
+    np.testing.assert_allclose(read("depth", counts, "16UC1")[0], [[1.5, 0.0, 0.0]])
+    np.testing.assert_allclose(read("depth", counts, "16UC1", invalid=[1500])[0], [[0.0, 65.535, 0.0]])
+    np.testing.assert_allclose(read("depth", counts, "16UC1", invalid=[])[0], [[1.5, 65.535, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding", "settings", "metres"),
+    [
+        (np.array([[2000.0, np.nan, 0.0]], np.float32), "32FC1", {"scale": 0.001}, [[2.0, 0.0, 0.0]]),
+        (np.array([[20000, 0, 5]], np.uint16), "16UC1", {"scale": 0.0001}, [[2.0, 0.0, 0.0005]]),
+        (np.array([[2000, -1, 0]], np.int16), "16SC1", {}, [[2.0, 0.0, 0.0]]),
+        (np.array([[2.0, np.inf, -1.0]], np.float64), "64FC1", {}, [[2.0, 0.0, 0.0]]),
+        (np.array([[2.0, 65.535, 9.0]], np.float32), "32FC1", {"invalid": [9.0]}, [[2.0, 65.535, 0.0]]),
+        (np.array([[1000, 0, 500]], np.uint16), "16UC1", {"offset": 0.25}, [[1.25, 0.0, 0.75]]),
+    ],
+)
+def test_depth_of_other_units(values: Any, encoding: str, settings: dict[str, Any], metres: Any) -> None:
+    known = {"depth_" + key: value for key, value in settings.items() if key != "offset"}
+    reading = readings(known)["depth"]
+    reading = Reading(reading.scale, settings.get("offset", 0.0), reading.invalid, reading.full_scale)
+    depth, _ = image_of(SENSORS["depth"], messages.image(values, encoding), TOPIC, reading)
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, metres, rtol=1e-6)
+
+
+def test_sixteen_bit_colour_is_scaled_and_not_cut() -> None:
+    deep = BGR.astype(np.uint16) * 257
+    np.testing.assert_array_equal(read("color", deep, "bgr16")[0], BGR)
+    np.testing.assert_array_equal(read("color", deep[..., ::-1], "rgb16")[0], BGR)
+    twelve = BGR.astype(np.uint16) * 16
+    np.testing.assert_allclose(read("color", twelve, "bgr16", full_scale=4080.0)[0], BGR, atol=1)
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_sixteen_bit_bayer_is_the_eight_bit_one(pattern: str) -> None:
+    raw = np.random.default_rng(1).integers(0, 256, (8, 8), np.uint8)
+    deep = read("color", raw.astype(np.uint16) * 257, f"bayer_{pattern}16")[0].astype(int)
+    assert np.abs(deep - color_from_image(messages.image(raw, f"bayer_{pattern}8"), TOPIC)).max() <= 1
+
+
+def packed_yuv(bgr: Any, encoding: str) -> tuple[Any, int]:
+    """A picture of one colour in a YUV encoding, from its BT.601 values as OpenCV states them, and its step."""
+    height, width = bgr.shape[:2]
+    y, u, v = (round(x) for x in cv2.transform(bgr[:1, :1].astype(np.float32), np.array(
+        [[0.098, 0.504, 0.257, 16], [0.439, -0.291, -0.148, 128], [-0.071, -0.368, 0.439, 128]], np.float32))[0, 0])
+    if encoding in ("nv12", "nv21"):
+        chroma = [u, v] if encoding == "nv12" else [v, u]
+        planes = np.vstack([np.full((height, width), y), np.tile(chroma, (height // 2, width // 2))])
+        return planes.astype(np.uint8), width
+    pair = [u, y, v, y] if encoding in ("uyvy", "yuv422") else [y, u, y, v]
+    return np.tile(pair, (height, width // 2)).astype(np.uint8), 2 * width
+
+
+@pytest.mark.parametrize("encoding", ["uyvy", "yuv422", "yuyv", "yuv422_yuy2", "nv12", "nv21"])
+def test_yuv_of_the_drivers_is_decoded(encoding: str) -> None:
+    """RealSense sends yuv422_yuy2, usb_cam yuv422 or uyvy, OAK and GMSL cameras nv12."""
+    bgr = np.full((4, 6, 3), (40, 120, 200), np.uint8)
+    data, step = packed_yuv(bgr, encoding)
+    message = messages.image(data, encoding)
+    message.height, message.width, message.step = 4, 6, step
+    image = color_from_image(message, TOPIC).astype(int)
+    assert image.shape == (4, 6, 3)
+    assert np.abs(image - bgr).max() <= 3
+    with pytest.raises(RefusedInput, match="a colour picture"):
+        image_of(SENSORS["nir"], message, TOPIC)
+    data, _ = packed_yuv(np.full((4, 6, 3), 90, np.uint8), encoding)
+    grey = messages.image(data, encoding)
+    grey.height, grey.width, grey.step = 4, 6, step
+    image, full_scale = image_of(SENSORS["nir"], grey, TOPIC)
+    assert full_scale == 255.0
+    assert np.abs(image.astype(int) - 90).max() <= 2
+    message.width = 5
+    message.step = 5 * step // 6 + 1
+    with pytest.raises(RefusedInput, match="multiples of 2"):
+        color_from_image(message, TOPIC)
+
+
+def test_planar_data_that_is_short_is_refused() -> None:
+    message = messages.image(np.zeros((4, 6), np.uint8), "nv12")
+    with pytest.raises(RefusedInput, match=r"data is 24 bytes, expected 36 \(6 rows of nv12 times step 6\)"):
+        color_from_image(message, TOPIC)
+
+
+def test_near_infrared_in_three_channels_and_as_floats() -> None:
+    gray = BGR[..., 0]
+    for encoding, pixels in (("rgb8", np.dstack([gray] * 3)), ("bgra8", np.dstack([gray] * 4))):
+        image, full_scale = read("nir", pixels, encoding)
+        np.testing.assert_array_equal(image, gray)
+        assert full_scale == 255.0
+    image, full_scale = read("nir", np.array([[0.0, 0.5, 1.0, np.nan]], np.float32), "32FC1")
+    assert (image.tolist(), full_scale) == ([[0, 32768, 65535, 0]], 65535.0)
+    with pytest.raises(RefusedInput, match=r"a colour picture \(rgb8\), expected near infrared: one channel"):
+        read("nir", BGR, "rgb8")  # somebody remapped the wrong topic
+    with pytest.raises(RefusedInput, match="values up to 255, expected 0 to 1"):
+        read("nir", np.array([[0.0, 255.0]], np.float32), "32FC1")
 
 
 def test_depth_in_metres_keeps_only_distances() -> None:
@@ -137,7 +252,7 @@ def change(**changes: Any) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (change(encoding="yuv422"), f"topic {TOPIC}: encoding is 'yuv422', expected one of bgr8"),
+        (change(encoding="nv24"), f"topic {TOPIC}: encoding is 'nv24', expected one of bgr8"),
         (change(encoding=""), "encoding is ''"),
         (change(width=0), "size is 0x6, expected 1 to"),
         (change(height=0), "size is 8x0"),
@@ -155,9 +270,10 @@ def test_images_that_contradict_themselves_are_refused_in_words(message: Any, wo
 
 
 def test_depth_and_nir_refuse_color() -> None:
-    for convert in (depth_from_image, nir_from_image):
-        with pytest.raises(RefusedInput, match="encoding is 'bgr8'"):
-            convert(messages.image(BGR, "bgr8"), TOPIC)
+    with pytest.raises(RefusedInput, match="encoding is 'bgr8'"):
+        depth_from_image(messages.image(BGR, "bgr8"), TOPIC)
+    with pytest.raises(RefusedInput, match=r"data is a colour picture \(bgr8\)"):
+        nir_from_image(messages.image(BGR, "bgr8"), TOPIC)
 
 
 def test_compressed_images_are_decoded() -> None:
@@ -202,7 +318,7 @@ def test_camera_infos_of_no_camera_are_refused(changes: dict[str, Any], words: s
         intrinsics_from_camera_info(messages.camera_info(**changes), TOPIC)
 
 
-ENCODINGS = (*COLOR_ENCODINGS, "32FC1", "16UC1", "mono16", "yuv422", "", "bgr8\0")
+ENCODINGS = (*COLOR_ENCODINGS, *INTENSITY, "16SC1", "64FC1", "nv24", "", "bgr8\0")
 malformed = st.fixed_dictionaries(
     {
         "width": st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1)),

@@ -12,7 +12,8 @@ from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.catalogue import OutputCatalog
-from ssma_ros.messages.decode import COLOR_ENCODINGS, DEPTH_ENCODINGS, NIR_ENCODINGS
+from ssma_ros.messages.layouts import LAYOUTS
+from ssma_ros.sensors import SENSORS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "components.md").read_text(encoding="utf-8")
 
@@ -27,11 +28,10 @@ def documented(section: str) -> dict[str, str]:
 def test_every_input_is_documented_with_its_encodings() -> None:
     rows = documented("What it subscribes to")
     assert set(rows) == {*DEFAULT_TOPICS.values(), "depth/camera_info"}
-    color = rows["camera/image_rect"].replace("bayer_{rggb,bggr,gbrg,grbg}8", "bayer_rggb8 bayer_bggr8 bayer_gbrg8 "
-                                              "bayer_grbg8")
-    for encodings, row in ((COLOR_ENCODINGS, color), (DEPTH_ENCODINGS, rows["depth/image_rect"]),
-                           (NIR_ENCODINGS, rows["nir/image_rect"])):
-        assert all(encoding in row for encoding in encodings)
+    for sensor in SENSORS.values():
+        row = rows[sensor.topic].replace("bayer_{rggb,bggr,gbrg,grbg}{8,16}", " ".join(
+            f"bayer_{pattern}{bits}" for pattern in ("rggb", "bggr", "gbrg", "grbg") for bits in (8, 16)))
+        assert {e for e in LAYOUTS[sensor.pixels] if e not in row} == set(), sensor.name
 
 
 def test_every_output_is_documented_with_its_type() -> None:

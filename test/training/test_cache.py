@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ssma_ros.contract import Contract, Stream
-from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import CachedSamples, EncodedSamples, Sample, build_cache, open_samples

@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from ssma_ros.cli.main import main
-from ssma_ros.encodings.encoder import InputEncoder
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.training.datasets import open_dataset

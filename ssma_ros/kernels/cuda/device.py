@@ -88,7 +88,7 @@ class Graph(Protocol):
 
 
 class Device(Protocol):
-    """What the functions and :class:`~ssma_ros.encodings.resident.CudaInputEncoder` need of a GPU."""
+    """What the functions and :class:`~ssma_ros.inputs.resident.CudaInputEncoder` need of a GPU."""
 
     def allocate(self, size: int) -> int:
         """Address of ``size`` bytes of device memory, kept until :meth:`free` or as long as the device object."""

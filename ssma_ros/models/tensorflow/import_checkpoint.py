@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ssma_ros.contract import ENCODINGS, Contract, Stream
+from ssma_ros.contract import Contract, Stream
+from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.errors import SsmaError
 from ssma_ros.models.adapnetpp import AdapNetPP
 from ssma_ros.models.network import SIZE_MULTIPLE, SegmentationNetwork
@@ -70,8 +71,8 @@ def import_checkpoint(
     Args:
         path: prefix, folder or zip, see :func:`ssma_ros.models.tensorflow.checkpoint.read_checkpoint`.
         labels: the classes it was trained on, void included.
-        encodings: how each input is made, keys of :data:`ssma_ros.contract.ENCODINGS`; default ``bgr``, and ``hha``
-            for the second stream.
+        encodings: how each input is made, names of the table of encodings; default ``bgr``, and ``hha`` for
+            the second stream.
         width, height: of the contract, multiples of 16.
 
     Raises:

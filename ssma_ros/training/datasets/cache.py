@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from ssma_ros.encodings.encoder import InputEncoder, resize_depth, why_blank
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.encoded import why_blank
+from ssma_ros.inputs.processor import InputEncoder
+from ssma_ros.kernels.shared.resampling import nearest
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def encode_sample(encoder: InputEncoder, frame: Frame, label: NDArray[np.uint8])
     return Sample(
         images=tuple(encoded.inputs.get(name, blank) for name in contract.modalities),
         present=tuple(encoded.present[name] for name in contract.modalities),
-        label=resize_depth(label, contract.width, contract.height),
+        label=nearest(label, contract.width, contract.height),
     )
 
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ssma_ros.encodings.encoder import depth_parameters
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.encoded import completion_of
 from ssma_ros.training.datasets.cache import Sample
 from ssma_ros.training.datasets.survey import refuse_blank
 
@@ -100,7 +100,7 @@ def _merged(joint: Contract, other: Contract) -> Contract | None:
             streams.append(replace(stream, name=_free_name(stream.name, [s.name for s in streams])))
     merged = replace(joint, streams=tuple(streams))
     try:
-        depth_parameters(merged)  # one encoder completes depth in one way only
+        completion_of(merged)  # one encoder completes depth in one way only
     except SsmaError:
         return None
     return merged

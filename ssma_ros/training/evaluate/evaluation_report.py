@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.encodings.encoder import resize_depth
+from ssma_ros.kernels.shared.resampling import nearest
 from ssma_ros.training.datasets.shared_samples import SharedSamples
 from ssma_ros.training.evaluate.contenders import Contender, Entry, Look, score_side_by_side
 from ssma_ros.training.evaluate.evaluation import spread_indices
@@ -88,7 +88,7 @@ class Evaluation:
         other = look.masks.get((1, ALL_SENSORS))
         if other is None or self.improvement is None:
             return
-        other = resize_depth(other, contract.width, contract.height)
+        other = nearest(other, contract.width, contract.height)
         self.improvement.update(ours, other, sample.label)
         if number is not None:
             masks = dict(zip(self._names(), (ours, other), strict=True))

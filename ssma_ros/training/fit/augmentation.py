@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ssma_ros.encodings.table import ENCODINGS
+from ssma_ros.sensors import SENSORS
 from ssma_ros.training.datasets.cache import Sample
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from ssma_ros.contract import Contract, Stream
     from ssma_ros.training.fit.config import AugmentationConfig
 
-_COLOR_ENCODINGS = ("bgr", "rgb")
-_DEPTH_ENCODINGS = ("hha", "depth_jet", "depth_gray")
 
 
 class Augmentation:
@@ -35,6 +35,7 @@ class Augmentation:
     def __init__(self, config: AugmentationConfig, contract: Contract) -> None:
         self._config = config
         self._streams = contract.streams
+        self._sensors = {sensor for stream in contract.streams for sensor in stream.sensors}
         self._ignore_id = contract.labels.ignore_id
 
     def __call__(self, sample: Sample, width: int, height: int, rng: np.random.Generator) -> Sample:
@@ -52,7 +53,7 @@ class Augmentation:
             if not made:
                 images.append(np.zeros((height, width, 3), np.uint8))
                 continue
-            nearest = stream.encoding in _DEPTH_ENCODINGS
+            nearest = ENCODINGS[stream.encoding].is_measured
             interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
             warped = _warp(image, matrix, width, height, interpolation, 0)
             images.append(self._photometry(stream, warped, rng))
@@ -79,16 +80,16 @@ class Augmentation:
 
     def _drop_sensors(self, present: tuple[bool, ...], rng: np.random.Generator) -> tuple[bool, ...]:
         """Blank every stream that a randomly missing sensor spoils; a draw that blanks all is taken back."""
-        gone = {s for s in ("color", "depth", "nir") if rng.random() < self._config.modality_dropout}
+        gone = {s for s in SENSORS if s in self._sensors and rng.random() < self._config.modality_dropout}
         left = tuple(
             p and not gone.intersection(stream.sensors) for p, stream in zip(present, self._streams, strict=True)
         )
         return left if any(left) else present
 
     def _photometry(self, stream: Stream, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        if stream.encoding in _COLOR_ENCODINGS:
+        if ENCODINGS[stream.encoding].is_photograph:
             return self._color(image, rng)
-        if stream.encoding in _DEPTH_ENCODINGS:
+        if ENCODINGS[stream.encoding].is_measured:
             return self._depth(stream, image, rng)
         c = self._config
         gain = rng.uniform(*c.other_contrast)
@@ -131,11 +132,12 @@ class Augmentation:
     def _depth(self, stream: Stream, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         c = self._config
         changed = image
-        if stream.encoding == "hha" and c.height_shift > 0:
+        channel = ENCODINGS[stream.encoding].height_channel
+        if channel is not None and c.height_shift > 0:
             hole = ~image.any(axis=2)
             shift = rng.uniform(-c.height_shift, c.height_shift)
-            height = _to_uint8(image[..., 1].astype(np.float32) + np.float32(shift))
-            changed = np.dstack([image[..., 0], height, image[..., 2]])
+            changed = image.copy()
+            changed[..., channel] = _to_uint8(image[..., channel].astype(np.float32) + np.float32(shift))
             changed[hole] = 0
         if rng.random() < c.holes:
             changed = changed.copy()
@@ -186,7 +188,7 @@ def resize_sample(sample: Sample, contract: Contract, width: int, height: int) -
     size = (width, height)
     images = []
     for stream, image in zip(contract.streams, sample.images, strict=True):
-        nearest = stream.encoding in _DEPTH_ENCODINGS
+        nearest = ENCODINGS[stream.encoding].is_measured
         resized = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_LINEAR)
         images.append(np.asarray(resized, np.uint8))
     label = np.asarray(cv2.resize(sample.label, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)

@@ -1,0 +1,138 @@
+"""What an encoding is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ssma_ros.sensors import SENSORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ssma_ros.frame import Frame, Intrinsics
+    from ssma_ros.kernels.cuda.device import Device
+    from ssma_ros.kernels.cuda.functions import CudaPreprocessing
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What belongs to the robot and not to the network, so is not in the contract. The defaults change nothing.
+
+    Attributes:
+        camera_height: metres of the camera over the ground it drives on, known better than any estimate from one
+            image; the floor of HHA's height channel. None = as the contract says.
+        gravity_smoothing: seconds, time constant of a low-pass on the gravity estimated for HHA; 0 = each image by
+            itself. Needs stamps that follow each other; a jump resets it.
+        gravity_guard: refuse an estimate that tilts the camera by over 45° or rests on few floor or wall normals; the
+            last good one holds, or the camera counts as level. The contract's own limits come first.
+        threads: threads that share the work on depth; with more than one, the streams without depth are made beside it.
+            They change nothing but the time it takes.
+    """
+
+    camera_height: float | None = None
+    gravity_smoothing: float = 0.0
+    gravity_guard: bool = False
+    threads: int = 1
+
+
+class StreamEncoder(ABC):
+    """One stream's pictures from frame to frame. Not re-entrant.
+
+    Args:
+        parameters: of the stream in the contract, those that :attr:`Encoding.parameters` names.
+        options: of the robot.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions) -> None:
+        self.parameters, self.options = parameters, options
+
+    @abstractmethod
+    def encode(self, frame: Frame, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The stream's H×W×3 uint8 picture, C-contiguous: in ``out`` if that has a use.
+
+        Args:
+            frame: on the network's grid, with the sensors that the encoding needs; depth is completed.
+            out: H×W×3 uint8 C-contiguous.
+        """
+
+    def reset(self) -> None:  # noqa: B027  # most remember nothing
+        """Forget earlier frames."""
+
+
+@dataclass(frozen=True)
+class DeviceFrame:
+    """A frame on a GPU, on the network's grid; frames that are equal here share one captured graph.
+
+    Attributes:
+        images: by sensor the address of its image; depth is completed.
+        bytes_each: by sensor the bytes of one value.
+        full_scales: by intensity sensor.
+        intrinsics: of the grid, or None.
+        gravity: whether the frame knows "down".
+    """
+
+    images: Mapping[str, int]
+    bytes_each: Mapping[str, int]
+    full_scales: Mapping[str, float]
+    intrinsics: Intrinsics | None
+    gravity: bool
+
+
+class DeviceEncoder(ABC):
+    """The same as :class:`StreamEncoder` on a GPU; may allocate from ``device`` when it is made, and never later."""
+
+    def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions, device: Device) -> None:
+        self.parameters, self.options, self.device = parameters, options, device
+
+    def prepare(self, frame: Frame) -> None:  # noqa: B027  # most have nothing to say
+        """Tell the device what changes from frame to frame, before :meth:`enqueue`'s graph is launched."""
+
+    @abstractmethod
+    def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
+        """Put the work in line that writes H×W×3 bytes to ``target``; allocates nothing and waits for nothing."""
+
+    def reset(self) -> None:  # noqa: B027  # most remember nothing
+        """Forget earlier frames."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One way to make a network input.
+
+    Attributes:
+        name: as contracts call it.
+        sensors: it is made from; it is blank where one is missing.
+        encoder: makes it on the processor.
+        twin: makes it on a GPU, or None: preprocessing then stays on the processor.
+        order: of its channels, for whoever shows it; ``grey`` is one picture three times.
+        parameters: a stream may state, besides those of depth completion for what is made from depth.
+        needs_camera: blank without intrinsics.
+        height_channel: index of the channel that is a height over the ground, or None.
+    """
+
+    name: str
+    sensors: tuple[str, ...]
+    encoder: type[StreamEncoder]
+    twin: Callable[[Mapping[str, Any], EncoderOptions, Device], DeviceEncoder] | None = None
+    order: Literal["bgr", "rgb", "grey"] = "bgr"
+    parameters: tuple[str, ...] = ()
+    needs_camera: bool = False
+    height_channel: int | None = None
+
+    @property
+    def is_photograph(self) -> bool:
+        """It is the colour image itself: nothing to show beside it, and it varies as photographs do."""
+        return self.sensors == ("color",)
+
+    @property
+    def is_measured(self) -> bool:
+        """It is made from distances or temperatures, which must not be averaged."""
+        return any(SENSORS[sensor].pixels == "measurement" for sensor in self.sensors)
