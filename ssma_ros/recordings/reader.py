@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosbags.rosbag2 import Reader
-
 from ssma_ros.errors import SsmaError
+from ssma_ros.recordings.layout import find_storage
+from ssma_ros.recordings.storage import RecordedMessage, open_storage, unreadable
 from ssma_ros.recordings.typestore import typestore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from types import TracebackType
 
-#: Storage files a recording can consist of.
-STORAGE_SUFFIXES = (".mcap", ".db3")
+    from ssma_ros.recordings.storage import StorageFile
+
+__all__ = ["RecordedMessage", "RecordingReader", "Topic"]
 
 
 @dataclass(frozen=True)
@@ -34,29 +36,17 @@ class Topic:
     count: int
 
 
-@dataclass(frozen=True)
-class RecordedMessage:
-    """One message as it lies in the recording.
-
-    Attributes:
-        topic: absolute topic name.
-        type: message type.
-        stamp_ns: when the recorder received it, nanoseconds.
-        data: serialized message (CDR with its four byte encapsulation header).
-    """
-
-    topic: str
-    type: str
-    stamp_ns: int
-    data: bytes
-
-
 class RecordingReader:
-    """A rosbag2 recording opened for reading; a context manager.
+    """A rosbag2 recording opened for reading; a context manager. Nothing is ever written into its folder.
+
+    Topics and counts are those of the storage files; ``metadata.yaml``, which may be missing, renamed away or out of
+    step, only says which files belong to the recording.
 
     Args:
-        path: folder with ``metadata.yaml``, a folder that holds one storage file (a recorder that was
-            killed leaves no metadata), or a ``.mcap`` / ``.db3`` file itself.
+        path: folder with or without ``metadata.yaml``, or a ``.mcap`` / ``.db3`` file itself.
+
+    Attributes:
+        notes: in words, what is not as a recorder leaves it (killed, renamed, without metadata) and what mends it.
 
     Raises:
         SsmaError: nothing there, not a recording, or it cannot be read (truncated, corrupt, unknown storage).
@@ -64,13 +54,19 @@ class RecordingReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        layout = find_storage(self.path)
+        self._files: list[tuple[Path, StorageFile]] = []
         try:
-            self._reader = Reader(_storage_location(self.path))
-            self._reader.open()
-        except SsmaError:
+            for file in layout.files:
+                self._files.append((file, open_storage(file, f"recording {self.path}")))
+        except BaseException:
+            self.close()
             raise
-        except Exception as error:  # the library lets struct, zstd, sqlite and key errors of damaged files through
-            raise self._unreadable(error) from error
+        self._files.sort(key=lambda pair: pair[1].span_ns or (0, 0))  # stable: an empty file stays where it is
+        self.notes = [*layout.notes, *(note for _, storage in self._files for note in storage.notes)]
+        count = sum(topic.count for topic in self.topics)
+        if layout.message_count is not None and layout.message_count != count:
+            self.notes.append(f"metadata.yaml counts {layout.message_count} messages, its files hold {count}")
 
     def __enter__(self) -> RecordingReader:
         return self
@@ -82,22 +78,22 @@ class RecordingReader:
 
     def close(self) -> None:
         """Close the files. Idempotent."""
-        if self._reader.is_open:
-            self._reader.close()
+        for _, storage in self._files:
+            storage.close()
 
     @property
     def topics(self) -> tuple[Topic, ...]:
         """All topics, ordered by name; a topic recorded with two types appears twice."""
-        counts: dict[tuple[str, str], int] = {}
-        for connection in self._reader.connections:
-            key = (connection.topic, connection.msgtype)
-            counts[key] = counts.get(key, 0) + connection.msgcount
+        counts: Counter[tuple[str, str]] = Counter()
+        for _, storage in self._files:
+            counts.update(storage.counts)
         return tuple(Topic(name, kind, count) for (name, kind), count in sorted(counts.items()))
 
     @property
     def duration_s(self) -> float:
         """Seconds from the first to the last message."""
-        return max(0, self._reader.duration - 1) * 1e-9
+        spans = [storage.span_ns for _, storage in self._files if storage.span_ns is not None]
+        return (max(last for _, last in spans) - min(first for first, _ in spans)) * 1e-9 if spans else 0.0
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[RecordedMessage]:
         """Messages in the order in which they were received.
@@ -108,18 +104,16 @@ class RecordingReader:
         Raises:
             SsmaError: the recording turns out to be damaged on the way.
         """
-        connections = [c for c in self._reader.connections if topics is None or c.topic in topics]
-        if not connections:
-            return
-        source = self._reader.messages(connections)
-        while True:
-            try:
-                connection, stamp_ns, data = next(source)
-            except StopIteration:
-                return
-            except Exception as error:  # as in the constructor; what the consumer raises does not pass here
-                raise self._unreadable(error) from error
-            yield RecordedMessage(connection.topic, connection.msgtype, stamp_ns, data)
+        for path, storage in self._files:
+            source = storage.messages(topics)
+            while True:
+                try:
+                    message = next(source)
+                except StopIteration:
+                    break
+                except Exception as error:  # any kind, see open_storage; what the consumer raises does not pass here
+                    raise unreadable(path, f"recording {self.path}", error) from error
+                yield message
 
     def deserialize(self, message: RecordedMessage) -> Any:
         """The message as an object with its ROS fields; arrays are read-only views into ``message.data``.
@@ -134,31 +128,6 @@ class RecordingReader:
             raise SsmaError(f"{where}: its type {message.type} is unknown, expected a standard ROS 2 type") from None
         except Exception as error:
             raise SsmaError(f"{where}: cannot be read as {message.type} ({_words(error)})") from error
-
-    def _unreadable(self, error: Exception) -> SsmaError:
-        return SsmaError(f"recording {self.path}: cannot be read, it may be truncated or damaged ({_words(error)})")
-
-
-def _storage_location(path: Path) -> Path:
-    """What to open for ``path``: itself, or the one storage file of a folder without metadata."""
-    if not path.exists():
-        raise SsmaError(f"recording {path}: no such file or folder")
-    if path.is_file():
-        if path.suffix not in STORAGE_SUFFIXES:
-            raise SsmaError(
-                f"recording {path}: got a '{path.suffix}' file, expected a rosbag2 folder or a "
-                f"{' or '.join(STORAGE_SUFFIXES)} file"
-            )
-        return path
-    if (path / "metadata.yaml").is_file():
-        return path
-    files = sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
-    if len(files) != 1:
-        raise SsmaError(
-            f"recording {path}: no metadata.yaml and {len(files)} storage files in this folder, "
-            "expected a rosbag2 recording"
-        )
-    return files[0]
 
 
 def _words(error: Exception) -> str:

@@ -76,8 +76,9 @@ def write_small_recording(
     storage: str = "mcap",
     without: Collection[str] = (),
     compressed: bool = False,
+    shift_ns: int = 0,
 ) -> Path:
-    """Write the recording; ``without`` names roles of TOPICS to leave out."""
+    """Write the recording; ``without`` names roles of TOPICS to leave out, all times are ``shift_ns`` later."""
     images = {
         "color": (color, "bgr8", "bgr8; png compressed bgr8"),
         "depth": (depth_mm, "16UC1", "16UC1; compressedDepth png"),
@@ -86,7 +87,7 @@ def write_small_recording(
     }
     with RecordingWriter(path, storage=storage) as writer:
         for index in range(frames):
-            now = stamp(index)
+            now = stamp(index) + shift_ns
             if "camera_info" not in without:
                 writer.write(TOPICS["camera_info"], CAMERA_INFO, messages.camera_info(INTRINSICS, now, FRAME_ID), now)
             for role, (maker, encoding, packed) in images.items():

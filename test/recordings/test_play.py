@@ -195,11 +195,10 @@ def test_a_driving_image_that_is_too_short_is_one_sentence(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["drive"]
 
 
-@pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])
-def test_a_truncated_recording_leaves_nothing_behind(tmp_path, storage, kept):
-    recording = write_small_recording(tmp_path / "drive", storage=storage)
-    path = next(p for p in recording.iterdir() if p.suffix in (".mcap", ".db3"))
+def test_a_truncated_recording_leaves_nothing_behind(tmp_path, kept):
+    recording = write_small_recording(tmp_path / "drive", storage="sqlite3")
+    path = next(p for p in recording.iterdir() if p.suffix == ".db3")
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(SsmaError, match="may be truncated"):
         play(recording, tmp_path / "out", make_pipeline)

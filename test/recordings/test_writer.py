@@ -3,6 +3,7 @@ import sqlite3
 import numpy as np
 import pytest
 from recordings.small_recording import START_NS, TOPICS, write_small_recording
+from rosbags.rosbag2 import Reader
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings import records as messages
@@ -36,7 +37,8 @@ def test_label_info_round_trip(tmp_path, storage):
         writer.write("/label_info", LABEL_INFO, info, START_NS)
     with RecordingReader(tmp_path / "out") as reader:
         (message,) = (reader.deserialize(m) for m in reader.messages())
-        (connection,) = reader._reader.connections
+    with Reader(tmp_path / "out") as library:
+        (connection,) = library.connections
     assert [(c.class_id, c.class_name) for c in message.class_map] == [(0, "a"), (1, "b")]
     assert message.threshold == 0.25
     assert "VisionClass[] class_map" in connection.msgdef.data
