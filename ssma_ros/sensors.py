@@ -97,7 +97,7 @@ class Reading:
             raise ValueError(f"full_scale is {self.full_scale}, expected a positive number")
 
 
-#: By name, in the order in which sensors are named everywhere. The first one drives.
+#: By name, in the order in which sensors are named everywhere.
 SENSORS: Mapping[str, Sensor] = {
     sensor.name: sensor
     for sensor in (
@@ -114,6 +114,9 @@ SENSORS: Mapping[str, Sensor] = {
         ),
     )
 }
+
+#: The sensor whose images drive the output: stamp, frame_id and size of everything else follow it.
+DRIVER = next(iter(SENSORS))
 
 
 def setting_names() -> dict[str, tuple[Sensor, str]]:

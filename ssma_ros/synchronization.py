@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class SyncOptions:
     """
 
     sensors: tuple[str, ...] = tuple(SENSORS)
-    drivers: tuple[str, ...] = ("color",)
+    drivers: tuple[str, ...] = (DRIVER,)
     slop_ns: int = 50 * _MS
     timeout_ns: int = 100 * _MS
     stale_ns: int = 500 * _MS

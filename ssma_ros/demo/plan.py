@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ssma_ros.demo.results import OutputTopics
+from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
 
@@ -17,13 +20,7 @@ if TYPE_CHECKING:
 
 NODE_NAME = "/ssma_fusion"
 #: The node's input topics as it subscribes to them without remapping, by role.
-NODE_INPUTS = {
-    "color": "/camera/image_rect",
-    "camera_info": "/camera/camera_info",
-    "depth": "/depth/image_rect",
-    "disparity": "/depth/disparity",
-    "nir": "/nir/image_rect",
-}
+NODE_INPUTS = {role: f"/{topic}" for role, topic in DEFAULT_TOPICS.items()}
 #: Network inputs and gates are kept once in this many seconds: they are large, and only looked at.
 SPARSE_S = 1.0
 
@@ -50,7 +47,7 @@ def output_topics(contract: Contract) -> OutputTopics:
         mask=f"{NODE_NAME}/mask",
         confidence=f"{NODE_NAME}/confidence",
         depth_completed=f"{NODE_NAME}/depth_completed",
-        inputs={s.name: f"{NODE_NAME}/{s.name}" for s in contract.streams if s.encoding not in ("bgr", "rgb")},
+        inputs={s.name: f"{NODE_NAME}/{s.name}" for s in contract.streams if not ENCODINGS[s.encoding].is_photograph},
         gates={name: f"{NODE_NAME}/modality_weights/{name}" for name in contract.modalities},
     )
 
@@ -74,10 +71,11 @@ def published_topics(contract: Contract, topics: InputTopics) -> dict[str, str]:
     Raises:
         SsmaError: the recording has nothing that can drive the node.
     """
-    wanted = {sensor for stream in contract.streams for sensor in stream.sensors} | {"color"}
-    if "depth" in wanted:
-        wanted.add("disparity")
-    images = [role for role in ("color", "depth", "disparity", "nir") if role in wanted and getattr(topics, role)]
+    wanted = {sensor for stream in contract.streams for sensor in stream.sensors} | {DRIVER}
+    images = [
+        role for sensor in SENSORS.values() if sensor.name in wanted
+        for role in (sensor.name, *(["disparity"] if sensor.disparity else [])) if getattr(topics, role)
+    ]
     if not images:
         raise SsmaError(f"model: needs {', '.join(sorted(wanted))}, the recording has none of them")
     roles = [*images, *(["camera_info"] if topics.camera_info else [])]
@@ -86,20 +84,24 @@ def published_topics(contract: Contract, topics: InputTopics) -> dict[str, str]:
 
 def node_command(options: NodeOptions, topics: InputTopics, publish: dict[str, str]) -> list[str]:
     """Start the real node so that it activates itself and listens to what the player publishes."""
-    depth_source = "image" if "depth" in publish else "disparity" if "disparity" in publish else "none"
     parameters = {
         "model": options.model,
         "backend": options.backend,
         "precision": options.precision,
         "threads": str(options.threads),
         "autostart": "true",
-        "driver": "color" if topics.color else "any",
-        "depth_source": depth_source,
-        "nir_source": "image" if "nir" in publish else "none",
+        "driver": DRIVER if getattr(topics, DRIVER) else "any",
+        **{f"{sensor}_source": _source(sensor, publish) for sensor in SENSORS if sensor != DRIVER},
     }
     # On loopback a lost image would be a flaw of the demo, not of the sensor: player and node speak reliably.
-    parameters |= {f"{role}_reliability": "reliable" for role in ("color", "camera_info", "depth", "nir")}
+    parameters |= {f"{role}_reliability": "reliable" for role in ("camera_info", *SENSORS)}
     command = [sys.executable, *options.program, "--ros-args"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     return command
+
+
+def _source(sensor: str, publish: dict[str, str]) -> str:
+    if sensor in publish:
+        return "image"
+    return "disparity" if SENSORS[sensor].disparity and "disparity" in publish else "none"

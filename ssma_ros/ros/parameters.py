@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.ros.constraint import Constraint, parameter
+from ssma_ros.ros.sensor_parameters import RELIABILITY, SensorParameters, sensor_parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,165 +30,108 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Constraint:
-    """What a parameter means and may be.
-
-    Attributes:
-        text: description for ``ros2 param describe``, with the unit.
-        live: whether it may be changed while the node runs; others take effect at the next configure.
-        low, high: inclusive range of a number, or None.
-        choices: allowed strings, or None for any.
-    """
-
-    text: str
-    live: bool = False
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] | None = None
-
-
-def _parameter(default: Any, text: str, **constraint: Any) -> Any:
-    return field(default=default, metadata={"constraint": Constraint(text, **constraint)})
-
-
-_RELIABILITY = ("best_effort", "reliable")
-
-
-@dataclass(frozen=True)
-class FusionParameters:
+class FusionParameters(SensorParameters):
     """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
 
-    model: str = _parameter(
+    model: str = parameter(
         "forest_rgb_hha_evi",
         "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
     )
-    backend: str = _parameter(
+    backend: str = parameter(
         "auto", "What runs the network.", choices=("auto", "openvino", "onnxruntime", "tensorrt", "torch")
     )
-    precision: str = _parameter(
+    precision: str = parameter(
         "auto", "Arithmetic of the network, as far as the backend has it.",
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
-    threads: int = _parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
-    preprocessing_threads: int = _parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
-    preprocessing_device: str = _parameter(
+    threads: int = parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
+    preprocessing_threads: int = parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
+    preprocessing_device: str = parameter(
         "auto", "Where images become network inputs; auto: on the GPU where TensorRT runs the network, else on the "
         "processor.", choices=("auto", "cpu", "gpu"),
     )
-    rebuild_engine: bool = _parameter(
+    rebuild_engine: bool = parameter(
         False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
     )
-    cache_dir: str = _parameter(
+    cache_dir: str = parameter(
         "", "Folder where OpenVINO keeps compiled networks and TensorRT engines it builds; empty: none are kept, and "
         "engines lie beside their .onnx.",
     )
-    autostart: bool = _parameter(
+    autostart: bool = parameter(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
     )
-    driver: str = _parameter(
+    driver: str = parameter(
         "color", "color: no output without the colour image. any: when it fails, depth or near infrared drives.",
         choices=("color", "any"),
     )
-    sync_slop: float = _parameter(
+    sync_slop: float = parameter(
         0.05, "Largest stamp difference between the driving image and a partner, seconds.",
         live=True, low=0.0, high=10.0,
     )
-    sync_timeout: float = _parameter(
+    sync_timeout: float = parameter(
         0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
     )
-    stale_after: float = _parameter(
+    stale_after: float = parameter(
         0.5, "A sensor silent for longer is reported and no longer waited for, seconds. More than its period.",
         live=True, low=0.01, high=3600.0,
     )
-    size_mismatch: str = _parameter(
+    size_mismatch: str = parameter(
         "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
         "(only where both show the same field of view).", live=True, choices=("refuse", "resize"),
     )
-    check_frame_id: bool = _parameter(
+    check_frame_id: bool = parameter(
         True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
     )
-    register_depth: bool = _parameter(
+    register_depth: bool = parameter(
         False, "Reproject depth of another frame_id into the colour camera with tf and depth/camera_info "
         "(needs tf2_ros).",
     )
-    gravity_frame: str = _parameter(
+    gravity_frame: str = parameter(
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
         "Empty: estimated from the depth image. Needs tf2_ros.",
     )
-    gravity_guard: bool = _parameter(
+    gravity_guard: bool = parameter(
         True, "Refuse a gravity estimate that tilts the camera by over 45 degrees or rests on few normals; the last "
         "good one holds, or the camera counts as level.",
     )
-    gravity_smoothing: float = _parameter(
+    gravity_smoothing: float = parameter(
         0.5, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
         low=0.0, high=60.0,
     )
-    camera_height: float = _parameter(
+    camera_height: float = parameter(
         0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
         "network's contract says.", low=0.0, high=20.0,
     )
-    depth_source: str = _parameter(
-        "image", "Where depth comes from: image = depth/image_rect, disparity = depth/disparity, none = not used.",
-        choices=("image", "disparity", "none"),
+    camera_info_reliability: str = parameter(
+        "best_effort", "QoS reliability of the camera_info subscriptions.", choices=RELIABILITY
     )
-    nir_source: str = _parameter(
-        "image", "Where near infrared comes from: image = nir/image_rect, none = not used.", choices=("image", "none")
-    )
-    nir_full_scale: float = _parameter(
-        65535.0, "Value of a saturated 16-bit near-infrared pixel (4095 for a 12-bit sensor that is not shifted).",
-        live=True, low=1.0, high=65535.0,
-    )
-    color_transport: str = _parameter(
-        "raw", "raw = sensor_msgs/Image; compressed = sensor_msgs/CompressedImage on <topic>/compressed.",
-        choices=("raw", "compressed"),
-    )
-    depth_transport: str = _parameter(
-        "raw", "raw = sensor_msgs/Image; compressedDepth = sensor_msgs/CompressedImage on <topic>/compressedDepth.",
-        choices=("raw", "compressedDepth"),
-    )
-    nir_transport: str = _parameter(
-        "raw", "raw = sensor_msgs/Image; compressed = sensor_msgs/CompressedImage on <topic>/compressed.",
-        choices=("raw", "compressed"),
-    )
-    color_reliability: str = _parameter(
-        "best_effort", "QoS reliability of the colour subscription.", choices=_RELIABILITY
-    )
-    camera_info_reliability: str = _parameter(
-        "best_effort", "QoS reliability of the camera_info subscriptions.", choices=_RELIABILITY
-    )
-    depth_reliability: str = _parameter(
-        "best_effort", "QoS reliability of the depth subscription.", choices=_RELIABILITY
-    )
-    nir_reliability: str = _parameter(
-        "best_effort", "QoS reliability of the near-infrared subscription.", choices=_RELIABILITY
-    )
-    input_queue: int = _parameter(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
-    output_resolution: str = _parameter(
+    input_queue: int = parameter(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
+    output_resolution: str = parameter(
         "network", "Size of all output images: the network's own, or the camera's (resampled).",
         live=True, choices=("network", "camera"),
     )
-    min_confidence: float = _parameter(
+    min_confidence: float = parameter(
         0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
     )
-    class_confidence_topics: tuple[str, ...] = _parameter(
+    class_confidence_topics: tuple[str, ...] = parameter(
         ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none.", live=True
     )
-    class_confidence_encoding: str = _parameter(
+    class_confidence_encoding: str = parameter(
         "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).",
         live=True, choices=("mono8", "32FC1"),
     )
-    overlay_opacity: float = _parameter(
+    overlay_opacity: float = parameter(
         0.5, "Weight of the class colours in ~/overlay; 0..1.", live=True, low=0.0, high=1.0
     )
-    points_depth: str = _parameter(
+    points_depth: str = parameter(
         "measured", "Depth of ~/points: measured = what the sensor saw; completed = with the holes filled.",
         live=True, choices=("measured", "completed"),
     )
-    points_semantic_fields: tuple[str, ...] = _parameter(
+    points_semantic_fields: tuple[str, ...] = parameter(
         ("",), "Classes that get a float32 field sem_<class> (0..1) in ~/points; '*' = all, '' = none.", live=True
     )
-    jpeg_quality: int = _parameter(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
-    diagnostics_period: float = _parameter(
+    jpeg_quality: int = parameter(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
+    diagnostics_period: float = parameter(
         1.0, "Seconds between two messages on /diagnostics; a change of level or reason is sent at once.",
         low=0.1, high=60.0,
     )
@@ -217,22 +162,29 @@ class FusionParameters:
         return dataclasses.replace(self, **{name: _frozen(value, known[name]) for name, value in changes.items()})
 
 
+def _items() -> list[dataclasses.Field[Any]]:
+    """The node's own parameters as they are declared, then those of its sensors."""
+    of_sensors = sensor_parameter_names()
+    return sorted(dataclasses.fields(FusionParameters), key=lambda item: item.name in of_sensors)
+
+
 def constraints() -> dict[str, Constraint]:
     """Constraint of every parameter, in order of declaration."""
-    return {item.name: item.metadata["constraint"] for item in dataclasses.fields(FusionParameters)}
+    return {item.name: item.metadata["constraint"] for item in _items()}
 
 
 def defaults() -> dict[str, Any]:
     """Default value of every parameter, in order of declaration."""
-    return {item.name: item.default for item in dataclasses.fields(FusionParameters)}
+    return {item.name: item.default for item in _items()}
 
 
 def why_invalid(name: str, value: Any) -> str | None:
     """One sentence saying why ``value`` cannot be parameter ``name``, or None if it can."""
     constraint, default = constraints()[name], defaults()[name]
     if isinstance(default, tuple):
-        good = isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
-        return None if good else wrong_type(name, value)
+        if not isinstance(value, (tuple, list)) or not all(_is_element(v, constraint.element) for v in value):
+            return wrong_type(name, value)
+        return None
     if isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return wrong_type(name, value)
@@ -247,7 +199,14 @@ def why_invalid(name: str, value: Any) -> str | None:
 
 def wrong_type(name: str, value: Any) -> str:
     """One sentence saying that ``value`` has not the type of parameter ``name``. ROS takes no 1 for a 1.0."""
-    return _sentence(name, value, _TYPES[type(defaults()[name])])
+    of_numbers = constraints()[name].element is float
+    return _sentence(name, value, "a list of numbers" if of_numbers else _TYPES[type(defaults()[name])])
+
+
+def _is_element(value: Any, kind: type) -> bool:
+    if kind is not float:
+        return isinstance(value, kind)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _sentence(name: str, value: Any, expected: str) -> str:

@@ -96,7 +96,7 @@ class DiagnosticsReporter:
         return InputState(
             sensor=entry.sensor,
             topic=entry.topic,
-            required=entry.sensor == "color" and parameters.driver == "color",
+            required=entry.sensor == parameters.driver,
             rate_hz=entry.rate.rate_hz(now_ns),
             age_ns=age_ns,
             stale_ns=round(parameters.stale_after * 1e9),

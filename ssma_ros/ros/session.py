@@ -17,7 +17,7 @@ from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
 from ssma_ros.segmenter import Segmenter, SegmenterOptions
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import DRIVER, SENSORS
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -155,21 +155,17 @@ def needed_sensors(contract: Contract, parameters: FusionParameters) -> tuple[st
 
     The colour image is always among them: its stamp drives the output.
     """
-    used = {sensor for stream in contract.streams for sensor in stream.sensors} | {"color"}
-    if parameters.depth_source == "none":
-        used.discard("depth")
-    if parameters.nir_source == "none":
-        used.discard("nir")
-    return tuple(sensor for sensor in SENSORS if sensor in used)
+    used = {sensor for stream in contract.streams for sensor in stream.sensors} | {DRIVER}
+    return tuple(s for s in SENSORS if s in used and getattr(parameters, f"{s}_source", "image") != "none")
 
 
 def sync_options(contract: Contract, parameters: FusionParameters, sensors: tuple[str, ...]) -> SyncOptions:
     """The part of the parameters that says how frames are matched."""
-    drivers: tuple[str, ...] = ("color",)
+    drivers: tuple[str, ...] = (DRIVER,)
     if parameters.driver == "any":
         # A sensor can stand in for colour only if some stream is made from it alone.
         alone = {stream.sensors[0] for stream in contract.streams if len(stream.sensors) == 1}
-        drivers += tuple(sensor for sensor in sensors if sensor != "color" and sensor in alone)
+        drivers += tuple(sensor for sensor in sensors if sensor != DRIVER and sensor in alone)
     return SyncOptions(
         sensors=sensors,
         drivers=drivers,

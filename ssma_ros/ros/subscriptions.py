@@ -15,6 +15,7 @@ from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.ros.event_group import OccasionalEvents
 from ssma_ros.ros.statistics import RateMeter
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ class Input:
     """One subscribed topic and what is known of it.
 
     Attributes:
-        sensor: ``color``, ``depth``, ``nir``, ``camera_info`` or ``depth_camera_info``.
+        sensor: of the table, ``camera_info`` or ``depth_camera_info``.
         topic: resolved name.
         rate: of arrival.
         received, received_ns: how many came, and when the last one did (monotonic time, None for never).
@@ -110,8 +111,8 @@ class InputSubscriptions:
         kind: type[Any] = Image
         topic = self._node.resolve_topic_name(DEFAULT_TOPICS[sensor])
         transport = getattr(parameters, f"{sensor}_transport")
-        if sensor == "depth" and parameters.depth_source == "disparity":
-            kind, topic = DisparityImage, self._node.resolve_topic_name(DEFAULT_TOPICS["disparity"])
+        if getattr(parameters, f"{sensor}_source", "image") == "disparity":
+            kind, topic = DisparityImage, self._node.resolve_topic_name(SENSORS[sensor].disparity)
         elif transport != "raw":
             kind, topic = CompressedImage, f"{topic}/{transport}"
         entry = self._add(sensor, topic)

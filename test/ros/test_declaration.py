@@ -35,6 +35,8 @@ def another(name: str) -> Any:
         return next(choice for choice in constraint.choices if choice != default)
     if constraint.low is not None and constraint.high is not None:
         return type(default)(constraint.high if constraint.high != default else constraint.low)
+    if constraint.element is float:
+        return [0.5, 7.0]
     return ["grass"] if isinstance(default, tuple) else "something else"
 
 
@@ -45,6 +47,8 @@ def wrong(name: str) -> list[Any]:
         return ["magic"]
     if constraint.low is not None and constraint.high is not None:
         return [type(default)(constraint.low - 1), type(default)(constraint.high + 1)]
+    if constraint.element is float:
+        return [[float("nan")]]
     return [["lava"]] if isinstance(default, tuple) else []
 
 
