@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ssma_ros.files import write_atomically
-    from ssma_ros.training.trained_comparison import TABLE, compare, load_comparison, table_lines
+    from ssma_ros.training.trained_comparison import TABLE, load_comparison, table_lines, train_and_compare
 
     comparison = load_comparison(args.config)
     if args.seeds:
         comparison = replace(comparison, seeds=tuple(args.seeds))
     output = Path(args.output) if args.output else Path("runs") / comparison.name
-    results = compare(comparison, output, data=args.data, cache=args.cache, progress=not args.quiet)
+    results = train_and_compare(comparison, output, data=args.data, cache=args.cache, progress=not args.quiet)
     table = "\n".join(table_lines(comparison, results))
     write_atomically(output / TABLE, (table + "\n").encode())
     print(table)

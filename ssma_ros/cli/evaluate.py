@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from ssma_ros.cli._evaluation_source import EvaluationSource
     from ssma_ros.training.evaluate.calibration import CalibrationFit
-    from ssma_ros.training.evaluate.contenders import Contender
-    from ssma_ros.training.evaluate.scoring import CaseResult
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
+    from ssma_ros.training.evaluate.observers import Against
+    from ssma_ros.training.evaluate.run import EvaluationRun
+    from ssma_ros.training.evaluate.score import CaseResult
 
 NAME = "evaluate"
 HELP = "score a network on a labelled data set or recording and write a report"
@@ -42,64 +44,78 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
     from ssma_ros.folders import WholeFolder
     from ssma_ros.inference import locate_model
-    from ssma_ros.training.evaluate.contenders import Contender
-    from ssma_ros.training.evaluate.evaluation_report import Evaluation, evaluation_report
-    from ssma_ros.training.evaluate.report import JSON_NAME, table_lines, write_report
-    from ssma_ros.training.evaluate.tables import group_tables
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
+    from ssma_ros.training.evaluate.observers import Against, SamplePictures
+    from ssma_ros.training.evaluate.render import JSON_NAME, write_report
+    from ssma_ros.training.evaluate.report import evaluation_report
+    from ssma_ros.training.evaluate.run import EvaluationRun
+    from ssma_ros.training.evaluate.score import ALL_SENSORS, cases_of
 
     set_threads(args)
-    contenders = [Contender(locate_model(name)) for name in (args.model, args.against) if name is not None]
+    networks = [TrainedNetwork(locate_model(name)) for name in (args.model, args.against) if name is not None]
     # Before the long work: the place of the report is free, and holds neither a model nor the data.
     folders = [] if args.output is None else [
         WholeFolder(args.output, what="report", replace_if=JSON_NAME, source=path)
-        for path in (args.source, *(contender.path for contender in contenders))
+        for path in (args.source, *(network.path for network in networks))
     ]
-    source = EvaluationSource(args, contenders[0].contract.labels)
-    fit = None if args.calibrate is None else _calibrate(args, contenders[0], source)
-    evaluation = Evaluation(contenders, source.open, limit=args.limit, multi_scale=args.msf,
-                            pictures=args.pictures if folders else 0)
-    evaluation.run(progress="" if args.quiet else "evaluation")
-    results = evaluation.results()
-    for result in results.values():
-        print(_line(result))
-    for table in group_tables(results):
-        print("\n".join(["", *table_lines(table), ""]))
-    if evaluation.improvement is not None:
-        found = evaluation.improvement.to_document()
-        print(f"against {args.against}: mIoU {100 * (found['miou_difference'] or 0):+.1f}, "
-              f"gained {100 * (found['all']['gained'] or 0):.1f} % of the pixels, "
-              f"lost {100 * (found['all']['lost'] or 0):.1f} %")
+    source = EvaluationSource(args, networks[0].contract.labels)
+    fit = None if args.calibrate is None else _calibrate(args, networks[0], source)
+    cases = [cases_of(networks[0].contract, multi_scale=args.msf), *([ALL_SENSORS] for _ in networks[1:])]
+    evaluation = EvaluationRun(networks, source.open, cases=cases, limit=args.limit)
+    pictures = SamplePictures(networks[0], evaluation.spread(args.pictures if folders else 0))
+    against = Against(networks, pictures) if len(networks) > 1 else None
+    evaluation.run("" if args.quiet else "evaluation", [pictures] if against is None else [pictures, against])
+    _print_scores(evaluation, against, args.against)
     if folders:
         facts = {"model": args.model, **({} if args.against is None else {"against": args.against}), **source.facts()}
+        report = evaluation_report(evaluation, facts, fit=fit, against=against, pictures=pictures.drawn)
         with folders[0] as folder:
-            write_report(folder, evaluation_report(evaluation, facts, fit))
+            write_report(folder, report)
         print(f"report: {args.output}")
     return 0
 
 
-def _calibrate(args: argparse.Namespace, contender: Contender, source: EvaluationSource) -> CalibrationFit:
+def _calibrate(args: argparse.Namespace, network: TrainedNetwork, source: EvaluationSource) -> CalibrationFit:
     """Fit, store in the contract beside the weights, say what it does."""
     from ssma_ros.contract import contract_path_for, save_contract
-    from ssma_ros.inference.loading import WEIGHTS_NAME
     from ssma_ros.training.evaluate.calibration import fit_calibration
 
-    contract = contender.contract
-    fit = fit_calibration(args.calibrate, contender.network, contract, source.open(contract), limit=args.limit,
+    contract = network.contract
+    fit = fit_calibration(args.calibrate, network.network, contract, source.open(contract), limit=args.limit,
                           progress="" if args.quiet else "calibration")
-    path = contender.path / WEIGHTS_NAME if contender.path.is_dir() else contender.path
-    save_contract(fit.contract, contract_path_for(path))
-    contender.use_contract(fit.contract)
+    save_contract(fit.contract, contract_path_for(network.weights))
+    network.use_contract(fit.contract)
     print(f"{args.calibrate} scaling stored: ECE {100 * fit.before.ece:.1f} -> {100 * fit.after.ece:.1f} %"
           + ("" if fit.held_out is None else f" ({100 * fit.held_out.ece:.1f} % held out)")
           + f", mIoU {100 * fit.before.miou:.1f} -> {100 * fit.after.miou:.1f} %, "
           f"{100 * fit.changed:.2f} % of the pixels change class")
+    if fit.at_bound:
+        print(fit.remark())
     print("export the network again: a graph made before holds the old calibration")
     return fit
 
 
+def _print_scores(evaluation: EvaluationRun, against: Against | None, other: str) -> None:
+    from ssma_ros.training.evaluate.render import table_lines
+    from ssma_ros.training.evaluate.tables import group_tables
+
+    results = evaluation.results(evaluation.networks[0])
+    for result in results.values():
+        print(_line(result))
+    for remark in evaluation.remarks():
+        print(remark)
+    for table in group_tables(results):
+        print("\n".join(["", *table_lines(table), ""]))
+    if against is not None:
+        found = against.improvement.to_document()
+        print(f"against {other}: mIoU {100 * (found['miou_difference'] or 0):+.1f}, "
+              f"gained {100 * (found['all']['gained'] or 0):.1f} % of the pixels, "
+              f"lost {100 * (found['all']['lost'] or 0):.1f} %")
+
+
 def _line(result: CaseResult) -> str:
     """One case in percent; – where there is nothing to score, which is not a score of 0."""
-    from ssma_ros.training.evaluate.report import percent
+    from ssma_ros.training.evaluate.render import percent
 
     classes = "  ".join(f"{name} {percent(value)}" for name, value in result.scores["iou"].items())
     return f"{result.name:18} mIoU {percent(result.scores['miou'])}  ECE {percent(result.ece)}  ({classes})"

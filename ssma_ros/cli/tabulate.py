@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ssma_ros.training.evaluate.contenders import Contender
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
 
 NAME = "tabulate"
 HELP = "score several networks under every condition and with each sensor missing, in one table"
@@ -34,42 +34,48 @@ def run(args: argparse.Namespace) -> int:
     """Score, write the report, print the first table."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
-    from ssma_ros.training.evaluate.report import table_lines, write_report
-    from ssma_ros.training.evaluate.tabulation import Tabulation
+    from ssma_ros.training.evaluate.ledger import LEDGER_NAME, Ledger
+    from ssma_ros.training.evaluate.render import table_lines, write_report
+    from ssma_ros.training.evaluate.report import comparison_report
+    from ssma_ros.training.evaluate.run import EvaluationRun
+    from ssma_ros.training.evaluate.score import cases_of
 
     set_threads(args)
-    contenders = _open_contenders(args.models)
-    _check_names(contenders, args.msf)
-    source = EvaluationSource(args, contenders[0].contract.labels)
-    _claim(args.output, [args.source, *(contender.path for contender in contenders)])
-    tabulation = Tabulation(
-        contenders, source.open, data=source.digest(), folder=args.output, limit=args.limit, multi_scale=args.msf
+    networks = _open_networks(args.models)
+    _check_names(networks, args.msf)
+    source = EvaluationSource(args, networks[0].contract.labels)
+    _claim(args.output, [args.source, *(network.path for network in networks)])
+    evaluation = EvaluationRun(
+        networks, source.open, cases=[cases_of(n.contract, multi_scale=n.name in args.msf) for n in networks],
+        limit=args.limit, ledger=Ledger(args.output / LEDGER_NAME), data=source.digest(),
     )
-    tabulation.run(progress="" if args.quiet else "samples")
-    report = tabulation.report(source.facts())
+    evaluation.run("" if args.quiet else "samples")
+    report = comparison_report(evaluation, source.facts())
     write_report(args.output, report)
     print("\n".join(table_lines(report.tables[0])))
+    for remark in evaluation.remarks():
+        print(remark)
     print(f"report: {args.output}")
     return 0
 
 
-def _open_contenders(texts: list[str]) -> list[Contender]:
+def _open_networks(texts: list[str]) -> list[TrainedNetwork]:
     from ssma_ros.inference import locate_model
-    from ssma_ros.training.evaluate.contenders import Contender
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
 
-    contenders = []
+    networks = []
     for text in texts:
         name, separator, model = text.partition("=")
         if Path(text).exists() or not (separator and name):
             name, model = "", text
-        contenders.append(Contender(locate_model(model), name))
-    return contenders
+        networks.append(TrainedNetwork(locate_model(model), name))
+    return networks
 
 
-def _check_names(contenders: list[Contender], wanted: list[str]) -> None:
+def _check_names(networks: list[TrainedNetwork], wanted: list[str]) -> None:
     from ssma_ros.errors import SsmaError
 
-    names = [contender.name for contender in contenders]
+    names = [network.name for network in networks]
     for name in names:
         if names.count(name) > 1:
             raise SsmaError(f"tabulate: two networks are called '{name}', expected distinct names; give NAME=MODEL")
@@ -86,10 +92,10 @@ def _claim(folder: Path, sources: list[Path]) -> None:
     """
     from ssma_ros.errors import SsmaError
     from ssma_ros.folders import WholeFolder
-    from ssma_ros.training.evaluate.tabulation import TALLIES_NAME
+    from ssma_ros.training.evaluate.ledger import LEDGER_NAME
 
     for source in sources:
-        WholeFolder(folder, what="report", replace_if=TALLIES_NAME, source=source)  # checks, and changes nothing yet
+        WholeFolder(folder, what="report", replace_if=LEDGER_NAME, source=source)  # checks, and changes nothing yet
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

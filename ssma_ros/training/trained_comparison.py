@@ -1,4 +1,4 @@
-"""Comparisons: several training runs under one protocol and several seeds, and one table of their scores.
+"""Comparisons that train: several training runs under one protocol and several seeds, and one table of their scores.
 
 One YAML file is one comparison, see docs/training.md.
 """
@@ -18,7 +18,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.inference.loading import WEIGHTS_NAME
 from ssma_ros.models import load_model
-from ssma_ros.training.evaluate.evaluation import evaluate
+from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.config import parse_config
 from ssma_ros.training.fit.launch import open_split, train
@@ -39,7 +39,7 @@ _KEYS = ("name", "seeds", "common", "runs", "table", "define")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrainedComparison:
     """Runs that are to be compared.
 
     Attributes:
@@ -79,7 +79,7 @@ class Comparison:
         return parse_config({"name": run, **self.runs[run]}, self.where).total_steps + max(before, default=0)
 
 
-def load_comparison(path: str | Path) -> Comparison:
+def load_comparison(path: str | Path) -> TrainedComparison:
     """Read a comparison.
 
     Raises:
@@ -94,7 +94,7 @@ def load_comparison(path: str | Path) -> Comparison:
     return parse_comparison(document, str(path))
 
 
-def parse_comparison(document: Any, where: str) -> Comparison:
+def parse_comparison(document: Any, where: str) -> TrainedComparison:
     """Build a comparison from YAML data; ``where`` names the source in messages.
 
     Raises:
@@ -114,7 +114,7 @@ def parse_comparison(document: Any, where: str) -> Comparison:
     if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
         raise SsmaError(f"comparison {where}: seeds are {seeds!r}, expected a list of whole numbers")
     name = str(document.get("name", Path(where).stem))
-    comparison = Comparison(name=name, seeds=tuple(seeds), runs=runs, table=table, where=where)
+    comparison = TrainedComparison(name=name, seeds=tuple(seeds), runs=runs, table=table, where=where)
     names = list(runs)
     for index, name in enumerate(names):
         comparison.config(name, 0, Path())  # refuse now what the last run would stumble over in hours
@@ -147,8 +147,8 @@ def run_folder(output: Path, run: str, seed: int) -> Path:
     return output / f"seed{seed}" / run
 
 
-def compare(
-    comparison: Comparison, output: Path, *, data: str = "", cache: str = "", progress: bool = True
+def train_and_compare(
+    comparison: TrainedComparison, output: Path, *, data: str = "", cache: str = "", progress: bool = True
 ) -> list[dict[str, Any]]:
     """Train and score every run with every seed. What is finished is not done again.
 
@@ -199,9 +199,8 @@ def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> di
     contract = network.contract
     assert contract is not None  # load_model sets it
     samples = open_split(config, contract, config.data.val, progress=progress)
-    scores = evaluate(network, contract, samples, progress=config.name if progress else "").summary(
-        contract.labels.names
-    )
+    matrix = Predictor(network, contract).confusion(samples, progress=config.name if progress else "")
+    scores = matrix.summary(contract.labels.names)
     write_atomically(path, (json.dumps({"root": root, "config": document, "scores": scores}, indent=1) + "\n").encode())
     return scores
 
@@ -235,7 +234,7 @@ def _weights_file(path: str) -> Path:
     return Path(path) / WEIGHTS_NAME if Path(path).is_dir() else Path(path)
 
 
-def table_lines(comparison: Comparison, results: Sequence[Mapping[str, Any]]) -> list[str]:
+def table_lines(comparison: TrainedComparison, results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Markdown table in percent: mean ± sample standard deviation over the seeds, mIoU and the IoU of each class."""
     classes = list(results[0]["scores"]["iou"])
     lines = [

@@ -98,6 +98,28 @@ def test_vector_scaling_takes_the_bias_back(noisy: tuple[Contract, MemorySamples
     assert scores.flatten().tolist() == pytest.approx(expected)
 
 
+class Constant(torch.nn.Module):
+    """The same class everywhere, whatever the images show, and sure of it."""
+
+    def forward(self, image: torch.Tensor, _other: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        logits = image.new_zeros(image.shape[0], 5, *image.shape[2:])
+        logits[:, 4] = 40.0
+        return logits
+
+
+@pytest.mark.parametrize("kind", ["temperature", "vector"])
+def test_a_temperature_at_the_bound_of_the_search_is_told(kind: str, noisy: tuple[Contract, MemorySamples]) -> None:
+    contract, samples = noisy
+    fit = fit_calibration(kind, Constant(), contract, samples)  # class 4 never is the true one
+    assert fit.at_bound
+    assert "at the bound of the search, 0.05 to 20" in fit.remark()
+    assert fit.to_document()["at_bound"] is True
+    sound = fit_calibration(kind, Biased(), contract, samples)
+    assert not sound.at_bound
+    assert sound.remark() == ""
+    assert "at_bound" not in sound.to_document()
+
+
 def test_nothing_to_fit_on_is_said(contract: Contract, samples: MemorySamples) -> None:
     blank = MemorySamples([Sample(s.images, s.present, s.label * 0 + 255) for s in [samples[0]]])
     with pytest.raises(SsmaError, match="no labelled pixel"):

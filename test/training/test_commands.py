@@ -11,7 +11,7 @@ import yaml
 
 from ssma_ros.cli.main import main
 from ssma_ros.contract import load_contract
-from ssma_ros.training.evaluate.evaluation import Predictor
+from ssma_ros.training.evaluate.predict import Predictor
 
 CONFIG: dict[str, Any] = {
     "name": "tiny",

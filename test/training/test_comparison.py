@@ -19,7 +19,13 @@ from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.training.datasets import open_dataset
-from ssma_ros.training.trained_comparison import Comparison, load_comparison, merge, parse_comparison, table_lines
+from ssma_ros.training.trained_comparison import (
+    TrainedComparison,
+    load_comparison,
+    merge,
+    parse_comparison,
+    table_lines,
+)
 
 SHIPPED = Path(__file__).parents[2] / "config" / "training"
 REAL_SETS = {"cwfid.yaml": "cwfid_red_nir", "pothole.yaml": "pothole_rgb_disp"}
@@ -198,7 +204,7 @@ def test_a_comparison_without_data_says_so(tmp_path: Path, capsys: pytest.Captur
     assert "none.yaml: cannot be read" in capsys.readouterr().err
 
 
-def budget(comparison: Comparison, run: str) -> list[tuple[int, int, int, int]]:
+def budget(comparison: TrainedComparison, run: str) -> list[tuple[int, int, int, int]]:
     """(steps, batch, width, height) of each stage that the weights of ``run`` have behind them."""
     config = comparison.config(run, 1, Path("out"))
     starts = [path for path in (config.initialize, *config.encoders.values()) if path]

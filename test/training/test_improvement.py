@@ -12,7 +12,7 @@ import pytest
 
 from ssma_ros.contract import Contract
 from ssma_ros.labels import load_label_set
-from ssma_ros.training.evaluate.improvement import Improvement
+from ssma_ros.training.evaluate.observers import Improvement
 from ssma_ros.training.evaluate.pictures import (
     BOTH_WRONG,
     GAINED,
@@ -23,8 +23,8 @@ from ssma_ros.training.evaluate.pictures import (
     reliability_plot,
     sample_picture,
 )
-from ssma_ros.training.evaluate.report import Report, Table, write_report
-from ssma_ros.training.evaluate.scoring import CaseResult, GroupScore
+from ssma_ros.training.evaluate.render import Report, Table, write_report
+from ssma_ros.training.evaluate.score import CaseResult, GroupScore
 from ssma_ros.training.evaluate.tables import group_tables, improvement_table
 
 LABEL = np.array([[0, 0, 0, 1, 1, 255]], np.uint8)

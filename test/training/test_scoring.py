@@ -1,29 +1,35 @@
-"""Cases, tallies, shared encoding, side-by-side scoring and its file of tallies."""
+"""Cases, scores, shared encoding, the evaluation run and its ledger."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from ssma_ros.cli.evaluate import _line
+from ssma_ros.cli.main import main
 from ssma_ros.contract import Contract, Stream, VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import build_network, save_model
-from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.datasets import FrameDataset, open_dataset
 from ssma_ros.training.datasets.cache import EncodedSamples
 from ssma_ros.training.datasets.shared_samples import SharedSamples, join_contracts
-from ssma_ros.training.evaluate.contenders import Contender, Entry, Look, score_side_by_side, short_name
-from ssma_ros.training.evaluate.evaluation import evaluate, spread_indices
-from ssma_ros.training.evaluate.ledger import Ledger, entry_key
-from ssma_ros.training.evaluate.scoring import ALL_SENSORS, MULTI_SCALE, Tally, cases_of
+from ssma_ros.training.evaluate.ledger import Ledger, Row, row_key
+from ssma_ros.training.evaluate.networks import TrainedNetwork, short_name
+from ssma_ros.training.evaluate.predict import spread_indices
+from ssma_ros.training.evaluate.run import EvaluationRun
+from ssma_ros.training.evaluate.score import ALL_SENSORS, MULTI_SCALE, Score, cases_of
 from training.conftest import MemorySamples
+
+if TYPE_CHECKING:
+    from ssma_ros.training.evaluate.run import Masks
 
 RGB, HHA, EVI = Stream("rgb", "bgr"), Stream("hha", "hha"), Stream("evi", "evi2")
 
@@ -43,13 +49,13 @@ def write_model(folder: Path, contract: Contract, seed: int = 0) -> Path:
     return folder
 
 
-def tally_of(contract: Contract, samples: MemorySamples) -> Tally:
-    tally = Tally(contract)
+def score_of(contract: Contract, samples: MemorySamples) -> Score:
+    score = Score(contract)
     for index in range(len(samples)):
         label = samples[index].label
         scores = torch.nn.functional.one_hot(torch.from_numpy(np.minimum(label + index % 2, 4)).long(), 5)
-        tally.update(3.0 * scores.permute(2, 0, 1).float(), label, samples.group(index))
-    return tally
+        score.update(3.0 * scores.permute(2, 0, 1).float(), samples[index], samples.group(index))
+    return score
 
 
 def test_every_case_leaves_a_stream() -> None:
@@ -60,7 +66,7 @@ def test_every_case_leaves_a_stream() -> None:
 
 
 def test_groups_are_scored_apart_and_together(contract: Contract, samples: MemorySamples) -> None:
-    result = tally_of(contract, samples).result("all sensors")
+    result = score_of(contract, samples).result()
     assert {name: group.samples for name, group in result.groups.items()} == {"even": 3, "odd": 3}
     assert result.groups["even"].scores["miou"] == 1.0
     odd = result.groups["odd"].scores["miou"]
@@ -74,12 +80,12 @@ def test_groups_are_scored_apart_and_together(contract: Contract, samples: Memor
                                        "miou_std": pytest.approx(deviation, abs=1e-6)}
 
 
-def test_a_tally_taken_up_again_goes_on_as_if_unbroken(contract: Contract, samples: MemorySamples) -> None:
-    whole = tally_of(contract, samples)
-    again = Tally(contract)
+def test_a_score_taken_up_again_goes_on_as_if_unbroken(contract: Contract, samples: MemorySamples) -> None:
+    whole = score_of(contract, samples)
+    again = Score(contract)
     again.add_document(json.loads(json.dumps(whole.to_document())))
     assert again.to_document() == whole.to_document()
-    assert again.result("x") == whole.result("x")
+    assert again.result() == whole.result()
 
 
 def test_joint_contract_holds_every_stream_once() -> None:
@@ -114,79 +120,123 @@ def test_other_classes_are_refused() -> None:
 
 
 @pytest.fixture
-def contenders(tmp_path: Path) -> list[Contender]:
+def networks(tmp_path: Path) -> list[TrainedNetwork]:
     both = write_model(tmp_path / "both", make_contract(RGB, HHA, temperature=2.0))
     rgb = write_model(tmp_path / "run/model", make_contract(RGB), seed=1)
-    return [Contender(both), Contender(rgb)]
+    return [TrainedNetwork(both), TrainedNetwork(rgb)]
 
 
-def entries_for(contenders: list[Contender]) -> list[Entry]:
-    return [
-        Entry(i, case, Tally(c.contract)) for i, c in enumerate(contenders) for case in cases_of(c.contract)
-    ]
+@pytest.fixture
+def dataset(networks: list[TrainedNetwork], forest_folder: Path) -> FrameDataset:
+    return open_dataset("folder", forest_folder, "train", networks[0].contract.labels)
 
 
-def test_side_by_side_scores_are_those_of_each_alone(contenders: list[Contender], forest_folder: Path) -> None:
-    dataset = open_dataset("folder", forest_folder, "train", contenders[0].contract.labels)
-    shared = SharedSamples([c.contract for c in contenders], lambda c: EncodedSamples(dataset, c))
-    entries = entries_for(contenders)
-    looks: list[Look] = []
-    score_side_by_side(contenders, entries, shared, range(3), observe=[looks.append])
-    assert [look.index for look in looks] == [0, 1, 2]
-    for entry in entries:
-        contender = contenders[entry.contender]
-        alone = evaluate(contender.network, contender.contract, EncodedSamples(dataset, contender.contract),
-                         missing=entry.case.missing)
-        result = entry.result()
-        assert (result.samples, entry.done) == (3, 3)
-        assert result.scores == alone.summary(contender.contract.labels.names)
-        assert all((entry.contender, entry.case) in look.masks for look in looks)
+def test_side_by_side_scores_are_those_of_each_alone(networks: list[TrainedNetwork], dataset: FrameDataset) -> None:
+    evaluation = EvaluationRun(networks, lambda c: EncodedSamples(dataset, c))
+    looks: list[tuple[int, Masks]] = []
+    evaluation.run(observers=[lambda index, _, masks: looks.append((index, masks))])
+    assert [index for index, _ in looks] == [0, 1, 2]
+    assert [(row.network.name, row.case.name) for row in evaluation.rows] == [
+        ("both", "all sensors"), ("both", "no depth"), ("both", "no color"), ("run", "all sensors")]
+    for row in evaluation.rows:
+        alone = row.network.predictor.confusion(EncodedSamples(dataset, row.network.contract),
+                                                missing=row.case.missing)
+        result = evaluation.results(row.network)[row.case.name]
+        assert (result.samples, row.done) == (3, 3)
+        assert result.scores == alone.summary(row.network.contract.labels.names)
+        assert all((row.network, row.case) in masks for _, masks in looks)
 
 
-def test_a_broken_off_comparison_goes_on(contenders: list[Contender], forest_folder: Path, tmp_path: Path) -> None:
-    dataset = open_dataset("folder", forest_folder, "train", contenders[0].contract.labels)
-    shared = SharedSamples([c.contract for c in contenders], lambda c: EncodedSamples(dataset, c))
-    indices = range(3)
+def test_a_broken_off_evaluation_goes_on(
+    networks: list[TrainedNetwork], dataset: FrameDataset, tmp_path: Path
+) -> None:
+    def run_of(chosen: list[TrainedNetwork], path: Path) -> EvaluationRun:
+        return EvaluationRun(chosen, lambda c: EncodedSamples(dataset, c), ledger=Ledger(path), data="data")
 
-    def keyed(chosen: list[Contender]) -> dict[str, Entry]:
-        return {entry_key(chosen[e.contender].digest(), e, "data", indices): e for e in entries_for(chosen)}
-
-    whole = keyed(contenders)
-    score_side_by_side(contenders, list(whole.values()), shared, indices)
+    whole = run_of(networks, tmp_path / "whole.json")
+    whole.run()
 
     path = tmp_path / "tallies.json"
-    first, ledger = keyed(contenders[:1]), Ledger(path)
+    first = run_of(networks[:1], path)
 
-    def stop() -> None:
-        ledger.save(first)
-        if next(iter(first.values())).done == 2:
+    def stop(index: int, *_: object) -> None:
+        if index == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_side_by_side(contenders[:1], list(first.values()), shared, indices, after_sample=stop)
-    second = keyed(contenders)  # one network more
-    Ledger(path).restore(second)
-    assert [entry.done for entry in second.values()] == [2, 2, 2, 0]
-    looks: list[Look] = []
-    score_side_by_side(contenders, list(second.values()), shared, indices, observe=[looks.append])
-    assert [len(look.masks) for look in looks] == [1, 1, 4]
-    assert [e.tally.to_document() for e in second.values()] == [e.tally.to_document() for e in whole.values()]
-    Ledger(path).save(second)
-    third = keyed(contenders)
-    Ledger(path).restore(third)
-    score_side_by_side(contenders, list(third.values()), shared, indices, observe=[lambda _: pytest.fail("all done")])
+        first.run(observers=[stop])
+    done = json.loads(path.read_text())["entries"].values()
+    assert {entry["done"] for entry in done} <= {1, 2}
+    first = run_of(networks[:1], path)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(observers=[stop])
+    second = run_of(networks, path)  # one network more
+    before = [row.done for row in second.rows]
+    assert before[:3] == [before[0]] * 3
+    assert before[0] in (1, 2)
+    assert before[3] == 0
+    looks: list[int] = []
+    second.run(observers=[lambda _index, _samples, masks: looks.append(len(masks))])
+    assert looks == [1 if position < before[0] else 4 for position in range(3)]
+    assert [r.score.to_document() for r in second.rows] == [r.score.to_document() for r in whole.rows]
+    third = run_of(networks, path)
+    third.run(observers=[lambda *_: pytest.fail("all done")])
+    assert [r.score.to_document() for r in third.rows] == [r.score.to_document() for r in whole.rows]
 
 
-def test_keys_tell_apart_what_scores_differently(contenders: list[Contender]) -> None:
-    entry, digest = Entry(0, ALL_SENSORS, Tally(contenders[0].contract)), contenders[0].digest()
+def test_keys_tell_apart_what_scores_differently(networks: list[TrainedNetwork]) -> None:
+    row = Row(networks[0], ALL_SENSORS)
     keys = {
-        entry_key(digest, entry, "data", [0]), entry_key(digest, entry, "data", [0, 1]),
-        entry_key(digest, entry, "other", [0]), entry_key(contenders[1].digest(), entry, "data", [0]),
-        entry_key(digest, replace(entry, case=MULTI_SCALE), "data", [0]),
+        row_key(row, "data", [0]), row_key(row, "data", [0, 1]), row_key(row, "other", [0]),
+        row_key(Row(networks[1], ALL_SENSORS), "data", [0]), row_key(Row(networks[0], MULTI_SCALE), "data", [0]),
     }
-    contenders[0].use_contract(replace(contenders[0].contract, temperature=3.0))
-    keys.add(entry_key(contenders[0].digest(), entry, "data", [0]))
+    networks[0].use_contract(replace(networks[0].contract, temperature=3.0))
+    keys.add(row_key(row, "data", [0]))
     assert len(keys) == 6
+
+
+def test_scores_of_before_streams_were_counted_are_made_anew(
+    networks: list[TrainedNetwork], dataset: FrameDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "tallies.json"
+    for _ in range(2):
+        evaluation = EvaluationRun(networks, lambda c: EncodedSamples(dataset, c), ledger=Ledger(path))
+        assert {row.done for row in evaluation.rows} == {0}
+        evaluation.run()
+        document = json.loads(path.read_text())
+        for entry in document["entries"].values():
+            del entry["tally"]["there"]
+        path.write_text(json.dumps(document))
+
+
+def test_the_table_says_what_was_really_there(
+    networks: list[TrainedNetwork], forest_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depth = cv2.imread(str(forest_folder / "val/depth/000.png"), cv2.IMREAD_UNCHANGED)
+    assert cv2.imwrite(str(forest_folder / "val/depth/000.png"), depth * 0)
+    model, data = str(networks[0].path), str(forest_folder)
+    report = forest_folder.parent / "report"
+    assert main(["evaluate", model, data, "-o", str(report), "--quiet"]) == 0
+    assert "stream 'hha' is blank in 1 of 2 samples" in capsys.readouterr().out
+    assert "In all sensors hha was blank in 1 of 2 samples." in (report / "report.md").read_text()
+    results = json.loads((report / "report.json").read_text())["results"]
+    assert [r["samples_with"] for r in results] == [
+        {"rgb": 2, "hha": 1}, {"rgb": 2, "hha": 0}, {"rgb": 0, "hha": 1}]
+    assert main(["tabulate", model, data, "-o", str(forest_folder.parent / "table"), "--quiet"]) == 0
+    assert "stream 'hha' is blank in 1 of 2 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "tabulate"])
+def test_a_stream_without_images_is_no_row_of_all_sensors(
+    command: str, networks: list[TrainedNetwork], forest_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (forest_folder / "val/rgb").rename(forest_folder / "val/RGB")
+    output = forest_folder.parent / "report"
+    assert main([command, str(networks[0].path), str(forest_folder), "-o", str(output), "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert "evaluation: blank in all 2 samples: 'rgb' (no color image)" in captured.err
+    assert "all sensors" not in captured.out
+    assert captured.err.count("\n") == 1
 
 
 def test_a_file_of_something_else_is_no_ledger(tmp_path: Path) -> None:
@@ -196,23 +246,23 @@ def test_a_file_of_something_else_is_no_ledger(tmp_path: Path) -> None:
         Ledger(path)
 
 
-def test_multi_scale_and_vector_scaling_reach_the_scores(contenders: list[Contender], forest_folder: Path) -> None:
-    contender = contenders[1]
-    dataset = open_dataset("folder", forest_folder, "val", contender.contract.labels)
-    sample = EncodedSamples(dataset, contender.contract)[0]
-    logits = contender.predictor.logits(sample)
+def test_multi_scale_and_vector_scaling_reach_the_scores(networks: list[TrainedNetwork], forest_folder: Path) -> None:
+    network = networks[1]
+    dataset = open_dataset("folder", forest_folder, "val", network.contract.labels)
+    sample = EncodedSamples(dataset, network.contract)[0]
+    logits = network.predictor.logits(sample)
     assert logits is not None
     scaling = VectorScaling((1, 2, 1, 1, 1), (0, 0, 5, 0, 0))
-    contender.use_contract(replace(contender.contract, temperature=2.0, vector_scaling=scaling))
-    scores = contender.predictor.scores(sample)
+    network.use_contract(replace(network.contract, temperature=2.0, vector_scaling=scaling))
+    scores = network.predictor.scores(sample)
     assert scores is not None
     weights, bias = torch.tensor(scaling.weights)[:, None, None], torch.tensor(scaling.bias)[:, None, None]
     torch.testing.assert_close(scores, logits / 2.0 * weights + bias)
-    averaged = contender.predictor.scores(sample, multi_scale=True)
+    averaged = network.predictor.scores(sample, multi_scale=True)
     assert averaged is not None
     torch.testing.assert_close(averaged.exp().sum(dim=0), torch.ones(32, 64))
     assert (averaged.argmax(dim=0) == 2).float().mean() > 0.5  # the bias decides there too
-    assert contender.predictor.scores(sample, ("color",)) is None
+    assert network.predictor.scores(sample, ("color",)) is None
 
 
 @pytest.mark.parametrize(("path", "name"), [("runs/a/model", "a"), ("runs/a/best", "a (best)"), ("x/b", "b"),
@@ -222,13 +272,13 @@ def test_models_are_called_by_their_run(path: str, name: str) -> None:
 
 
 def test_what_never_occurs_is_printed_as_no_score(contract: Contract, samples: MemorySamples) -> None:
-    tally = Tally(contract)
-    assert "mIoU –  ECE –  (trail –" in _line(tally.result("no depth"))
+    score = Score(contract)
+    assert "mIoU –  ECE –  (trail –" in _line(score.result())
     label = np.zeros_like(samples[0].label)
     scores = torch.zeros(5, *label.shape)
     scores[0] = 9.0
-    tally.update(scores, label)
-    line = _line(tally.result("all sensors"))
+    score.update(scores, replace(samples[0], label=label))
+    line = _line(score.result())
     assert "mIoU 100.0" in line
     assert "trail 100.0  grass –" in line
 

@@ -9,7 +9,7 @@ import pytest
 from ssma_ros.cli._labelled_recording import RecordingSamples
 from ssma_ros.inference import load_backend
 from ssma_ros.metrics import ConfusionMatrix
-from ssma_ros.training.evaluate.evaluation import without
+from ssma_ros.training.evaluate.predict import without
 
 MODEL = "forest_rgb_hha_evi"
 RECORDING = Path(__file__).parents[2] / "demo" / "forest_drive"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +46,13 @@ def refuse_blank(samples: Samples, streams: Sequence[Stream], indices: Sequence[
 
 
 def shows_something(sample: Sample, index: int, stream: Stream) -> bool:
-    """Whether stream ``index`` is there and its picture is not black, nor (of depth) all of one value, which is what
-    depth in a wrong unit becomes."""
+    """Whether stream ``index`` is there and its picture is not black, nor (of a measurement) all of one value, which is
+    what one in a wrong unit becomes."""
     image = sample.images[index]
     if not sample.present[index] or not image.any():
         return False
-    return "depth" not in stream.sensors or bool((image != image[0, 0]).any())
+    measured = any(SENSORS[sensor].pixels == "measurement" for sensor in stream.sensors)
+    return not measured or bool((image != image[0, 0]).any())
 
 
 def survey(samples: Samples, *, progress: str = "") -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from ssma_ros.contract import VectorScaling
 from ssma_ros.errors import SsmaError
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.models.segmentation_graph import ScoreCalibration
-from ssma_ros.training.evaluate.evaluation import predictions
 from ssma_ros.training.evaluate.metrics import Calibration
+from ssma_ros.training.evaluate.predict import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ _PIXELS_PER_SAMPLE = 4096
 #: Pull of the vector scaling towards the plain temperature: it matters where a class hardly occurs in the data.
 _RIDGE = 1e-3
 _DIGITS = 4
+#: Where the best temperature is looked for.
+_LOWEST, _HIGHEST = 0.05, 20.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class CalibrationFit:
         held_out: scores of the same kind of calibration fitted on the first half of the samples, on the second half,
             and the other way round (halves, since neighbours often show one scene); None with a single sample.
         changed: share of the pixels whose class it changes.
+        at_bound: the best temperature lies outside of the range that is searched, so this is not the best.
     """
 
     contract: Contract
@@ -65,6 +68,25 @@ class CalibrationFit:
     after: PixelScores
     held_out: PixelScores | None
     changed: float
+    at_bound: bool
+
+    def stages(self) -> dict[str, PixelScores]:
+        """Scores by what was applied."""
+        stages = {"none": self.before, "fitted": self.after}
+        return stages if self.held_out is None else {**stages, "fitted on the other half": self.held_out}
+
+    def to_document(self) -> dict[str, Any]:
+        """JSON-ready."""
+        scores = {name: asdict(scores) for name, scores in self.stages().items()}
+        return {"samples": self.samples, "pixels": self.pixels, "changed": self.changed, **scores,
+                **({"at_bound": True} if self.at_bound else {})}
+
+    def remark(self) -> str:
+        """What must be known of the fit, or ""."""
+        if not self.at_bound:
+            return ""
+        return (f"The best temperature is at the bound of the search, {_LOWEST:g} to {_HIGHEST:g}: these confidences "
+                "hold next to no information; train longer, or look at the labels, before you trust them.")
 
 
 def fit_calibration(
@@ -81,7 +103,7 @@ def fit_calibration(
 
     Args:
         kind: ``temperature`` (keeps the mask) or ``vector`` (weight and bias for each class; may change the mask).
-        network, contract, samples, limit, progress: as for :func:`ssma_ros.training.evaluate.evaluation.predictions`.
+        network, contract, samples, limit, progress: as for :class:`~ssma_ros.training.evaluate.predict.Predictor`.
         seed: of the choice of pixels.
 
     Raises:
@@ -93,11 +115,13 @@ def fit_calibration(
     pairs = _collect(network, contract, samples, limit, seed, progress)
     logits, labels = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
     fitted = fit(contract, logits, labels)
+    best = minimize_temperature(logits, labels)
     scores = _apply(fitted, logits)
     return CalibrationFit(
         contract=fitted, samples=len(pairs), pixels=len(labels), before=_score(logits, labels),
         after=_score(scores, labels), held_out=_hold_out(fit, contract, pairs),
         changed=float((scores.argmax(dim=1) != logits.argmax(dim=1)).double().mean()),
+        at_bound=not 1.01 * _LOWEST < best < 0.99 * _HIGHEST,
     )
 
 
@@ -110,13 +134,13 @@ def _collect(
     if contract.labels.void_class is not None:
         left_out.append(contract.labels.void_class)
     pairs = []
-    for found in predictions(network, contract, samples, limit=limit, progress=progress):
-        label = found.label.ravel()
+    for _, sample, scores in Predictor(network, contract).over(samples, limit=limit, progress=progress):
+        label = sample.label.ravel()
         known = np.flatnonzero(~np.isin(label, left_out))
         if known.size == 0:
             continue
         chosen = torch.from_numpy(rng.choice(known, min(_PIXELS_PER_SAMPLE, known.size), replace=False))
-        pairs.append((found.logits.flatten(1)[:, chosen].T, torch.from_numpy(label)[chosen].long()))
+        pairs.append((scores.flatten(1)[:, chosen].T, torch.from_numpy(label)[chosen].long()))
     if not pairs:
         raise SsmaError("calibration: no labelled pixel in the validation samples, expected at least one")
     return pairs
@@ -171,7 +195,8 @@ def _score(scores: Tensor, labels: Tensor) -> PixelScores:
 
 
 def minimize_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The best T for N×C ``logits`` and N ``labels``, within 0.05 … 20.
+    """The best T for N×C ``logits`` and N ``labels``, within 0.05 … 20 (see
+    :attr:`CalibrationFit.at_bound`).
 
     The loss is convex in 1/T, so a golden-section search over log T finds the minimum.
     """
@@ -179,7 +204,7 @@ def minimize_temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(log_temperature: float) -> float:
         return float(functional.cross_entropy(logits / float(np.exp(log_temperature)), labels))
 
-    low, high = float(np.log(0.05)), float(np.log(20.0))
+    low, high = float(np.log(_LOWEST)), float(np.log(_HIGHEST))
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = loss(left), loss(right)

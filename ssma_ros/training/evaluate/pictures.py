@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ssma_ros.encodings.table import as_rgb
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ssma_ros.contract import Contract, Stream
+    from ssma_ros.contract import Contract
     from ssma_ros.labels import LabelSet
 
 #: Of an improvement map.
@@ -33,7 +35,7 @@ def sample_picture(
     """Inputs above; ground truth, prediction and errors below; at half size, with captions."""
     palette = np.array(contract.labels.palette(), np.uint8)
     errors = _paint(label, contract.labels, {LOST: mask != label})
-    inputs = [_panel(s.name, _view(i, s)) for i, s in zip(images, contract.streams, strict=True)]
+    inputs = [_panel(s.name, as_rgb(s.encoding, i)) for i, s in zip(images, contract.streams, strict=True)]
     answers = [_panel("ground truth", palette[label]), _panel("prediction", palette[mask])]
     answers.append(_panel("errors (red; black = no ground truth)", errors))
     return _rows([inputs, answers])
@@ -56,7 +58,7 @@ def improvement_picture(
     palette = np.array(contract.labels.palette(), np.uint8)
     (name, ours), (other_name, other) = masks.items()
     stream = contract.streams[0]
-    top = [_panel(stream.name, _view(image, stream)), _panel("ground truth", palette[label])]
+    top = [_panel(stream.name, as_rgb(stream.encoding, image)), _panel("ground truth", palette[label])]
     below = [_panel(other_name, palette[other]), _panel(name, palette[ours])]
     top.append(_panel(f"{name} against {other_name}", improvement_map(label, ours, other, contract.labels)))
     height, width = below[0].shape[:2]
@@ -87,11 +89,6 @@ def _paint(
     if labels.void_class is not None:
         image[label == labels.void_class] = _NO_TRUTH
     return image
-
-
-def _view(image: NDArray[np.uint8], stream: Stream) -> NDArray[np.uint8]:
-    """A stream's input as RGB; all encodings but ``rgb`` are in OpenCV's order."""
-    return image if stream.encoding == "rgb" else image[..., ::-1]
 
 
 def _panel(caption: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

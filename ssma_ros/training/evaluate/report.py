@@ -1,124 +1,99 @@
-"""Reports: one result as JSON, Markdown and HTML, with pictures."""
+"""The reports of an evaluation: of one network, alone or against another, and of many side by side."""
 
 from __future__ import annotations
 
-import html
-import json
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
-from ssma_ros.files import write_atomically
+from ssma_ros.training.evaluate.pictures import group_chart, reliability_plot
+from ssma_ros.training.evaluate.render import Report
+from ssma_ros.training.evaluate.score import ALL_SENSORS, MULTI_SCALE
+from ssma_ros.training.evaluate.tables import (
+    calibration_table,
+    class_table,
+    group_tables,
+    improvement_table,
+    missing_tables,
+    network_table,
+    score_table,
+    trimap_table,
+)
+from ssma_ros.training.evaluate.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
-JSON_NAME = "report.json"
+    from ssma_ros.training.evaluate.calibration import CalibrationFit
+    from ssma_ros.training.evaluate.observers import Against
+    from ssma_ros.training.evaluate.run import EvaluationRun
+    from ssma_ros.training.evaluate.score import CaseResult
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
+def evaluation_report(
+    run: EvaluationRun,
+    facts: Mapping[str, Any],
+    *,
+    fit: CalibrationFit | None = None,
+    against: Against | None = None,
+    pictures: Mapping[str, NDArray[np.uint8]] | None = None,
+) -> Report:
+    """Of the first network of a run that is at its end.
 
-    Attributes:
-        title: heading, with the unit.
-        head: of the columns; the first names the rows.
-        rows: as many cells each.
-        note: a sentence below, or "".
+    Args:
+        run: with its scores.
+        facts: what was scored, for the head.
+        fit: the calibration that was fitted before.
+        against: the comparison with the second network.
+        pictures: file name → RGB image.
     """
+    network, contract = run.networks[0].network, run.networks[0].contract
+    results = run.results(run.networks[0])
+    head = {**facts, "network": network.name, "temperature": contract.temperature}
+    if contract.vector_scaling is not None:
+        head["vector_scaling"] = {key: list(values) for key, values in asdict(contract.vector_scaling).items()}
+    tables = [score_table(results), *group_tables(results), class_table(results), trimap_table(results)]
+    document: dict[str, Any] = {"results": [r.to_document() for r in results.values()]}
+    if against is not None:
+        document["improvement"] = {"over": against.names[1], **against.improvement.to_document()}
+        tables.insert(1, improvement_table(against.improvement.to_document(), *against.names))
+    if fit is not None:
+        document["calibration"] = fit.to_document()
+        tables.insert(1, calibration_table(fit))
+    drawn = {**(pictures or {}), "reliability": reliability_plot(results[ALL_SENSORS.name].reliability)}
+    return Report("Evaluation", {**head, **versions()}, document, tables, drawn)
 
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
+def comparison_report(run: EvaluationRun, facts: Mapping[str, Any]) -> Report:
+    """Of all networks of a run, which have distinct names.
 
-@dataclass(frozen=True)
-class Report:
-    """What is written.
-
-    Attributes:
-        title: heading.
-        facts: what was scored, on what, with which versions.
-        document: everything else for the JSON file, unrounded.
-        tables: for people.
-        pictures: file name without suffix → RGB image.
+    Args:
+        run: with its scores.
+        facts: what was scored, for the head.
     """
-
-    title: str
-    facts: Mapping[str, Any]
-    document: Mapping[str, Any]
-    tables: Sequence[Table]
-    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-
-
-def write_report(folder: Path, report: Report) -> None:
-    """Fill ``folder`` (which exists) with report.json, report.md, report.html and the pictures as PNG, each file whole
-    or not at all.
-
-    Raises:
-        SsmaError: the disk refuses.
-    """
-    for name, picture in report.pictures.items():
-        ok, data = cv2.imencode(".png", picture[..., ::-1])
-        assert ok, f"PNG encoder refused picture {name}"
-        write_atomically(folder / f"{name}.png", data.tobytes())
-    write_atomically(folder / "report.md", _markdown(report).encode())
-    write_atomically(folder / "report.html", _html(report).encode())
-    assert not report.facts.keys() & report.document.keys(), "a fact would be lost in the JSON file"
-    document = {**report.facts, **report.document}
-    write_atomically(folder / JSON_NAME, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    found = {network.name: run.results(network) for network in run.networks}
+    whole = whole_results(found)
+    tables = [
+        *group_tables(whole, "network"), *missing_tables(found), score_table(whole, "network"),
+        class_table(whole, "network"), trimap_table(whole, "network"), network_table(run.networks),
+    ]
+    document = {
+        "networks": {network.name: network.facts() for network in run.networks},
+        "results": {name: [r.to_document() for r in results.values()] for name, results in found.items()},
+    }
+    by_group = {name: {g: s.scores["miou"] for g, s in r.groups.items()} for name, r in whole.items()}
+    pictures = {"conditions": group_chart(by_group)} if any(by_group.values()) else {}
+    head = {**facts, "samples": len(run.indices), **versions()}
+    return Report("Comparison", head, document, tables, pictures)
 
 
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share as percent without the sign, – where there is none."""
-    return "–" if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
-
-
-def _markdown(report: Report) -> str:
-    lines = [f"# {report.title}", "", *(f"- {key}: {value}" for key, value in report.facts.items()), ""]
-    for table in report.tables:
-        lines += [f"## {table.title}", "", *table_lines(table), ""]
-        if table.note:
-            lines += [table.note, ""]
-    for name in report.pictures:
-        lines += [f"![{name}]({name}.png)", ""]
-    return "\n".join(lines)
-
-
-def table_lines(table: Table) -> list[str]:
-    """The table in Markdown, without title and note."""
-    return [_row(table.head), _row(["---"] * len(table.head)), *map(_row, table.rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-_STYLE = (
-    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f2f2f2}"
-    "div{overflow-x:auto}img{max-width:100%}"
-)
-
-
-def _html(report: Report) -> str:
-    def cells(tag: str, values: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(v)}</{tag}>" for v in values) + "</tr>"
-
-    title = html.escape(report.title)
-    facts = "".join(f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in report.facts.items())
-    body = [f"<h1>{title}</h1><ul>{facts}</ul>"]
-    for table in report.tables:
-        inside = "".join(cells("td", row) for row in table.rows)
-        note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
-        body.append(f"<h2>{html.escape(table.title)}</h2>")
-        body.append(f"<div><table>{cells('th', table.head)}{inside}</table></div>{note}")
-    body += [f'<p><img src="{html.escape(p)}.png" alt="{html.escape(p)}"></p>' for p in report.pictures]
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n'
+def whole_results(found: Mapping[str, Mapping[str, CaseResult]]) -> dict[str, CaseResult]:
+    """Of all sensors, by name of the network; those with flips and scales as ``NAME, msf``."""
+    whole = {}
+    for name, results in found.items():
+        whole[name] = results[ALL_SENSORS.name]
+        if MULTI_SCALE.name in results:
+            whole[f"{name}, msf"] = results[MULTI_SCALE.name]
+    return whole

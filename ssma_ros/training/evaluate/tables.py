@@ -1,26 +1,35 @@
-"""Tables of scores for reports; figures are percentages."""
+"""The tables of reports; figures are percentages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.training.evaluate.report import Table, percent
+from ssma_ros.training.evaluate.render import Table, percent
+from ssma_ros.training.evaluate.score import CASE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ssma_ros.training.evaluate.scoring import CaseResult
+    from ssma_ros.training.evaluate.calibration import CalibrationFit
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
+    from ssma_ros.training.evaluate.score import CaseResult
+
 _SCORES = {"miou": "mIoU", "acc": "Acc", "ap": "AP", "giou": "gIoU", "fpr": "FPR", "fnr": "FNR"}
 
 
-
 def score_table(results: Mapping[str, CaseResult], first: str = "case") -> Table:
-    """The summary scores; ``first`` heads the column of names."""
+    """The summary scores, and what streams the samples had; ``first`` heads the column of names."""
     rows = [
         [name, str(r.samples), *(percent(r.scores[key]) for key in _SCORES), percent(r.ece)]
         for name, r in results.items()
     ]
-    return Table("Scores (%)", [first, "samples", *_SCORES.values(), "ECE"], rows)
+    lacking = [
+        f"in {name} {stream} was blank in {r.samples - count} of {r.samples} samples"
+        for name, r in results.items() if "no " not in name and "only" not in name
+        for stream, count in r.there.items() if count < r.samples
+    ]
+    note = f"{'; '.join(lacking)}." if lacking else "Every sample had every stream of the contract."
+    return Table("Scores (%)", [first, "samples", *_SCORES.values(), "ECE"], rows, note[0].upper() + note[1:])
 
 
 def class_table(results: Mapping[str, CaseResult], first: str = "case") -> Table:
@@ -65,6 +74,37 @@ def improvement_table(document: Mapping[str, Any], name: str, other: str) -> Tab
     note = (f"Of the labelled pixels of each class: gained = right in {name} only, lost = right in {other} only. "
             "Pictures: green = gained, red = lost.")
     return Table(f"{name} against {other} (%)", head, rows, note)
+
+
+def missing_tables(found: Mapping[str, Mapping[str, CaseResult]]) -> list[Table]:
+    """mIoU with sensors missing, of the networks that have a stream left then; network → case → scores."""
+    cases = [case for case in CASE_NAMES if any(case in results for results in found.values())]
+    several = {n: results for n, results in found.items() if sum(case in results for case in cases) > 1}
+    if not several:
+        return []
+    rows = [
+        [name, *(percent(results[case].scores["miou"]) if case in results else "–" for case in cases)]
+        for name, results in several.items()
+    ]
+    return [Table("mIoU with sensors missing (%)", ["network", *cases], rows, "All samples together.")]
+
+
+def network_table(networks: Sequence[TrainedNetwork]) -> Table:
+    """What the networks are."""
+    rows = []
+    for network in networks:
+        facts = network.facts()
+        rows.append([network.name, facts["network"], ", ".join(facts["streams"]),
+                     f"{facts['parameters'] / 1e6:.2f} M", facts["model"]])
+    return Table("Networks", ["network", "kind", "streams", "parameters", "model"], rows)
+
+
+def calibration_table(fit: CalibrationFit) -> Table:
+    """What a fitted calibration changes."""
+    rows = [[name, percent(s.ece, 2), f"{s.nll:.4f}", percent(s.miou)] for name, s in fit.stages().items()]
+    note = (f"On {fit.pixels} labelled pixels of {fit.samples} samples; "
+            f"{percent(fit.changed, 2)} % of them change their class.")
+    return Table("Calibration", ["calibration", "ECE (%)", "NLL", "mIoU (%)"], rows, f"{note} {fit.remark()}".rstrip())
 
 
 def _shares(counts: Mapping[str, float | None]) -> list[str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ssma_ros.encodings.table import as_rgb
 from ssma_ros.errors import SsmaError
-from ssma_ros.training.evaluate.evaluation import predictions
+from ssma_ros.training.evaluate.predict import Predictor, mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,9 +87,10 @@ class RunLog:
         if self._writer is None:
             return
         palette = np.array(contract.labels.palette(), np.uint8)
-        for i, found in enumerate(predictions(network, contract, samples, limit=_PICTURES, device=device)):
-            inputs = [image[..., ::-1] for image in samples[found.index].images]
-            row = np.hstack([*inputs, palette[found.label], palette[found.mask]])
+        predictor = Predictor(network, contract, device)
+        for i, (_, sample, logits) in enumerate(predictor.over(samples, limit=_PICTURES)):
+            inputs = [as_rgb(s.encoding, i) for s, i in zip(contract.streams, sample.images, strict=True)]
+            row = np.hstack([*inputs, palette[sample.label], palette[mask_of(logits)]])
             self._writer.add_image(f"val/{i}", _half(row), step, dataformats="HWC")
 
     def finished(self, step: int, best: float) -> None:

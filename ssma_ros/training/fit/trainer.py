@@ -19,7 +19,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.models import build_network, holds_model, load_model, save_model
 from ssma_ros.training.datasets.batch import Normalizer
-from ssma_ros.training.evaluate.evaluation import evaluate
+from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.evaluate.versions import versions
 from ssma_ros.training.fit.batches import BatchMaker
 from ssma_ros.training.fit.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
@@ -233,9 +233,8 @@ class Trainer:
     def _validate(self, log: RunLog) -> None:
         """Score the validation split, keep the best weights."""
         labels = self._contract.labels
-        matrix = evaluate(
-            self._evaluated, self._contract, self._val, limit=self._config.validation_limit, device=self._device,
-            progress="validation" if self._progress_bar else "",
+        matrix = Predictor(self._evaluated, self._contract, self._device).confusion(
+            self._val, limit=self._config.validation_limit, progress="validation" if self._progress_bar else ""
         )
         miou = matrix.miou()
         log.validation(self._done, matrix.summary(labels.names))

@@ -1,8 +1,7 @@
-"""Predictions of a network on encoded samples, and its confusion matrix over them."""
+"""What a network says about encoded samples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,35 +24,6 @@ if TYPE_CHECKING:
     from ssma_ros.training.datasets.batch import Batch
     from ssma_ros.training.datasets.cache import Samples
 
-#: Sensors that can be missing in an evaluation, and what each case is called.
-MISSING_CASES: dict[str, tuple[str, ...]] = {
-    "all sensors": (),
-    "no depth": ("depth",),
-    "no nir": ("nir",),
-    "no color": ("color",),
-    "color only": ("depth", "nir"),
-}
-
-
-@dataclass
-class Prediction:
-    """What the network says about one sample.
-
-    Attributes:
-        logits: C×H×W float32 on the CPU.
-        label: H×W uint8.
-        index: of the sample.
-    """
-
-    logits: Tensor
-    label: NDArray[np.uint8]
-    index: int
-
-    @property
-    def mask(self) -> NDArray[np.uint8]:
-        """H×W class ids."""
-        return self.logits.argmax(dim=0).to(torch.uint8).numpy()
-
 
 class Predictor:
     """A network for one sample at a time, at the contract's size, in float32.
@@ -67,14 +37,9 @@ class Predictor:
     def __init__(self, network: nn.Module, contract: Contract, device: torch.device | None = None) -> None:
         device = device or torch.device("cpu")
         self._network = network.eval()
-        self._contract = contract
+        self.contract = contract
         self._normalize = Normalizer(contract, device)
         self._calibrate = ScoreCalibration(contract).to(device)
-
-    @property
-    def contract(self) -> Contract:
-        """Of the network."""
-        return self._contract
 
     def logits(self, sample: Sample, missing: Collection[str] = ()) -> Tensor | None:
         """C×H×W logits on the CPU, or None where without the sensors in ``missing`` no stream is left."""
@@ -103,9 +68,43 @@ class Predictor:
                 scores = self._calibrate(self._network(*batch.images, present=batch.present).float())
         return scores[0].cpu()
 
+    def over(
+        self, samples: Samples, *, missing: Collection[str] = (), limit: int = 0, progress: str = ""
+    ) -> Iterator[tuple[int, Sample, Tensor]]:
+        """Index, sample and C×H×W logits, sample by sample; those that have no stream left are skipped.
+
+        Args:
+            samples: of this contract.
+            missing: sensors to leave out.
+            limit: at most this many, spread evenly over the split; 0 = all.
+            progress: text of a progress bar, or none.
+        """
+        chosen = spread_indices(len(samples), limit)
+        for index in tqdm(chosen, desc=progress, unit="sample", disable=not progress, leave=False):
+            sample = samples[index]
+            logits = self.logits(sample, missing)
+            if logits is not None:
+                yield index, sample, logits
+
+    def confusion(
+        self, samples: Samples, *, missing: Collection[str] = (), limit: int = 0, progress: str = ""
+    ) -> ConfusionMatrix:
+        """Confusion matrix over ``samples``; arguments as for :meth:`over`."""
+        labels = self.contract.labels
+        matrix = ConfusionMatrix(labels.num_classes, labels.ignore_id, labels.void_class)
+        for _, sample, logits in self.over(samples, missing=missing, limit=limit, progress=progress):
+            matrix.update(mask_of(logits), sample.label)
+        return matrix
+
     def _batch(self, sample: Sample, missing: Collection[str]) -> Batch | None:
-        left = without(sample, self._contract, missing)
+        left = without(sample, self.contract, missing)
         return self._normalize([left]) if any(left.present) else None
+
+
+def mask_of(scores: Tensor) -> NDArray[np.uint8]:
+    """C×H×W scores → H×W class ids, the largest score's; not the largest probability's, for rounding makes equals of
+    near ones."""
+    return scores.argmax(dim=0).to(torch.uint8).numpy()
 
 
 def without(sample: Sample, contract: Contract, missing: Collection[str]) -> Sample:
@@ -122,53 +121,3 @@ def spread_indices(count: int, limit: int = 0) -> list[int]:
     """At most ``limit`` indices below ``count``, evenly spread; 0 = all."""
     wanted = count if limit <= 0 else min(limit, count)
     return [int(i) for i in np.unique(np.linspace(0, count - 1, wanted).astype(int))]
-
-
-def predictions(
-    network: nn.Module,
-    contract: Contract,
-    samples: Samples,
-    *,
-    missing: Collection[str] = (),
-    limit: int = 0,
-    device: torch.device | None = None,
-    progress: str = "",
-) -> Iterator[Prediction]:
-    """Predict sample by sample, at the contract's size, in float32.
-
-    Args:
-        network: put into evaluation mode.
-        contract: of the network.
-        samples: to predict.
-        missing: sensors to leave out; samples that have no stream left are skipped.
-        limit: at most this many, spread evenly over the split; 0 = all.
-        device: of the network, default CPU.
-        progress: text of a progress bar, or none.
-    """
-    predictor = Predictor(network, contract, device)
-    chosen = spread_indices(len(samples), limit)
-    for index in tqdm(chosen, desc=progress, unit="sample", disable=not progress, leave=False):
-        sample = samples[index]
-        logits = predictor.logits(sample, missing)
-        if logits is not None:
-            yield Prediction(logits, sample.label, index)
-
-
-def evaluate(
-    network: nn.Module,
-    contract: Contract,
-    samples: Samples,
-    *,
-    missing: Collection[str] = (),
-    limit: int = 0,
-    device: torch.device | None = None,
-    progress: str = "",
-) -> ConfusionMatrix:
-    """Confusion matrix over ``samples``; arguments as for :func:`predictions`."""
-    labels = contract.labels
-    matrix = ConfusionMatrix(labels.num_classes, labels.ignore_id, labels.void_class)
-    for prediction in predictions(
-        network, contract, samples, missing=missing, limit=limit, device=device, progress=progress
-    ):
-        matrix.update(prediction.mask, prediction.label)
-    return matrix
