@@ -31,6 +31,12 @@ class Intrinsics:
 
     Raises:
         ValueError: a focal length is not positive, a value is not finite, or a size is not positive.
+
+    Example:
+        >>> import ssma_ros
+        >>> camera = ssma_ros.Intrinsics(fx=500.0, fy=500.0, cx=319.5, cy=239.5, width=640, height=480)
+        >>> camera.resized(320, 240)
+        Intrinsics(fx=250.0, fy=250.0, cx=159.5, cy=119.5, width=320, height=240)
     """
 
     fx: float
@@ -183,6 +189,15 @@ class Segmentation:
         present: which modalities the network was given.
         missing: for each blank modality the reason in words.
         timings_ms: milliseconds spent in each stage, by stage name.
+
+    Example:
+        >>> import numpy as np, ssma_ros
+        >>> with ssma_ros.load("forest_rgb_hha_evi") as segment:
+        ...     result = segment(color=np.zeros((360, 640, 3), np.uint8), outputs=("mask", "gates"))
+        >>> result.mask.shape, sorted(result.gates)
+        ((384, 768), ['evi', 'hha', 'rgb'])
+        >>> result.missing
+        {'hha': 'no depth image', 'evi': 'no nir image'}
     """
 
     stamp_ns: int

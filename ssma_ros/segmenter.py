@@ -66,6 +66,17 @@ class Segmenter:
 
     Raises:
         SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
+
+    Example:
+        >>> import numpy as np, ssma_ros
+        >>> segment = ssma_ros.load("forest_rgb_hha_evi")
+        >>> segment.labels.names
+        ('trail', 'grass', 'vegetation', 'sky', 'obstacle')
+        >>> segment.warm_up()  # compiles now what the first frame would wait for
+        >>> frames = [ssma_ros.Frame(color=np.full((384, 768, 3), level, np.uint8)) for level in (90, 180)]
+        >>> len([segment(frame).mask for frame in frames])
+        2
+        >>> segment.close()
     """
 
     def __init__(
@@ -218,6 +229,17 @@ def load(
     Raises:
         SsmaError: the network cannot be loaded or not be run so.
         ValueError: an option has a value it cannot have.
+
+    Example:
+        >>> import numpy as np, ssma_ros
+        >>> color = np.full((720, 1280, 3), (60, 120, 90), np.uint8)  # BGR, as OpenCV reads it
+        >>> depth = np.full((720, 1280), 4.0, np.float32)  # metres, 0 = no reading
+        >>> nir = np.full((720, 1280), 150, np.uint8)
+        >>> camera = ssma_ros.Intrinsics(fx=800.0, fy=800.0, cx=639.5, cy=359.5, width=1280, height=720)
+        >>> with ssma_ros.load("forest_rgb_hha_evi", output_resolution="camera") as segment:
+        ...     result = segment(color=color, depth=depth, nir=nir, intrinsics=camera)
+        >>> result.mask.shape, str(result.mask.dtype)
+        ((720, 1280), 'uint8')
     """
     options = SegmenterOptions(output_resolution, min_confidence)
     check_preprocessing(preprocessing)

@@ -6,6 +6,7 @@ who uses the package.
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import subprocess
@@ -57,6 +58,16 @@ def surface() -> dict[str, Any]:
 
 def test_the_surface_is_as_written_down() -> None:
     assert surface() == json.loads(SURFACE.read_text(encoding="utf-8")), "run python test/test_front_door.py if meant"
+
+
+@pytest.mark.parametrize("name", sorted(set(ssma_ros.__all__) - {"__version__"}))
+def test_its_example_runs(name: str) -> None:
+    thing = getattr(ssma_ros, name)
+    assert "\n    Example:\n" in (thing.__doc__ or "").replace("\nExample:", "\n    Example:")
+    found = [test for test in doctest.DocTestFinder(recurse=False).find(thing, name, globs={}) if test.examples]
+    assert len(found) == 1
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(found[0], out=said.append).failed == 0, "".join(said)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
