@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssma_ros.errors import expected_one_of
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ssma_ros.sensors import Sensor
+
 #: Names of the full scales of intensities, and whose they are.
 _FULL_SCALES = {f"{s.name}_full_scale": s.name for s in SENSORS.values() if s.pixels == "intensity"}
+_FIELDS = ("stamp_ns", "frame_id", "intrinsics", "gravity", "missing", "suspicions", "images", "full_scales")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Frame:
     """One moment seen by several sensors, all registered to the driving camera and rectified.
 
     Images are given and read by their sensor's name, ``frame.color`` or ``frame.images["color"]``; an absent one is
-    None there and has no entry here.
+    None there and has no entry here. Whoever uses a frame's images calls :meth:`check` first.
 
     Args:
         stamp_ns: time of the driving image in nanoseconds.
@@ -93,10 +97,10 @@ class Frame:
         images, full_scales: as the attributes; the same by keyword is ``sensors``.
         sensors: images by sensor (:data:`ssma_ros.sensors.SENSORS`), each None or
 
-            * ``color``: H×W×3 uint8 in BGR order;
+            * ``color``: H×W×3 uint8 in BGR order, as OpenCV reads it;
             * an intensity (``nir``): H×W uint8 or uint16, with ``<sensor>_full_scale``, the value of a saturated pixel
               (255 for uint8; a property of the sensor for uint16);
-            * a measurement (``depth``): H×W float32 in its unit (metres), 0 = no reading, never NaN or negative.
+            * a measurement (``depth``): H×W float32 in its unit (metres), 0, NaN, ±inf and below 0 = no reading.
 
     Attributes:
         images: by sensor, those that are there.
@@ -104,6 +108,13 @@ class Frame:
 
     Raises:
         TypeError: an argument names no sensor.
+
+    Example:
+        >>> import numpy as np, ssma_ros
+        >>> nir = np.full((480, 640), 900, np.uint16)
+        >>> frame = ssma_ros.Frame(color=np.zeros((480, 640, 3), np.uint8), nir=nir, nir_full_scale=4095)
+        >>> frame.size, list(frame.images), frame.depth
+        ((640, 480), ['color', 'nir'], None)
     """
 
     def __init__(
@@ -127,10 +138,10 @@ class Frame:
         self.gravity = gravity
         self.missing: Mapping[str, str] = missing or {}
         self.suspicions: Mapping[str, str] = suspicions or {}
-        for name, value in sensors.items():
+        for name in (*self.images, *sensors):
             if name not in SENSORS and name not in _FULL_SCALES:
-                known = ", ".join((*SENSORS, *_FULL_SCALES))
-                raise TypeError(f"frame: got '{name}', expected one of the sensors' {known}")
+                raise TypeError(f"frame: got '{name}', {expected_one_of(name, (*SENSORS, *_FULL_SCALES, *_FIELDS))}")
+        for name, value in sensors.items():
             setattr(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -143,8 +154,10 @@ class Frame:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FULL_SCALES:
             self.full_scales[_FULL_SCALES[name]] = float(value)
-        elif name not in SENSORS:
+        elif name in _FIELDS:
             super().__setattr__(name, value)
+        elif name not in SENSORS:
+            raise AttributeError(f"frame: got '{name}', {expected_one_of(name, (*SENSORS, *_FULL_SCALES, *_FIELDS))}")
         elif value is None:
             self.images.pop(name, None)
         else:
@@ -170,6 +183,53 @@ class Frame:
         if size is None:
             raise ValueError(f"frame: no image in it, expected at least one of {', '.join(SENSORS)}")
         return size
+
+    def check(self) -> None:
+        """Refuse what is not as stated above; costs nothing beside any use of the images.
+
+        Raises:
+            ValueError: there is no image, sizes differ, one has another dtype or shape, the intrinsics are of another
+                size, or a full scale is not that of its image.
+        """
+        for name, image in self.images.items():
+            if not isinstance(image, np.ndarray) or image.ndim < 2 or 0 in image.shape:
+                what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+                raise ValueError(f"frame: {name} is {what}, expected a NumPy array of {_stated(SENSORS[name], 'H×W')}")
+        width, height = self.size
+        for name, image in self.images.items():
+            sensor = SENSORS[name]
+            shape = (height, width, 3) if sensor.channels == 3 else (height, width)
+            if image.dtype.name not in sensor.dtypes or image.shape != shape:
+                got = f"{image.dtype} {image.shape}"
+                raise ValueError(f"frame: {name} is {got}, expected {_stated(sensor, str(shape))}")
+            if sensor.pixels == "intensity":
+                _check_full_scale(name, image, self.full_scales.get(name))
+        camera = self.intrinsics
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            raise ValueError(
+                f"frame: intrinsics are of {camera.width}x{camera.height}, expected {width}x{height} as the images are"
+            )
+
+
+def _stated(sensor: Sensor, shape: str) -> str:
+    """What an image of a sensor must be, in words."""
+    words = f"{' or '.join(sensor.dtypes)} {shape}"
+    if sensor.pixels == "color":
+        return f"{words} in the order blue, green, red"
+    if sensor.pixels == "measurement":
+        return f"{words} in {sensor.unit} (one count of an integer image is usually {sensor.scale:g} {sensor.unit})"
+    return words
+
+
+def _check_full_scale(name: str, image: NDArray[Any], full_scale: float | None) -> None:
+    largest = np.iinfo(image.dtype).max
+    if full_scale is None and largest > 255:
+        raise ValueError(
+            f"frame: {name} is {image.dtype} without {name}_full_scale, expected the value of a saturated pixel "
+            f"({largest}, or less for a sensor of fewer bits)"
+        )
+    if full_scale is not None and not 0 < full_scale <= largest:
+        raise ValueError(f"frame: {name}_full_scale is {full_scale:g}, expected above 0 to {largest} of {image.dtype}")
 
 
 @dataclass

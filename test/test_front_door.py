@@ -19,7 +19,7 @@ import pytest
 from ros.stub_network import StubBackend, stub_contract
 
 import ssma_ros
-from ssma_ros import Frame, Segmenter, inference
+from ssma_ros import Frame, Intrinsics, Segmenter, inference
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.segmenter import blank_frame
 
@@ -129,6 +129,72 @@ def test_what_is_no_field_is_refused(segment: Segmenter) -> None:
         segment(Frame(**images()), nir=images()["nir"])
     with pytest.raises(ValueError, match=r"outputs: got 'gate', expected one of mask.*\('gates' may be meant\)"):
         segment(**images(), outputs=("mask", "gate"))
+
+
+BLACK = np.zeros((32, 64, 3), np.uint8)
+GREY = np.zeros((32, 64), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"color": BLACK / 255}, r"color is float64 \(32, 64, 3\), expected uint8 .* in the order blue, green, red"),
+        ({"color": np.zeros((32, 64, 4), np.uint8)}, r"color is uint8 \(32, 64, 4\), expected uint8 \(32, 64, 3\)"),
+        ({"color": GREY}, r"color is uint8 \(32, 64\), expected uint8 \(32, 64, 3\)"),
+        ({"color": BLACK.tolist()}, "color is a list, expected a NumPy array of uint8 H×W"),
+        ({"color": np.zeros((0, 64, 3), np.uint8)}, r"color is uint8 \(0, 64, 3\), expected a NumPy array"),
+        ({"depth": GREY.astype(np.uint16)}, r"depth is uint16 .*, expected float32 .* in m .* is usually 0.001 m"),
+        ({"depth": GREY / 1000}, r"depth is float64 \(32, 64\), expected float32 \(32, 64\) in m"),
+        ({"depth": np.zeros((30, 64), np.float32)}, "depth is 64x30, expected 64x32 as color is"),
+        ({"nir": GREY[..., None]}, r"nir is uint8 \(32, 64, 1\), expected uint8 or uint16 \(32, 64\)"),
+        ({"nir": GREY.astype(np.uint16)}, r"nir is uint16 without nir_full_scale, expected .* \(65535, or less for"),
+        ({"nir_full_scale": 4095}, "nir_full_scale is 4095, expected above 0 to 255 of uint8"),
+        ({"intrinsics": Intrinsics(50, 50, 320, 240, 640, 480)}, "intrinsics are of 640x480, expected 64x32 as the im"),
+    ],
+)
+def test_an_array_that_is_not_as_stated_is_refused_before_anything_is_made(
+    segment: Segmenter, wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^frame: {words}"):
+        segment(**{**images(), **wrong})
+    assert segment.backend.calls == 0
+    assert segment(**images()).present
+
+
+def test_a_field_that_a_frame_does_not_have_cannot_be_set() -> None:
+    frame = Frame()
+    with pytest.raises(AttributeError, match=r"got 'colour', expected one of color.*\('color' may be meant\)"):
+        frame.colour = BLACK
+    with pytest.raises(TypeError, match=r"got 'nir_fullscale', .*\('nir_full_scale' may be meant\)"):
+        Frame(nir_fullscale=4095)
+    with pytest.raises(TypeError, match=r"got 'colour', .*\('color' may be meant\)"):
+        Frame(images={"colour": BLACK})
+
+
+def test_what_is_no_reading_makes_a_hole(segment: Segmenter) -> None:
+    """A depth camera's array as it comes: NaN, ±inf and negative values are what 0 is."""
+    outputs = ("mask", "inputs", "depth")
+    holes, marks = images(), images()
+    holes["depth"][8:20, 10:40] = 0.0
+    marks["depth"][8:20, 10:40] = np.tile(np.float32([np.nan, np.inf, -np.inf, -1.0, 0.0]), (12, 6))
+    clean, raw = segment(**holes, outputs=outputs), segment(**marks, outputs=outputs)
+    np.testing.assert_array_equal(raw.depth, clean.depth)
+    np.testing.assert_array_equal(raw.inputs["hha"], clean.inputs["hha"])
+
+
+@pytest.mark.parametrize("size", [(64, 32), (100, 50)], ids=["as the network's", "resized"])
+def test_views_are_as_good_as_copies(segment: Segmenter, size: tuple[int, int]) -> None:
+    """An RGB picture is turned into BGR by a view with a negative stride; another camera's picture is a crop."""
+    given = images(*size)
+    noise = np.random.default_rng(5).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    wide = {name: np.repeat(given[name], 2, axis=1)[:, ::2] for name in ("depth", "nir")}
+    wide["nir"].setflags(write=False)
+    outputs = ("mask", "inputs", "depth")
+    copied = segment(**{**given, "color": noise[..., ::-1].copy()}, outputs=outputs)
+    viewed = segment(**{**given, **wide, "color": noise[..., ::-1]}, outputs=outputs)
+    np.testing.assert_array_equal(viewed.depth, copied.depth)
+    for name, picture in copied.inputs.items():
+        np.testing.assert_array_equal(viewed.inputs[name], picture)
 
 
 def test_the_block_releases_the_network_and_no_frame_is_taken_afterwards(segment: Segmenter) -> None:

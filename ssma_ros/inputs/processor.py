@@ -62,7 +62,7 @@ class InputEncoder:
             ValueError: the frame holds no image, or its images differ in size or dtype from what
                 :class:`~ssma_ros.frame.Frame` states.
         """
-        _ = frame.size  # all images share one grid, or this raises
+        frame.check()
         encoded = EncodedInputs.of(self._contract, frame)
         with _timed(encoded, "resize"):
             grid = self._fitted(frame, encoded)

@@ -17,7 +17,7 @@ import numpy as np
 from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.encoded import EncodedInputs, completion_of, encoding_of, in_contract
-from ssma_ros.inputs.resident_images import SensorImages, check_images
+from ssma_ros.inputs.resident_images import SensorImages
 from ssma_ros.kernels.cuda.functions import CudaPreprocessing
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class CudaInputEncoder:
             SsmaError: the driver refuses to capture the work.
         """
         start = time.perf_counter()
-        size = check_images(frame)
+        frame.check()
+        size = frame.size
         encoded = EncodedInputs.of(self._contract, frame)
         if size != self._images.size:
             self.close()  # the graphs know addresses that go

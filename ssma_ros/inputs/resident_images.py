@@ -81,22 +81,6 @@ class SensorImages:
                 self._functions.resize_image(source, *self.size, target, channels=1, bytes_each=bytes_of_value)
 
 
-def check_images(frame: Frame) -> tuple[int, int]:
-    """(width, height) of a frame whose images are what :class:`~ssma_ros.frame.Frame` states.
-
-    Raises:
-        ValueError: there is none, sizes differ, or one has another dtype or shape.
-    """
-    width, height = frame.size
-    for name, image in frame.images.items():
-        sensor = SENSORS[name]
-        shape = (height, width, 3) if sensor.channels == 3 else (height, width)
-        if image.dtype.name not in sensor.dtypes or image.shape != shape:
-            expected = f"{' or '.join(sensor.dtypes)} {shape}"
-            raise ValueError(f"frame: {name} is {image.dtype} {image.shape}, expected {expected}")
-    return width, height
-
-
 def _largest(sensor: str) -> int:
     """Bytes of the largest pixel that an image of this sensor can have."""
     return SENSORS[sensor].channels * max(np.dtype(name).itemsize for name in SENSORS[sensor].dtypes)
