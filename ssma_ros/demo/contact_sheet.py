@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssma_ros.demo import pictures
 from ssma_ros.demo.text import INK, MUTED, Canvas
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ssma_ros.demo.scene import Scene
     from ssma_ros.labels import LabelSet
+    from ssma_ros.sensors import Sensor
 
 _COLUMNS = 4
 _TILE_WIDTH = 480
@@ -78,16 +80,15 @@ def contact_sheet(
 
 def _tiles(scene: Scene, labels: LabelSet) -> list[_Tile]:
     """Twelve or so pictures: sensors first, then the network's inputs, its answer, and whom it trusted."""
-    hha = scene.inputs.get("hha")
-    index_name = next((name for name in ("evi", "evi2", "ndvi", "nrg", "nir") if name in scene.inputs), None)
-    index = None if index_name is None else scene.inputs[index_name]
-    tiles = [
-        _Tile("Colour", "camera", scene.color),
-        _Tile("Near infrared", "camera", None if scene.nir is None else pictures.gray_picture(scene.nir)),
-        _Tile("Depth", "stereo, holes dark", None if scene.depth is None else pictures.depth_picture(scene.depth)),
-        _Tile("Completed depth", "input of HHA", _maybe_depth(scene.depth_completed)),
-        _Tile("HHA", "disparity, height, angle", hha),
-        _Tile((index_name or "evi").upper(), "vegetation index", index),
+    tiles = [_Tile("Colour", "camera", scene.color)]
+    tiles += [
+        _Tile(_capital(SENSORS[name].title), pictures.sensor_note(SENSORS[name]), _maybe_sensor(SENSORS[name], image))
+        for name, image in scene.sensors.items() if name != "color"
+    ]
+    if "depth" in scene.sensors:
+        tiles.append(_Tile("Completed depth", "input of what is made of depth", _maybe_depth(scene.depth_completed)))
+    tiles += [_Tile(name.upper(), note, scene.inputs.get(name)) for name, note in scene.notes.items()]
+    tiles += [
         _Tile("Segmentation", "what the node says", pictures.class_picture(scene.mask, labels)),
         _Tile("Labels", "ground truth", None if scene.label is None else pictures.class_picture(scene.label, labels)),
         _Tile("Confidence", "of the winning class", _maybe_share(scene.confidence)),
@@ -97,6 +98,14 @@ def _tiles(scene: Scene, labels: LabelSet) -> list[_Tile]:
         for name, gate in scene.gates.items()
     ]
     return tiles
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _maybe_sensor(sensor: Sensor, image: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+    return None if image is None else pictures.sensor_picture(sensor, image)
 
 
 def _maybe_depth(depth: NDArray[np.float32] | None) -> NDArray[np.uint8] | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.labels import LabelSet
+    from ssma_ros.sensors import Sensor
 
     Picture = NDArray[np.uint8]
 
@@ -47,6 +48,28 @@ def depth_picture(depth: NDArray[np.float32]) -> Picture:
     picture = depth_colors()[np.rint(level * 255).astype(np.uint8)]
     picture[~valid] = NOTHING
     return picture
+
+
+def sensor_picture(sensor: Sensor, image: NDArray[Any]) -> Picture:
+    """A sensor's image as a frame holds it → H×W×3."""
+    if sensor.pixels == "color":
+        return np.ascontiguousarray(image[..., ::-1])
+    if sensor.name == "depth":
+        return depth_picture(image)
+    values = image.astype(np.float32)
+    there = image > 0 if sensor.pixels == "measurement" else np.ones(image.shape, bool)
+    low, high = np.percentile(values[there], (1, 99)) if there.any() else (0.0, 1.0)
+    if sensor.pixels == "intensity":
+        low, high = 0.0, 255.0 if image.dtype == np.uint8 else max(float(values.max()), 1.0)
+    level = np.clip((values - low) * (255.0 / max(high - low, 1e-6)), 0, 255)
+    picture = gray_picture(np.rint(level).astype(np.uint8))
+    picture[~there] = NOTHING
+    return picture
+
+
+def sensor_note(sensor: Sensor) -> str:
+    """What to write beside :func:`sensor_picture`."""
+    return "as measured, holes dark" if sensor.pixels == "measurement" else "camera"
 
 
 def share_picture(share: NDArray[Any]) -> Picture:

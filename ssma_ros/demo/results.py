@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.demo.scene import Scene
+from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.messages import decode as conversion
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.recordings.reader import RecordingReader
@@ -80,9 +81,7 @@ class DriveResults:
         return width, height
 
     def _driving_topic(self) -> str:
-        topic = self._inputs.color or self._inputs.nir or self._inputs.depth
-        assert topic is not None, "a played recording has a driving topic"
-        return topic.name
+        return next(topic.name for sensor in SENSORS if (topic := getattr(self._inputs, sensor)) is not None)
 
     def accuracy(self) -> dict[str, Any] | None:
         """Metrics against the recording's labels (see :class:`ConfusionMatrix`), or None without labels."""
@@ -109,19 +108,22 @@ class DriveResults:
         color = next(image for stamp, image, _ in self.frames() if stamp == stamp_ns)
         label = self._input_at(stamp_ns, "label")
         mask = self.masks[stamp_ns]
-        depth, nir = self._input_at(stamp_ns, "depth"), self._input_at(stamp_ns, "nir")
+        used = {sensor for stream in self._contract.streams for sensor in stream.sensors}
         return Scene(
             stamp_ns=stamp_ns,
             color=color,
             mask=mask,
-            depth=None if depth is None else _metres(depth),
-            nir=None if nir is None else _eight_bits(nir),
-            label=None if label is None else _train_ids(label, self._contract.labels, mask.shape[1], mask.shape[0]),
+            sensors={name: self._sensor_at(stamp_ns, name) for name in SENSORS if name in used},
+            label=None if label is None else self._classes(_pixels(label, ""), mask.shape[1], mask.shape[0]),
             confidence=self._output_at(stamp_ns, self._outputs.confidence),
             depth_completed=self._output_at(stamp_ns, self._outputs.depth_completed),
             inputs=self._outputs_at(stamp_ns, self._outputs.inputs),
+            notes={s.name: ENCODINGS[s.encoding].shows for s in self._contract.streams if s.name in self._outputs.inputs},
             gates=self._outputs_at(stamp_ns, self._outputs.gates),
         )
+
+    def _classes(self, label: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        return _train_ids(label, self._contract.labels, width, height)
 
     def strip(self, count: int) -> list[Scene]:
         """``count`` frames spread evenly over the drive, with colour and mask only."""
@@ -136,14 +138,22 @@ class DriveResults:
     def _output_at(self, stamp_ns: int, topic: str) -> NDArray[Any] | None:
         return next((image for stamp, image in self._images(self._made, topic) if stamp == stamp_ns), None)
 
-    def _input_at(self, stamp_ns: int, role: str) -> NDArray[Any] | None:
+    def _sensor_at(self, stamp_ns: int, name: str) -> NDArray[Any] | None:
+        message = self._input_at(stamp_ns, name)
+        if message is None and SENSORS[name].disparity:
+            message = self._input_at(stamp_ns, "disparity")
+        return None if message is None else conversion.image_of(SENSORS[name], message, name)[0]
+
+    def _input_at(self, stamp_ns: int, role: str) -> Any:
+        """The played message nearest to a stamp: sensors have clocks of their own, and the node was given this one."""
         topic = getattr(self._inputs, role)
         if topic is None:
             return None
-        # Sensors have clocks of their own: the nearest image is the one the node was given.
         stamps = [stamp for stamp, _ in self._messages(self._played, topic.name)]
         nearest = min(stamps, key=lambda stamp: abs(stamp - stamp_ns), default=None)
-        return next((image for stamp, image in self._images(self._played, topic.name) if stamp == nearest), None)
+        found = (message for stamp, message in self._messages(self._played, topic.name) if stamp == nearest)
+        message = next(found, None)
+        return message if message is None or role == "disparity" else conversion.decoded(message, topic.name)
 
     def _stamps(self, topic: str) -> Iterator[int]:
         return (stamp for stamp, _ in self._messages(self._made, topic))
@@ -173,10 +183,6 @@ def _displayable(message: Any) -> NDArray[np.uint8]:
     """Any image as RGB: colour as it is, depth and near infrared as grey."""
     image = _pixels(message, "")
     return image if image.ndim == 3 else np.repeat(_eight_bits(image)[..., None], 3, axis=2)
-
-
-def _metres(depth: NDArray[Any]) -> NDArray[np.float32]:
-    return np.multiply(depth, 1e-3, dtype=np.float32) if depth.dtype == np.uint16 else depth
 
 
 def _eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -115,6 +115,7 @@ class Encoding:
         order: of its channels, for whoever shows it; ``grey`` is one picture three times.
         parameters: a stream may state, besides those of depth completion for what is made from depth.
         needs_camera: blank without intrinsics.
+        shows: what a person sees in it, for captions.
         height_channel: index of the channel that is a height over the ground, or None.
     """
 
@@ -125,6 +126,7 @@ class Encoding:
     order: Literal["bgr", "rgb", "grey"] = "bgr"
     parameters: tuple[str, ...] = ()
     needs_camera: bool = False
+    shows: str = ""
     height_channel: int | None = None
 
     @property

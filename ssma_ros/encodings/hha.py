@@ -364,5 +364,6 @@ class _HhaTwin(DeviceEncoder):
 
 
 ENCODINGS = (
-    Encoding("hha", ("depth",), _Hha, _HhaTwin, parameters=_PARAMETERS, needs_camera=True, height_channel=1),
+    Encoding("hha", ("depth",), _Hha, _HhaTwin, parameters=_PARAMETERS, needs_camera=True, height_channel=1,
+             shows="disparity, height, angle"),
 )

@@ -53,6 +53,6 @@ def index_twin(index: str) -> type[IndexTwin]:
 
 
 ENCODINGS = (
-    Encoding("nir", ("nir",), _Nir, index_twin("nir"), order="grey"),
-    Encoding("nrg", ("color", "nir"), _Nrg, index_twin("nrg")),
+    Encoding("nir", ("nir",), _Nir, index_twin("nir"), order="grey", shows="near infrared"),
+    Encoding("nrg", ("color", "nir"), _Nrg, index_twin("nrg"), shows="near infrared, red, green"),
 )

@@ -177,7 +177,7 @@ class _Index(StreamEncoder):
 ENCODINGS = tuple(
     Encoding(
         name, ("color", "nir"), type(f"_{name.capitalize()}", (_Index,), {"index": name}), index_twin(name),
-        order="grey",
+        order="grey", shows="vegetation index",
     )
     for name in _COEFFICIENTS
 )

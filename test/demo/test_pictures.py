@@ -16,12 +16,12 @@ def a_scene(index: int = 0, **changes) -> Scene:
         "stamp_ns": index * 10**8,
         "color": np.repeat(gradient[..., None], 3, axis=2),
         "mask": mask,
-        "depth": np.full((48, 96), 5.0, np.float32),
-        "nir": gradient,
+        "sensors": {"depth": np.full((48, 96), 5.0, np.float32), "nir": gradient},
         "label": mask,
         "confidence": gradient,
         "depth_completed": np.full((48, 96), 5.0, np.float32),
         "inputs": {"hha": np.zeros((48, 96, 3), np.uint8), "evi": np.zeros((48, 96, 3), np.uint8)},
+        "notes": {"hha": "disparity, height, angle", "evi": "vegetation index"},
         "gates": {"rgb": np.full((3, 6), 0.5, np.float32), "hha": np.full((3, 6), 0.3, np.float32)},
     }
     return Scene(**{**values, **changes})
@@ -75,7 +75,9 @@ def test_sheet_holds_every_tile_and_the_strip():
 @pytest.mark.parametrize("absent", ["depth", "nir", "label", "confidence", "depth_completed"])
 def test_sheet_says_what_was_not_recorded(absent):
     full = contact_sheet(a_scene(), [], LABELS, title="a", subtitle="b")
-    without = contact_sheet(a_scene(**{absent: None}), [], LABELS, title="a", subtitle="b")
+    sensors = a_scene().sensors
+    changes = {"sensors": {**sensors, absent: None}} if absent in sensors else {absent: None}
+    without = contact_sheet(a_scene(**changes), [], LABELS, title="a", subtitle="b")
     assert without.shape == full.shape
     assert (without != full).any()
 

@@ -74,7 +74,7 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
 def test_scene_gathers_everything_about_one_frame(tmp_path, compressed):
     scene = results(tmp_path, {1: label(1), 2: label(2)}, compressed=compressed).scene(stamp(1))
     np.testing.assert_array_equal(scene.color, color(1)[..., ::-1])
-    np.testing.assert_allclose(scene.depth, depth_mm(1) * 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(scene.sensors["depth"], depth_mm(1) * 1e-3, rtol=1e-6)
     np.testing.assert_array_equal(scene.label, label(1))
     assert scene.inputs["hha"][0, 0].tolist() == [3, 2, 1]  # shown in RGB order
     assert set(scene.inputs) == {"hha", "evi"}
