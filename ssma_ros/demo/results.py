@@ -118,7 +118,9 @@ class DriveResults:
             confidence=self._output_at(stamp_ns, self._outputs.confidence),
             depth_completed=self._output_at(stamp_ns, self._outputs.depth_completed),
             inputs=self._outputs_at(stamp_ns, self._outputs.inputs),
-            notes={s.name: ENCODINGS[s.encoding].shows for s in self._contract.streams if s.name in self._outputs.inputs},
+            notes={
+                s.name: ENCODINGS[s.encoding].shows for s in self._contract.streams if s.name in self._outputs.inputs
+            },
             gates=self._outputs_at(stamp_ns, self._outputs.gates),
         )
 
