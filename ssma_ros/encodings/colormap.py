@@ -110,5 +110,6 @@ class _GrayTwin(DeviceEncoder):
 
 ENCODINGS = (
     Encoding("depth_jet", ("depth",), _Jet, _JetTwin, parameters=tuple(_BOUNDS), shows="blue near, red far"),
-    Encoding("depth_gray", ("depth",), _Gray, _GrayTwin, order="grey", parameters=tuple(_BOUNDS), shows="bright is far"),
+    Encoding("depth_gray", ("depth",), _Gray, _GrayTwin, order="grey", parameters=tuple(_BOUNDS),
+             shows="bright is far"),
 )
