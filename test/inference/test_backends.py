@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -141,3 +142,39 @@ def test_compiled_graphs_are_cached(toy_folder, tmp_path):
     load_backend(toy_folder, backend="openvino", threads=1, cache_dir=tmp_path).close()
     assert any(tmp_path.rglob("*.blob"))
     load_backend(toy_folder, backend="openvino", threads=1, cache_dir=tmp_path).warm_up()
+
+
+#: Frames through OpenVINO in a process of its own, because oneDNN reads its limit once.
+_RUN_OPENVINO = """
+import sys
+import numpy as np
+from inference.toy_network import example_frames
+from ssma_ros.inference import OUTPUTS, load_backend
+backend = load_backend(sys.argv[1], backend="openvino", precision="fp32", threads=1)
+results = []
+for frame in example_frames(4, seed=5):
+    present = dict(zip(backend.contract.modalities, map(bool, frame.pop("present")), strict=True))
+    results.append(backend.infer(frame, present, OUTPUTS))
+np.savez(sys.argv[2], probabilities=[r.probabilities for r in results], gates=[r.gates for r in results])
+"""
+
+
+def test_int8_is_the_same_without_vnni(toy_folder, tmp_path):
+    """With AVX2 alone OpenVINO adds products in 16 bits, where weights without headroom saturate."""
+    found = []
+    for isa in ("AVX2", "ALL"):
+        output = tmp_path / f"{isa}.npz"
+        environment = {
+            **os.environ, "ONEDNN_MAX_CPU_ISA": isa, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }  # fmt: skip
+        command = [sys.executable, "-c", _RUN_OPENVINO, str(toy_folder / "model.int8.onnx"), str(output)]
+        subprocess.run(command, check=True, env=environment)
+        found.append(np.load(output))
+    avx2, native = found
+    assert np.abs(avx2["probabilities"].astype(int) - native["probabilities"]).max() <= 1
+    assert np.abs(avx2["gates"] - native["gates"]).max() <= 0.002
+    frames = example_frames(4, seed=5)
+    for index, frame in enumerate(frames):
+        expected = reference(frame)
+        assert np.abs(avx2["probabilities"][index].astype(int) - expected["probabilities"]).max() <= 4
+        assert np.abs(avx2["gates"][index] - expected["gates"]).max() <= 0.02

@@ -60,7 +60,7 @@ def convert(
     if precision not in PRECISIONS:
         raise SsmaError(f"export: precision is '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision.startswith("int8"):
-        quantize_int8(model, calibration)
+        quantize_int8(model, calibration, headroom=precision == "int8")
     if precision.endswith("fp16"):
         if precision != "fp16":
             model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_QUANTIZATION)

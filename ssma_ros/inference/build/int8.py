@@ -4,6 +4,11 @@ Weights are stored as int8 with one scale per output channel; activations get on
 throughout – the scheme TensorRT requires and OpenVINO understands, so that one file serves both. Scales come from
 real frames: for each tensor the clipping point with the least mean squared rounding and clipping error over a
 histogram of its magnitudes. Convolutions that would gain nothing stay float (see ``_is_quantisable``).
+
+Processors without VNNI (AVX2) add two products of an unsigned and a signed byte in 16 bits, which saturate silently
+(Intel, Intrinsics Guide, ``_mm256_maddubs_epi16``). Weights for processors therefore get headroom: no two of an output
+channel add up to more than 128 in magnitude, so 255 times their sum stays below 32767 whichever two a runtime pairs. A
+channel gives up what its two largest weights ask for, at most one bit.
 """
 
 from __future__ import annotations
@@ -36,10 +41,13 @@ _BINS = 2048
 _LEVELS = 127
 #: Convolutions with fewer input or output channels (of a group) stay as they are.
 _MIN_CHANNELS = 16
+#: What the magnitudes of two weights of an output channel may add up to before they are rounded; each rounding adds at
+#: most a half, and 255 · (127 + 1) < 2¹⁵.
+_PAIR_LEVELS = 127
 
 
 def quantize_int8(
-    model: ir.Model, frames: Sequence[Mapping[str, NDArray]], *, keep: Collection[str] = ()
+    model: ir.Model, frames: Sequence[Mapping[str, NDArray]], *, keep: Collection[str] = (), headroom: bool = True
 ) -> dict[str, float]:
     """Quantise the convolutions of a float32 graph, in place.
 
@@ -47,6 +55,7 @@ def quantize_int8(
         model: float32 graph as :func:`ssma_ros.inference.build.export.trace` makes it.
         frames: the graph's inputs for each calibration frame, ``present`` included.
         keep: names of convolution nodes that stay float32.
+        headroom: for processors: weights whose products cannot saturate 16 bits in pairs. GPUs add in 32 bits.
 
     Returns:
         Scale of each quantised activation tensor, by tensor name.
@@ -68,7 +77,7 @@ def quantize_int8(
         if name not in pairs:
             pairs[name] = _insert_pair(model.graph, node, data, scales[name])
         node.replace_input_with(0, pairs[name])
-        _store_int8_weights(model.graph, node)
+        _store_int8_weights(model.graph, node, headroom)
     drop_unused_initializers(model.graph)
     return scales
 
@@ -153,7 +162,7 @@ def _insert_pair(graph: ir.Graph, before: ir.Node, value: ir.Value, scale: float
     return describe_output(dequantize, f"{name}.dequantized", value)
 
 
-def _store_int8_weights(graph: ir.Graph, node: ir.Node) -> None:
+def _store_int8_weights(graph: ir.Graph, node: ir.Node, headroom: bool) -> None:
     weight, array = node.inputs[1], constant_of(node.inputs[1])
     assert weight is not None  # _is_quantisable has seen it
     assert array is not None
@@ -161,11 +170,15 @@ def _store_int8_weights(graph: ir.Graph, node: ir.Node) -> None:
     # Output channels are the first axis of a convolution, the second of a transposed one; with groups the latter's
     # second axis holds several groups' channels at once, so their common scale covers them all.
     axis = 0 if node.op_type == "Conv" else 1
-    others = tuple(i for i in range(array.ndim) if i != axis)
-    largest = np.abs(array).max(axis=others)
+    channels = np.abs(np.moveaxis(array, axis, 0)).reshape(array.shape[axis], -1)
+    largest = channels.max(axis=1)
     if node.op_type == "ConvTranspose" and _groups(node) > 1:
+        channels = channels.reshape(1, -1)
         largest = np.full_like(largest, largest.max())
     scales = np.where(largest > 0, largest / _LEVELS, 1.0).astype(np.float32)
+    if headroom:
+        pairs = np.partition(channels, -2, axis=1)[:, -2:].sum(axis=1)
+        scales = np.maximum(scales, pairs / _PAIR_LEVELS).astype(np.float32)
     shape = [1] * array.ndim
     shape[axis] = -1
     values = np.clip(np.round(array / scales.reshape(shape)), -_LEVELS, _LEVELS).astype(np.int8)
