@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.cli._data import add_data_arguments, data_form, is_recording
+
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from ssma_ros.contract import Contract
-    from ssma_ros.labels import LabelSet
     from ssma_ros.training.datasets.cache import Samples
+    from ssma_ros.training.evaluate.networks import TrainedNetwork
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that say what to score on and how much of it."""
     parser.add_argument("source", type=Path, metavar="SOURCE",
                         help="root of a data set, or a rosbag2 recording with labels")
-    parser.add_argument("--kind", default="folder", help="layout of the data set (%(default)s)")
+    add_data_arguments(parser)
     parser.add_argument("--split", default="val", help="split of the data set (%(default)s)")
-    parser.add_argument("--options", default="", metavar="YAML",
-                        help="further options of the data set as in a training configuration, for example "
-                             "'{depth_scale: 0.01}'")
     parser.add_argument("--limit", type=int, default=0, metavar="N",
                         help="score at most N samples, spread evenly (0 = all)")
     parser.add_argument("--cache", default="", metavar="DIR", help="keep encoded inputs here")
@@ -34,20 +34,21 @@ class EvaluationSource:
 
     Args:
         args: with the arguments of :func:`add_source_arguments`.
-        labels: of the models.
+        networks: that are to be scored.
 
     Raises:
         SsmaError: impossible options, or the source is neither a data set of that kind nor a recording.
     """
 
-    def __init__(self, args: argparse.Namespace, labels: LabelSet) -> None:
+    def __init__(self, args: argparse.Namespace, networks: Sequence[TrainedNetwork]) -> None:
         self._args = args
-        path: Path = args.source
-        self._is_recording = path.is_file() or (path / "metadata.yaml").is_file()
+        self._is_recording = is_recording(args.source)
         if not self._is_recording:
             from ssma_ros.training.datasets import open_dataset
 
-            self._dataset = open_dataset(args.kind, path, args.split, labels, _parse_options(args.options))
+            form = self._form = data_form(args, [network.path for network in networks])
+            labels = networks[0].contract.labels
+            self._dataset = open_dataset(form.kind, args.source, args.split, labels, form.options)
 
     def open(self, contract: Contract) -> Samples:
         """Encoded samples for ``contract``."""
@@ -71,7 +72,7 @@ class EvaluationSource:
         """For the head of a report."""
         if self._is_recording:
             return {"data": str(self._args.source)}
-        return {"data": str(self._args.source), "split": self._args.split}
+        return {"data": str(self._args.source), "split": self._args.split, **self._form.facts()}
 
 
 def set_threads(args: argparse.Namespace) -> None:
@@ -88,17 +89,3 @@ def set_threads(args: argparse.Namespace) -> None:
         raise SsmaError(f"threads is {args.threads}, expected 0 or more")
     if args.threads:
         torch.set_num_threads(args.threads)
-
-
-def _parse_options(text: str) -> dict[str, Any]:
-    import yaml
-
-    from ssma_ros.errors import SsmaError
-
-    try:
-        options = yaml.safe_load(text) if text else {}
-    except yaml.YAMLError as error:
-        raise SsmaError(f"options '{text}': cannot be read as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(options, dict):
-        raise SsmaError(f"options '{text}': expected a mapping such as {{depth_scale: 0.01}}")
-    return options

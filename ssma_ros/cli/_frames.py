@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +13,13 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from ssma_ros.cli._data import DataForm
     from ssma_ros.contract import Contract
-    from ssma_ros.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -44,51 +46,73 @@ class EncodedFrame:
         return {**images, PRESENT: flags}
 
 
-def encoded_frames(contract: Contract, source: Path, count: int) -> list[EncodedFrame]:
+def checked_frames(args: argparse.Namespace, contract: Contract, source: Path, count: int) -> list[EncodedFrame]:
+    """As :func:`encoded_frames`, read as ``args`` (or the run of ``args.model``) say; what is blank is told.
+
+    Raises:
+        SsmaError: as there, or a stream is blank in every frame: neither calibration nor agreement would mean anything.
+    """
+    from ssma_ros.cli._data import DataForm, data_form, is_recording
+
+    form = DataForm() if is_recording(source) else data_form(args, [Path(args.model)])
+    frames = encoded_frames(contract, source, count, form)
+    for stream in contract.modalities:
+        lacking = sum(not frame.present[stream] for frame in frames)
+        if lacking == len(frames):
+            raise SsmaError(f"frames: stream '{stream}' is blank in all {lacking} frames of {source}, expected every "
+                            "stream of the contract in some; check sensors, calibration and --options")
+        if lacking:
+            print(f"ssma: stream '{stream}' is blank in {lacking} of {len(frames)} frames of {source}", file=sys.stderr)
+    return frames
+
+
+def encoded_frames(contract: Contract, source: Path, count: int, form: DataForm | None = None) -> list[EncodedFrame]:
     """Up to ``count`` frames, spread evenly over the source.
 
     Args:
         contract: of the network to feed.
-        source: a rosbag2 recording, or a split of a data set (a folder with ``label`` and ``rgb`` in it).
+        source: a rosbag2 recording, or a split of a data set, ROOT/SPLIT.
         count: how many at most.
+        form: how the files of a data set are read.
 
     Raises:
         SsmaError: the source is neither, is damaged, or holds no frame the network can use.
     """
+    from ssma_ros.cli._data import DataForm
+
     if count < 1:
         raise SsmaError(f"frames: got {count}, expected at least 1")
-    from ssma_ros.inputs.processor import InputEncoder
-
-    encoder = InputEncoder(contract)
-    pairs = _from_dataset(contract, source, count) if (source / "label").is_dir() else _from_recording(source, count)
-    found = []
-    for frame, label in pairs:
-        encoded = encoder.encode(frame)
-        encoder.reset()  # frames are far apart; nothing carries over
-        if any(encoded.present.values()):
-            found.append(EncodedFrame(encoded.inputs, encoded.present, label))
-    if not found:
+    form = form or DataForm()
+    labelled = form.kind != "folder" or (source / "label").is_dir()
+    found = _from_dataset(contract, source, count, form) if labelled else _from_recording(contract, source, count)
+    frames = [frame for frame in found if any(frame.present.values())]
+    if not frames:
         raise SsmaError(f"frames: {source} holds no frame with a sensor for {', '.join(contract.modalities)}")
-    return found
+    return frames
 
 
-def _from_recording(source: Path, count: int) -> Iterator[tuple[Frame, None]]:
+def _from_recording(contract: Contract, source: Path, count: int) -> Iterator[EncodedFrame]:
+    from ssma_ros.inputs.processor import InputEncoder
     from ssma_ros.recordings.frames import read_frames
 
+    encoder = InputEncoder(contract)
     total = sum(1 for _ in read_frames(source))
     step = max(1, total // count)
     for frame in islice(read_frames(source), 0, step * count, step):
-        yield frame, None
+        encoded = encoder.encode(frame)
+        encoder.reset()  # frames are far apart; nothing carries over
+        yield EncodedFrame(encoded.inputs, encoded.present)
 
 
-def _from_dataset(contract: Contract, source: Path, count: int) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
-    import cv2
+def _from_dataset(contract: Contract, source: Path, count: int, form: DataForm) -> Iterator[EncodedFrame]:
+    """As training and evaluation see them."""
+    from ssma_ros.training.datasets import open_dataset
+    from ssma_ros.training.datasets.cache import open_samples
 
-    from ssma_ros.training.datasets.folder import FolderDataset
-
-    dataset = FolderDataset(source.parent, source.name, contract.labels)
-    step = max(1, len(dataset) // count)
-    for index in range(0, min(len(dataset), step * count), step):
-        label = dataset.label(index)
-        size = (contract.width, contract.height)
-        yield dataset.frame(index), cv2.resize(label, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    samples = open_samples(open_dataset(form.kind, source.parent, source.name, contract.labels, form.options), contract)
+    step = max(1, len(samples) // count)
+    for index in range(0, min(len(samples), step * count), step):
+        sample = samples[index]
+        present = dict(zip(contract.modalities, sample.present, strict=True))
+        images = dict(zip(contract.modalities, sample.images, strict=True))
+        yield EncodedFrame({name: image for name, image in images.items() if present[name]}, present, sample.label)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         WholeFolder(args.output, what="report", replace_if=JSON_NAME, source=path)
         for path in (args.source, *(network.path for network in networks))
     ]
-    source = EvaluationSource(args, networks[0].contract.labels)
+    source = EvaluationSource(args, networks)
     fit = None if args.calibrate is None else _calibrate(args, networks[0], source)
     cases = [cases_of(networks[0].contract, multi_scale=args.msf), *([ALL_SENSORS] for _ in networks[1:])]
     evaluation = EvaluationRun(networks, source.open, cases=cases, limit=args.limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.cli._data import add_data_arguments
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="fp32", metavar="P",
                         help="fp32, fp16, int8 (for processors) or int8-fp16 (for GPUs) (%(default)s)")
     parser.add_argument("--calibration", type=Path, metavar="SOURCE",
-                        help="recording or data set split with real frames, needed for int8")
+                        help="recording or data set split (ROOT/SPLIT) with real frames, needed for int8")
     parser.add_argument("--frames", type=int, default=32, help="calibration frames at most (%(default)s)")
+    add_data_arguments(parser)
     parser.add_argument("--compress-weights", action="store_true",
                         help="store float32 weights as float16: half the file, computation unchanged")
 
@@ -81,6 +83,6 @@ def _convert(args: argparse.Namespace) -> None:
 def _calibration(args: argparse.Namespace, contract: Contract) -> list[dict[str, Any]]:
     if args.calibration is None:
         return []
-    from ssma_ros.cli._frames import encoded_frames
+    from ssma_ros.cli._frames import checked_frames
 
-    return [frame.feed(contract) for frame in encoded_frames(contract, args.calibration, args.frames)]
+    return [frame.feed(contract) for frame in checked_frames(args, contract, args.calibration, args.frames)]

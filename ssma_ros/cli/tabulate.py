@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     set_threads(args)
     networks = _open_networks(args.models)
     _check_names(networks, args.msf)
-    source = EvaluationSource(args, networks[0].contract.labels)
+    source = EvaluationSource(args, networks)
     _claim(args.output, [args.source, *(network.path for network in networks)])
     evaluation = EvaluationRun(
         networks, source.open, cases=[cases_of(n.contract, multi_scale=n.name in args.msf) for n in networks],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssma_ros.cli._data import add_data_arguments
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("model", help="engine, ONNX graph, weights, model folder or shipped model to verify")
     parser.add_argument("--frames", type=Path, required=True, metavar="SOURCE",
-                        help="recording, or data set split (then the mIoU of both is told, too)")
+                        help="recording, or data set split ROOT/SPLIT (then the mIoU of both is told, too)")
+    add_data_arguments(parser)
     parser.add_argument("--count", type=int, default=16, help="frames at most (%(default)s)")
     parser.add_argument("--reference", type=Path,
                         help="fp32 ONNX graph or weights (default: the .onnx or weights beside the model)")
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SsmaError: too few pixels agree, or something needed is missing.
     """
-    from ssma_ros.cli._frames import encoded_frames
+    from ssma_ros.cli._frames import checked_frames
     from ssma_ros.inference import find_model, load_backend
     from ssma_ros.inference.build.verify import threshold_for, verify
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     reference_path = args.reference or _reference_beside(path)
     candidate = load_backend(path, backend=args.backend, precision=args.precision, threads=args.threads)
     reference = _load_reference(reference_path, args.threads)
-    frames = encoded_frames(candidate.contract, args.frames, args.count)
+    frames = checked_frames(args, candidate.contract, args.frames, args.count)
     result = verify(candidate, reference, [(frame.inputs, frame.present) for frame in frames])
     threshold = threshold_for(candidate.identity) if args.threshold is None else args.threshold
     for role, backend in (("model", candidate), ("reference", reference)):

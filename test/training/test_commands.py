@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
 from ssma_ros.cli.main import main
 from ssma_ros.contract import load_contract
+from ssma_ros.training.datasets import cache, open_dataset
+from ssma_ros.training.datasets.cache import EncodedSamples, Sample
 from ssma_ros.training.evaluate.predict import Predictor
 
 CONFIG: dict[str, Any] = {
@@ -207,6 +212,88 @@ def test_tabulate_refuses_in_one_sentence(
         assert message in error
         assert error.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def renamed(forest_folder: Path) -> Path:
+    """The data under other names and another unit than by default."""
+    for split in ("train", "val"):
+        (forest_folder / split / "rgb").rename(forest_folder / split / "image")
+        for path in (forest_folder / split / "depth").iterdir():
+            depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            assert cv2.imwrite(str(path), depth * 5)  # fifths of a millimetre
+    return forest_folder
+
+
+def test_every_command_reads_the_data_as_the_training_run_did(
+    renamed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"folders": {"color": "image"}, "depth_scale": 0.0002}
+    config = write_config(tmp_path, data={"kind": "folder", "root": str(renamed), "options": options})
+    assert main(["train", str(config), "-o", str(tmp_path / "run"), "--quiet"]) == 0
+    model = tmp_path / "run/model"
+    seen: dict[str, list[Sample]] = {}
+    encode = cache.encode_sample
+
+    def watched(*arguments: Any) -> Sample:
+        seen[command[0]].append(encode(*arguments))
+        return seen[command[0]][-1]
+
+    monkeypatch.setattr(cache, "encode_sample", watched)
+    expected = EncodedSamples(open_dataset("folder", renamed, "val", load_contract(model / "contract.json").labels,
+                                           options), load_contract(model / "contract.json"))
+    weights, out = str(model / "weights.safetensors"), tmp_path / "out"
+    split = str(renamed / "val")
+    for command in (
+        ["evaluate", str(model), str(renamed), "--quiet", "-o", str(out / "evaluation")],
+        ["tabulate", f"net={model}", str(renamed), "--quiet", "-o", str(out / "table")],
+        ["verify", weights, "--frames", split, "--reference", weights, "--backend", "torch", "--precision", "fp32"],
+        ["export", str(model), "-o", str(tmp_path / "a.onnx"), "--precision", "int8", "--calibration", split],
+    ):
+        seen[command[0]] = []
+        if command[0] == "export":  # what it does with the frames is not asked here
+            monkeypatch.setattr("ssma_ros.inference.build.export.export_onnx",
+                                lambda *_, **given: seen["feeds"].extend(given["calibration"]))
+            seen["feeds"] = []
+            main(command)
+        else:
+            assert main(command) == 0
+        assert "read as in the model's training run" in capsys.readouterr().err
+        ours = [seen[command[0]][i] for i in (-2, -1)]
+        for index, sample in enumerate(ours):
+            assert sample.present == (True, True)
+            for image, wanted in zip((*sample.images, sample.label),
+                                     (*expected[index].images, expected[index].label), strict=True):
+                np.testing.assert_array_equal(image, wanted)
+    assert len(seen["feeds"]) == 2
+    facts = json.loads((out / "evaluation/report.json").read_text())
+    assert facts["options"] == options
+    # What the command line says goes before the run.
+    assert main(["evaluate", str(model), str(renamed), "--quiet", "--options", "{}"]) == 1
+    assert "blank in all 2 samples: 'rgb'" in capsys.readouterr().err
+
+
+def test_networks_of_runs_that_read_their_data_differently_are_refused(
+    model: Path, rgb_model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mono/config.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["data"]["options"] = {"depth_scale": 0.01}
+    path.write_text(yaml.safe_dump(document))
+    command = ["tabulate", str(model), str(rgb_model), str(forest_folder), "-o", str(tmp_path / "new"), "--quiet"]
+    assert main(command) == 1
+    assert "expected one way to read it, give --kind and --options" in capsys.readouterr().err
+    assert main([*command, "--options", "{}", "--kind", "folder"]) == 0
+
+
+@pytest.mark.parametrize("blank", ["rgb", "depth"])
+def test_verify_refuses_frames_without_a_sensor(
+    blank: str, model: Path, forest_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(forest_folder / "val" / blank)
+    weights = str(model / "weights.safetensors")
+    assert main(["verify", weights, "--frames", str(forest_folder / "val"), "--reference", weights]) == 1
+    assert "is blank in all 2 frames" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,0 +1,105 @@
+"""How a data set is read: as ``--kind`` and ``--options`` say, else as in the training run that the model is of."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataForm:
+    """How the files of a data set are read.
+
+    Attributes:
+        kind: layout, a key of :data:`ssma_ros.training.datasets.DATASETS`.
+        options: of the layout.
+    """
+
+    kind: str = "folder"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What is not as by default, for the head of a report."""
+        return {key: value for key, value in vars(self).items() if value != getattr(DataForm(), key)}
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--kind`` and ``--options``."""
+    parser.add_argument("--kind", help="layout of the data set, see docs/training.md (default: that of the model's "
+                                       "training run, else folder)")
+    parser.add_argument("--options", metavar="YAML",
+                        help="further options of the data set as in a training configuration, for example "
+                             "'{depth_scale: 0.01}' (default: those of the model's training run, else none)")
+
+
+def is_recording(path: Path) -> bool:
+    """A bag file, or a folder with a rosbag2 recording's metadata."""
+    return path.is_file() or (path / "metadata.yaml").is_file()
+
+
+def data_form(args: argparse.Namespace, models: Sequence[Path]) -> DataForm:
+    """How the commands that score, verify and calibrate read a data set: the same pixels become the same inputs in all.
+
+    Args:
+        args: with the arguments of :func:`add_data_arguments`.
+        models: whose training runs tell where the arguments do not.
+
+    Raises:
+        SsmaError: impossible options, or the models were trained on data that is read in different ways.
+    """
+    if args.kind is not None and args.options is not None:
+        return DataForm(args.kind, _parse_options(args.options))
+    form = _form_of_runs(models)
+    kind = args.kind or form.kind
+    if args.options is not None:
+        return DataForm(kind, _parse_options(args.options))
+    if kind != form.kind:
+        return DataForm(kind)
+    if form.facts():
+        print(f"ssma: the data set is read as in the model's training run: {form.facts()}", file=sys.stderr)
+    return form
+
+
+def _form_of_runs(models: Sequence[Path]) -> DataForm:
+    told = {model: form for model in models if (form := _of_run(model)) is not None}
+    for model, form in told.items():
+        first, expected = next(iter(told.items()))
+        if form != expected:
+            raise SsmaError(f"data set: {model} was trained with {vars(form)}, {first} with {vars(expected)}; "
+                            "expected one way to read it, give --kind and --options")
+    return next(iter(told.values()), DataForm())
+
+
+def _of_run(model: Path) -> DataForm | None:
+    """From ``config.yaml`` of the run's folder, which holds the folder of the model (or of its weights or graph)."""
+    folder = model if model.is_dir() else model.parent
+    path = folder.resolve().parent / "config.yaml"
+    if folder.name not in ("model", "best") or not path.is_file():
+        return None
+    from ssma_ros.training.fit.config import load_config
+
+    try:
+        data = load_config(path).data
+    except SsmaError as error:
+        raise SsmaError(f"{error}; give --kind and --options to read the data set without this file") from None
+    return DataForm(data.kind, data.options)
+
+
+def _parse_options(text: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        options = yaml.safe_load(text) if text else {}
+    except yaml.YAMLError as error:
+        raise SsmaError(f"options '{text}': cannot be read as YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(options, dict):
+        raise SsmaError(f"options '{text}': expected a mapping such as {{depth_scale: 0.01}}")
+    return options
