@@ -12,6 +12,8 @@ from ssma_ros.synchronization import Matched, Synchronizer, SyncOptions
 
 MS = 1_000_000
 S = 1_000_000_000
+#: When it came and its stamp, milliseconds.
+Arrival = tuple[float, float]
 OPTIONS = SyncOptions(slop_ns=20 * MS, timeout_ns=100 * MS, stale_ns=500 * MS)
 
 
@@ -158,15 +160,126 @@ def test_recovery_needs_no_help() -> None:
     assert not bench.take().missing
 
 
-def test_the_newest_ready_frame_wins_and_older_ones_are_counted() -> None:
+def test_the_newest_ready_frame_wins_and_older_ones_are_counted_where_the_work_is_too_slow() -> None:
     bench = Bench()
-    for stamp in (0, 33, 66, 100):
+    bench.moment(0)
+    assert bench.take() is not None  # and the work on it goes on while four others come
+    for stamp in (25, 50, 75, 100):
+        bench.now_ns += 25 * MS
         bench.moment(stamp)
     frame = bench.take()
     assert frame is not None
     assert frame.stamp_ns == 100 * MS
     assert bench.sync.counters.superseded == 3
     assert bench.take() is None
+
+
+def test_images_that_become_ready_together_are_all_given_out_oldest_first() -> None:
+    bench = Bench()
+    bench.moment(0)
+    assert bench.take() is not None
+    for stamp in (33, 66, 100):
+        bench.add("nir", stamp, after_ms=33)
+        bench.add("color", stamp)
+        assert bench.take() is None
+    bench.add("depth", 100)  # settles all three
+    taken = [bench.take(after_ms=10) for _ in range(4)]
+    assert [frame and frame.stamp_ns // MS for frame in taken] == [33, 66, 100, None]
+    assert bench.sync.counters.superseded == 0
+
+
+def test_a_partner_later_than_the_timeout_is_called_late_and_the_timeout_is_named() -> None:
+    bench = Bench()
+    for index in range(8):
+        bench.add("color", 100 * index, after_ms=20)
+        bench.add("nir", 100 * index)
+        if index >= 2:
+            bench.add("depth", 100 * (index - 2))
+        frame = bench.take(after_ms=80)
+    assert frame is not None
+    assert frame.missing["depth"] == (
+        "depth arrives 200 ms after the image of the same stamp, sync_timeout is 100 ms, expected more than that"
+    )
+    assert bench.sync.counters.degraded["depth: late"] >= 3
+
+
+def test_what_has_lain_for_too_long_while_the_work_hung_is_dropped_and_the_rest_is_given_out() -> None:
+    bench = Bench()
+    for index in range(40):  # the work keeps pace, then hangs for a second
+        bench.moment(30 * index)
+        assert bench.take() is not None
+        assert bench.take(after_ms=5) is None
+        bench.now_ns += 25 * MS
+    bench.moment(1200)
+    assert bench.take() is not None
+    for stamp in range(1230, 2230, 30):
+        bench.now_ns += 30 * MS
+        bench.moment(stamp)
+    taken = []
+    while (frame := bench.take(after_ms=5)) is not None:
+        taken.append(frame.stamp_ns // MS)
+    assert taken == [2130, 2160, 2190, 2220]
+
+
+def test_too_many_waiting_makes_the_oldest_a_frame_and_says_why() -> None:
+    bench = Bench(replace(OPTIONS, timeout_ns=10 * S, queue_size=3))
+    bench.moment(0)
+    assert bench.take() is not None
+    for stamp in (100, 200, 300, 400):
+        bench.add("color", stamp, after_ms=100)
+        bench.add("nir", stamp)
+    frame = bench.take()
+    assert frame is not None
+    assert frame.stamp_ns == 100 * MS
+    assert frame.missing == {"depth": "no depth message within sync_slop had come when 3 images were waiting"}
+    assert (bench.sync.counters.released, bench.sync.waiting) == (1, 3)
+
+
+def test_images_that_wait_when_the_stamps_jump_become_frames() -> None:
+    bench = Bench()
+    bench.moment(5000)
+    assert bench.take() is not None
+    bench.moment(5100, "color", "nir")
+    bench.moment(0)
+    old, new = bench.take(), bench.take()
+    assert old is not None
+    assert new is not None
+    assert old.missing == {"depth": "no depth message within sync_slop had come when the stamps of depth jumped back"}
+    assert [old.stamp_ns // MS, new.stamp_ns // MS] == [5100, 0]
+    assert [old.new_beginning, new.new_beginning] == [False, True]
+
+
+def test_a_new_beginning_is_not_lost_with_the_frame_that_is_dropped() -> None:
+    bench = Bench()
+    bench.moment(5000)
+    assert bench.take() is not None
+    for stamp in (0, 25, 50, 75):
+        bench.now_ns += 25 * MS
+        bench.moment(stamp)
+    frame = bench.take()
+    assert frame is not None
+    assert (frame.stamp_ns // MS, frame.new_beginning) == (75, True)
+
+
+def test_a_driving_image_that_comes_long_after_its_partners_still_finds_them() -> None:
+    bench = Bench()
+    for index in range(60):
+        bench.moment(33 * index, "depth", "nir")
+        if index >= 20:
+            bench.add("color", 33 * (index - 20))
+        frame = bench.take(after_ms=33)
+    assert frame is not None
+    assert not frame.missing
+
+
+def test_partners_that_no_image_can_use_any_more_are_let_go() -> None:
+    bench = Bench()
+    for index in range(50):
+        bench.moment(33 * index, "depth", "color")
+        bench.add("nir", 3_600_000 + 33 * index)  # its clock is an hour off
+        bench.take(after_ms=33)
+    # Three images wait out the timeout for a better near-infrared image, the fourth has just come.
+    assert [len(track.recent) for track in bench.sync._tracks.values()] == [4, 4, 1]
 
 
 def test_replay_takes_every_frame() -> None:
@@ -308,9 +421,9 @@ def test_whatever_arrives(events: list[tuple[str, int, int]], drivers: tuple[str
             if frame is not None:
                 given_out.append(frame)
         else:
-            before = bench.sync.counters.superseded + bench.sync.counters.overflowed + len(bench.sync._waiting)
+            before = bench.sync.counters.superseded + bench.sync.waiting
             bench.add(what, stamp, after_ms=pause)
-            after = bench.sync.counters.superseded + bench.sync.counters.overflowed + len(bench.sync._waiting)
+            after = bench.sync.counters.superseded + bench.sync.waiting
             assert after - before in (0, 1)
             driving += after - before
             assert len(bench.sync._waiting) <= 5
@@ -324,8 +437,8 @@ def test_whatever_arrives(events: list[tuple[str, int, int]], drivers: tuple[str
             assert abs(stamp_ns - frame.stamp_ns) <= OPTIONS.slop_ns
         assert all(reason for reason in frame.missing.values())
         assert frame.stamp_ns == frame.items[frame.driver][1]
-    waiting = len(bench.sync._waiting)
-    assert driving == len(given_out) + counters.superseded + counters.overflowed + waiting
+    waiting = bench.sync.waiting
+    assert driving == len(given_out) + counters.superseded + waiting
     assert counters.matched + sum(bool(f.missing) for f in given_out) == len(given_out)
     assert sum(counters.degraded.values()) == sum(len(f.missing) for f in given_out)
 
@@ -343,3 +456,126 @@ def test_no_driving_image_waits_longer_than_the_timeout(events: list[tuple[str, 
     if deadline is not None:
         bench.now_ns = max(bench.now_ns, deadline)
         assert bench.take() is not None
+
+
+def arrivals(hz: float, duration_ms: float, late_ms: float, jitter: list[float], drops: list[bool]) -> list[Arrival]:
+    """(time of arrival, stamp) in ms of a camera; ``jitter`` and ``drops`` are repeated over its images."""
+    made = []
+    for index in range(int(duration_ms * hz / 1000)):
+        if not drops[index % len(drops)]:
+            stamp = 1000.0 * index / hz
+            made.append((stamp + late_ms + jitter[index % len(jitter)], stamp))
+    times = sorted(time for time, _ in made)  # jitter delays, it does not overtake
+    return [(time, stamp) for time, (_, stamp) in zip(times, made, strict=True)]
+
+
+def drive(
+    cameras: dict[str, list[Arrival]], work_ms: float, options: SyncOptions = OPTIONS
+) -> tuple[list[Matched[tuple[str, int]]], Bench]:
+    """Messages arrive while a worker is at work on one frame after the other; what comes of it.
+
+    Whoever is idle asks at every arrival and every deadline, as the worker's thread does.
+    """
+    bench = Bench(options)
+    start_ns = bench.now_ns
+    events = sorted((round(time * MS), name, stamp) for name, images in cameras.items() for time, stamp in images)
+    given: list[Matched[tuple[str, int]]] = []
+    free_ns: int | None = None  # None while idle
+    while events or free_ns is not None or bench.sync.waiting:
+        candidates = [start_ns + events[0][0]] if events else []
+        deadline = bench.sync.next_deadline_ns()
+        candidates += [free_ns] if free_ns is not None else [deadline] if deadline is not None else []
+        bench.now_ns = max(bench.now_ns, min(candidates))
+        was_busy = free_ns is not None
+        while events and start_ns + events[0][0] <= bench.now_ns:
+            _, name, stamp = events.pop(0)
+            before = bench.sync.counters.superseded
+            bench.add(name, stamp)
+            assert was_busy or bench.sync.counters.superseded == before, "dropped while the worker was idle"
+        if free_ns is None or free_ns <= bench.now_ns:
+            before = bench.sync.counters.superseded
+            frame = bench.take()
+            assert was_busy or bench.sync.counters.superseded == before, "dropped while the worker was idle"
+            free_ns = None if frame is None else bench.now_ns + max(1, round(work_ms * MS))
+            given += [] if frame is None else [frame]
+    return given, bench
+
+
+def test_a_partner_that_is_late_starves_nothing() -> None:
+    """30 Hz, depth 400 ms late, sync_timeout 0.6 s: eighteen images wait at a time."""
+    cameras = {
+        "color": arrivals(30, 7000, 0, [0], [False]),
+        "depth": arrivals(30, 7000, 400, [0], [False]),
+        "nir": arrivals(30, 7000, 0, [0], [False]),
+    }
+    given, bench = drive(cameras, 10, replace(OPTIONS, timeout_ns=600 * MS))
+    assert len(given) == 210
+    assert bench.sync.counters.matched == 210
+
+
+def test_mixed_rates_lose_nothing_while_the_worker_keeps_pace() -> None:
+    cameras = {
+        "color": arrivals(30, 6000, 0, [0], [False]),
+        "depth": arrivals(15, 6000, 0, [0], [False]),
+        "nir": arrivals(5, 6000, 0, [0], [False]),
+    }
+    for work_ms in (1, 10, 25):
+        given, bench = drive(cameras, work_ms)
+        assert (len(given), bench.sync.counters.superseded) == (180, 0)
+
+
+def test_a_worker_that_is_too_slow_gets_images_that_have_just_come() -> None:
+    cameras = {name: arrivals(30, 6000, 0, [0], [False]) for name in ("color", "depth", "nir")}
+    given, _ = drive(cameras, 100)
+    starts = [1000 * S + index * 100 * MS for index in range(len(given))]
+    ages = [start - frame.arrived_ns for start, frame in zip(starts, given, strict=True)]
+    assert 58 <= len(given) <= 62
+    assert max(ages[1:]) <= 34 * MS
+
+
+cameras_of_all_kinds = st.fixed_dictionaries(
+    {
+        name: st.builds(
+            arrivals,
+            st.sampled_from([1.0, 4.7, 10.0, 15.0, 29.97, 60.0]),
+            st.just(2500.0),
+            st.sampled_from([0.0, 7.0, 90.0, 110.0, 400.0, 1500.0]),
+            st.lists(st.floats(0.0, 40.0), min_size=1, max_size=5),
+            st.lists(st.sampled_from([False, False, False, True]), min_size=1, max_size=6),
+        )
+        for name in ("color", "depth", "nir")
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    cameras=cameras_of_all_kinds,
+    work_ms=st.sampled_from([0.0, 3.0, 20.0, 45.0, 120.0, 700.0]),
+    timeout_ms=st.sampled_from([0, 30, 100, 600, 3000]),
+    queue_size=st.sampled_from([1, 4, 100]),
+)
+def test_every_driving_image_is_given_out_or_superseded_while_the_worker_was_busy(
+    cameras: dict[str, list[Arrival]], work_ms: float, timeout_ms: int, queue_size: int
+) -> None:
+    """Whatever the rates, however late, with jitter and drops; ``drive`` asserts that an idle worker loses nothing."""
+    options = replace(OPTIONS, timeout_ns=timeout_ms * MS, queue_size=queue_size)
+    given, bench = drive(cameras, work_ms, options)
+    assert len(given) + bench.sync.counters.superseded == len(cameras["color"])
+    stamps = [frame.stamp_ns for frame in given]
+    assert stamps == sorted(set(stamps))
+    if work_ms == 0.0:
+        assert bench.sync.counters.superseded == 0
+    if cameras["color"]:  # the last one always comes out
+        assert stamps[-1] == round(cameras["color"][-1][1] * MS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cameras=cameras_of_all_kinds)
+def test_whatever_is_late_by_less_than_the_timeout_is_found(cameras: dict[str, list[Arrival]]) -> None:
+    """A driving image goes without a partner only where none of its stamp is sent."""
+    given, _ = drive(cameras, 1, replace(OPTIONS, timeout_ns=3 * S, stale_ns=3 * S, queue_size=400))
+    for frame in given:
+        for sensor in frame.missing:
+            near = [stamp for _, stamp in cameras[sensor] if abs(round(stamp * MS) - frame.stamp_ns) <= OPTIONS.slop_ns]
+            assert not near, (sensor, frame.stamp_ns, frame.missing)

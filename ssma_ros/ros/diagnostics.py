@@ -146,7 +146,7 @@ def synchronization_status(counters: SyncCounters, progress: Progress, degraded_
     values = {
         "matched": str(counters.matched),
         "dropped, a newer frame was ready": str(counters.superseded),
-        "dropped, too many waiting": str(counters.overflowed),
+        "given out early, too many waiting": str(counters.released),
         "not segmented, no subscriber": str(progress.unwanted),
     }
     values.update({f"degraded, {reason}": str(count) for reason, count in sorted(counters.degraded.items())})

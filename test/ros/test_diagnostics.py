@@ -69,13 +69,13 @@ def test_a_driver_that_does_not_stamp_is_named() -> None:
 
 
 def test_counters_are_reported() -> None:
-    counters = SyncCounters(matched=7, superseded=2, overflowed=1, degraded=Counter({"nir: silent": 3}))
+    counters = SyncCounters(matched=7, superseded=2, released=1, degraded=Counter({"nir: silent": 3}))
     status = synchronization_status(counters, Progress(unwanted=4), {"nir": "no nir message for 1.0 s"})
     assert (status.level, status.message) == (WARN, "frames go without nir: no nir message for 1.0 s")
     assert status.values == {
         "matched": "7",
         "dropped, a newer frame was ready": "2",
-        "dropped, too many waiting": "1",
+        "given out early, too many waiting": "1",
         "not segmented, no subscriber": "4",
         "degraded, nir: silent": "3",
     }

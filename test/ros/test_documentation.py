@@ -135,6 +135,6 @@ def test_kinds_of_reasons_are_documented() -> None:
     source = (Path(__file__).resolve().parents[2] / "ssma_ros" / "synchronization.py").read_text(encoding="utf-8")
     kinds = set(re.findall(r'return "([\w ]+)", \(?$|return "([\w ]+)", f"', source, flags=re.MULTILINE))
     found = {first or second for first, second in kinds}
-    assert len(found) == 4
+    assert len(found) == 6
     body = TEXT.split("## Diagnostics")[1].split("\n## ")[0]
     assert found <= words(body)
