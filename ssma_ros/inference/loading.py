@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from ssma_ros.inference.runtime.protocol import Backend
     from ssma_ros.inference.tensorrt.builder import Progress
+
+logger = logging.getLogger(__name__)
 
 #: Values of the ``backend`` argument.
 BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
@@ -58,7 +61,8 @@ def load_backend(
         cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None keeps no
             graphs, and engines beside their ``.onnx``.
         rebuild_engine: with TensorRT, build a missing or stale engine from the graph beside it (takes minutes).
-        progress: told how far that is.
+        progress: told how far that is; None says it as warnings in the log, which are seen wherever nothing else is
+            set up.
 
     Raises:
         SsmaError: no such model; the file is not what its name says; contract and graph do not fit; a package or
@@ -82,9 +86,11 @@ def load_backend(
         return OnnxRuntimeBackend(path, precision=precision, providers=providers, threads=threads)
     if backend == "tensorrt":
         from ssma_ros.inference.tensorrt.backend import TensorRtBackend
+        from ssma_ros.inference.tensorrt.build_log import BuildLog
 
         # Quantisation is in the graph already; the builder takes it as it is.
         precision = "stored" if precision == "int8" else precision
+        progress = progress or BuildLog(logger.warning, lambda: True)
         return TensorRtBackend(
             path, precision=precision, rebuild_engine=rebuild_engine, cache_dir=cache_dir, progress=progress
         )

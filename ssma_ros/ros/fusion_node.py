@@ -21,7 +21,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
-from ssma_ros.ros.build_log import BuildLog
+from ssma_ros.inference.tensorrt.build_log import BuildLog
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
 from ssma_ros.ros.process_memory import give_back

@@ -261,7 +261,7 @@ def test_bad_input_leaves_no_context_behind(machine, engine):
     assert machine.cuda.depth == 0
 
 
-def test_load_backend_takes_the_engine_or_builds_it(machine, engine):
+def test_load_backend_takes_the_engine_or_builds_it_and_says_so(machine, engine, caplog):
     assert load_backend(engine).identity["backend"] == "tensorrt"
     engine.unlink()
     with pytest.raises(SsmaError, match="no such file"):
@@ -269,6 +269,7 @@ def test_load_backend_takes_the_engine_or_builds_it(machine, engine):
     backend = load_backend(engine.parent, backend="tensorrt", rebuild_engine=True)
     assert backend.identity["precision"] == "fp16"
     assert engine.is_file()
+    assert caplog.messages[0].endswith(", which can take minutes")
 
 
 def test_without_a_gpu_nothing_of_tensorrt_is_touched(machine, engine, monkeypatch):

@@ -19,8 +19,8 @@ from rclpy.parameter import Parameter
 from ros.in_process import LoggedNode, node_in_process
 from ros.stub_network import StubBackend
 
+from ssma_ros.inference.tensorrt.build_log import BuildLog
 from ssma_ros.ros import fusion_node
-from ssma_ros.ros.build_log import BuildLog
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.process_memory import give_back, resident_bytes
 from ssma_ros.ros.transforms import TransformGeometry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssma_ros.ros.build_log import BuildLog
+from ssma_ros.inference.tensorrt.build_log import BuildLog
 
 
 def shares(said: list[str]) -> list[str]:
