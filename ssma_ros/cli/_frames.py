@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,15 +92,18 @@ def encoded_frames(contract: Contract, source: Path, count: int, form: DataForm 
 
 def _from_recording(contract: Contract, source: Path, count: int) -> Iterator[EncodedFrame]:
     from ssma_ros.inputs.processor import InputEncoder
-    from ssma_ros.recordings.frames import read_frames
+    from ssma_ros.recordings.frames import RecordedFrames
+    from ssma_ros.recordings.reader import RecordingReader
+    from ssma_ros.recordings.topics import find_input_topics
 
     encoder = InputEncoder(contract)
-    total = sum(1 for _ in read_frames(source))
-    step = max(1, total // count)
-    for frame in islice(read_frames(source), 0, step * count, step):
-        encoded = encoder.encode(frame)
-        encoder.reset()  # frames are far apart; nothing carries over
-        yield EncodedFrame(encoded.inputs, encoded.present)
+    with RecordingReader(source) as reader:
+        frames = RecordedFrames(reader, find_input_topics(reader.topics, str(source)).without("label"))
+        step = max(1, len(frames) // count)
+        for recorded in frames.read(range(0, min(len(frames), step * count), step)):
+            encoded = encoder.encode(recorded.frame)
+            encoder.reset()  # frames are far apart; nothing carries over
+            yield EncodedFrame(encoded.inputs, encoded.present)
 
 
 def _from_dataset(contract: Contract, source: Path, count: int, form: DataForm) -> Iterator[EncodedFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
 
             def make_pipeline() -> Segmenter:
-                bar.write("Loading the network (the first time compiles, about a minute) ...")
+                bar.write("Loading the network (the first time compiles, about a minute) ...", file=sys.stderr)
                 return _pipeline(args)
 
             result = play(
@@ -97,14 +98,18 @@ def run(args: argparse.Namespace) -> int:
 
 def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
     """What was read, how much of it was complete, what was blank and why, where it went."""
-    used = ", ".join(f"{role} {topic}" for topic, role in result.topics.by_name().items())
     lines = [
         f"{recording.name}: {result.frames} frames segmented, {result.complete} with every sensor, "
         f"{result.frames - result.complete} degraded; {len(result.written)} topics in {output}",
-        f"  read: {used}",
+        *(f"  {line}" for line in result.account.lines()),
     ]
     for stream, count in result.blank.items():
-        lines.append(f"  {stream} was blank in {count} of {result.frames} frames: {result.reasons[stream]}")
+        kinds = result.reasons[stream].lines()
+        head = f"  {stream} was blank in {count} of {result.frames} frames"
+        if len(kinds) == 1:
+            lines.append(f"{head}: {kinds[0].partition(': ')[2]}")
+        else:
+            lines += [f"{head}:", *(f"    {kind}" for kind in kinds)]
     return "\n".join(lines)
 
 

@@ -1,33 +1,36 @@
-"""The frames of a recording: its images matched by their stamps and put together."""
+"""The frames of a recording: its images matched by their stamps and put together.
+
+Every door that reads frames from a recording reads them here: play, evaluation, calibration, verification. The
+recording is read twice: once for the stamps, from which frames are matched, and once for the messages, of which only
+those are held that a frame still waits for. Memory does not grow with the recording.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.errors import SsmaError
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
-from ssma_ros.recordings import records as messages
+from ssma_ros.messages.plausibility import Plausibility
+from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.recordings.account import Account, new_topic
+from ssma_ros.recordings.index import FrameIndex, last_uses, messages_of
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.topics import find_input_topics
-from ssma_ros.recordings.typestore import CAMERA_INFO
-from ssma_ros.synchronization import Synchronizer, SyncOptions
+from ssma_ros.recordings.topics import ROLES, SENSOR_OF_ROLE, find_input_topics
+from ssma_ros.recordings.window import Window
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from ssma_ros.frame import Frame
     from ssma_ros.recordings.reader import RecordedMessage, Topic
     from ssma_ros.recordings.topics import InputTopics
-    from ssma_ros.synchronization import Matched
 
 #: Largest stamp difference between the driving image and a partner, unless another is asked for.
 SLOP_NS = 50_000_000
-
-_SENSOR_OF_ROLE = {"color": "color", "depth": "depth", "disparity": "depth", "nir": "nir"}
-_WORDS = {"color": "colour", "depth": "depth", "nir": "near-infrared"}
-#: So many messages of a sensor may wait for their partners; a recording has no hurry, so this is never felt.
-_QUEUE = 1000
 
 
 @dataclass(frozen=True)
@@ -37,99 +40,181 @@ class RecordedFrame:
     Attributes:
         frame: what the sensors saw.
         arrived_ns: when the driving image was recorded.
-        new_beginning: stamps jumped back; whoever remembers earlier frames forgets them now.
+        new_beginning: stamps jumped; whoever remembers earlier frames forgets them now.
+        label: message with the classes of the driving image, or None.
     """
 
     frame: Frame
     arrived_ns: int
     new_beginning: bool
+    label: Any = None
 
 
 def read_frames(recording: Path, topics: Mapping[str, str] | None = None) -> Iterator[Frame]:
-    """The frames of a recording in order of time.
+    """The frames of a recording in order of their stamps.
 
     Args:
         recording: rosbag2 folder or file.
         topics: roles settled by the user, see :func:`~ssma_ros.recordings.topics.parse_mapping`.
 
     Raises:
-        SsmaError: a recording that cannot be used, or a driving image that is refused.
+        SsmaError: a recording that cannot be used.
     """
     with RecordingReader(recording) as reader:
         found = find_input_topics(reader.topics, str(recording), topics)
-        for recorded in recorded_frames(reader, found):
+        for recorded in RecordedFrames(reader, found).read():
             yield recorded.frame
 
 
-def recorded_frames(
-    reader: RecordingReader,
-    topics: InputTopics,
-    *,
-    slop_ns: int = SLOP_NS,
-    assembly: AssemblyOptions | None = None,
-    on_message: Callable[[RecordedMessage], None] | None = None,
-) -> Iterator[RecordedFrame]:
-    """Every frame of the given topics; the last camera info of the driving image goes with it.
+class RecordedFrames:
+    """The frames of an open recording: one for each driving image, in the order of their stamps.
+
+    What cannot be read costs its own sensor in its own frame, or the frame where it is the driving image.
 
     Args:
-        reader: an open recording.
+        reader: an open recording; its stamps are read now.
         topics: to read.
         slop_ns: largest stamp difference between the driving image and a partner.
-        assembly: how strictly the images of several sensors are put together.
-        on_message: told of each message read.
+        assembly: how the images of several sensors are put together.
+
+    Attributes:
+        account: what became of every message in the last :meth:`read`.
 
     Raises:
-        SsmaError: the recording is damaged, or a driving image is refused.
+        SsmaError: the recording is damaged.
     """
-    assembly = assembly or AssemblyOptions()
-    roles = topics.by_name()
-    sensors = tuple(dict.fromkeys(_SENSOR_OF_ROLE[r] for r in roles.values() if r in _SENSOR_OF_ROLE))
-    ordered = tuple(s for s in ("color", "depth", "nir") if s in sensors)
-    synchronizer: Synchronizer[Any] = Synchronizer(
-        SyncOptions(sensors=ordered, drivers=ordered[:1], slop_ns=slop_ns, queue_size=_QUEUE)
-    )
-    # The calibration holds for the whole recording, also where its first message lies behind the first image.
-    first = None if topics.camera_info is None else next(reader.messages([topics.camera_info.name]), None)
-    camera_info = None if first is None else reader.deserialize(first)
-    now_ns = 0
-    for recorded in reader.messages(roles.keys()):
-        role, now_ns = roles[recorded.topic], recorded.stamp_ns
-        message = reader.deserialize(recorded)
-        if on_message is not None:
-            on_message(recorded)
-        if recorded.type == CAMERA_INFO:
-            camera_info = message
-        elif role in _SENSOR_OF_ROLE:
-            synchronizer.add(_SENSOR_OF_ROLE[role], messages.stamp_of(message), message, now_ns)
-        for matched in synchronizer.take_every(now_ns):
-            yield _assemble(matched, camera_info, topics, assembly)
-    for matched in synchronizer.take_every(now_ns + synchronizer.options.timeout_ns):
-        yield _assemble(matched, camera_info, topics, assembly)
+
+    def __init__(
+        self,
+        reader: RecordingReader,
+        topics: InputTopics,
+        *,
+        slop_ns: int = SLOP_NS,
+        assembly: AssemblyOptions | None = None,
+    ) -> None:
+        self._reader = reader
+        self._topics = topics
+        self._assembly = assembly or AssemblyOptions()
+        self._index = FrameIndex(reader, topics, slop_ns)
+        self._absent = _absent(topics)
+        self._names = {**dict.fromkeys(ROLES, "(none)"), **{role: topic.name for role, topic in topics.roles.items()}}
+        self._plausibility = Plausibility()
+        self.account = self._new_account()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def topic(self) -> Topic:
+        """The topic whose images make frames."""
+        return self._topics.roles[self._index.driver]
+
+    def labelled(self) -> list[int]:
+        """Indices of the frames that have a label."""
+        return [index for index in range(len(self)) if "label" in self._index.members(index)]
+
+    def read(
+        self,
+        select: Collection[int] | None = None,
+        on_message: Callable[[RecordedMessage], None] | None = None,
+    ) -> Iterator[RecordedFrame]:
+        """Put frames together, in order.
+
+        Args:
+            select: only the frames of these indices (0 … ``len(self) - 1``); None = all.
+            on_message: told of each message read.
+
+        Raises:
+            SsmaError: the recording is damaged.
+        """
+        self.account, self._plausibility = self._new_account(), Plausibility()
+        frames = range(len(self)) if select is None else sorted(select)
+        last = last_uses(self._index, frames)
+        seen = dict.fromkeys(last, 0)
+        place, begins = 0, False
+        with Window() as window:
+            for role, recorded in messages_of(self._reader, self._topics):
+                if on_message is not None:
+                    on_message(recorded)
+                number, seen[role] = seen[role], seen[role] + 1
+                if last[role][number] >= 0:
+                    window.put((role, number), recorded)
+                while place < len(frames):
+                    members = self._index.members(frames[place])
+                    if any(wanted >= seen[name] for name, wanted in members.items()):
+                        break
+                    begins |= self._index.begins(frames[place])
+                    made = self._assemble(frames[place], members, window)
+                    for name, used in members.items():
+                        if last[name][used] == place:
+                            window.drop((name, used))
+                    place += 1
+                    if made is not None:
+                        yield RecordedFrame(made[0], made[1], begins, made[2])
+                        begins = False
+
+    def _assemble(self, index: int, members: Mapping[str, int], window: Window) -> tuple[Frame, int, Any] | None:
+        """The frame, when its driving image was recorded, and its label; None where the driving image is refused."""
+        driver = self._index.driver
+        recorded = {role: window.get((role, number)) for role, number in members.items()}
+        messages, refused = self._decoded(recorded)
+        missing = {**self._absent, **self._index.why_missing(index)}
+        missing |= {SENSOR_OF_ROLE.get(role, role): f"refused: {sentence}" for role, sentence in refused.items()}
+        frame = None
+        if driver not in refused:
+            try:
+                frame = assemble_frame(
+                    {SENSOR_OF_ROLE[role]: m for role, m in messages.items() if role in SENSOR_OF_ROLE},
+                    messages.get("camera_info"), self._assembly, driver=SENSOR_OF_ROLE[driver], topics=self._names,
+                    missing=missing, plausibility=self._plausibility,
+                )  # fmt: skip
+            except RefusedInput as refusal:
+                refused[driver] = str(refusal)
+        if frame is None:
+            self._note({driver: members[driver]}, refused, recorded)
+            return None
+        for role in members:
+            reason = frame.missing.get(SENSOR_OF_ROLE.get(role, role), "")
+            if reason.startswith("refused: "):
+                refused[role] = reason.removeprefix("refused: ")
+        self._note(members, refused, recorded)
+        for sensor, sentence in frame.suspicions.items():
+            self.account.suspicions.setdefault(sensor, sentence)
+        return frame, recorded[driver].stamp_ns, messages.get("label")
+
+    def _decoded(self, recorded: Mapping[str, RecordedMessage]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Messages by role, and in words why others could not be read."""
+        messages, refused = {}, {}
+        for role, message in recorded.items():
+            try:
+                messages[role] = self._reader.deserialize(message)
+            except SsmaError as error:
+                refused[role] = str(error)
+        return messages, refused
+
+    def _note(
+        self, members: Mapping[str, int], refused: Mapping[str, str], recorded: Mapping[str, RecordedMessage]
+    ) -> None:
+        for role, number in members.items():
+            topic = self.account.topics[role]
+            if role in refused:
+                topic.note_refused(number, refused[role], f"{recorded[role].stamp_ns * 1e-9:.3f} s")
+            else:
+                topic.note_used(number)
+
+    def _new_account(self) -> Account:
+        """What can be said before a message is decoded."""
+        counts = self._index.counts
+        topics = {role: new_topic(role, self._names[role], counts[role]) for role in ROLES if role in counts}
+        return Account(topics, [*self._reader.notes, *self._index.notes()])
 
 
-def driving_topic(topics: InputTopics) -> Topic:
-    """The topic whose images make frames."""
-    topic = topics.color or topics.depth or topics.disparity or topics.nir
-    assert topic is not None, "find_input_topics refuses a recording without images"
-    return topic
-
-
-def _assemble(
-    matched: Matched[Any], camera_info: Any, topics: InputTopics, assembly: AssemblyOptions
-) -> RecordedFrame:
-    used = {role: topic for topic, role in topics.by_name().items()}
-    absent = {
-        sensor: f"the recording has no {words} topic"
-        for sensor, words in _WORDS.items()
-        if not any(_SENSOR_OF_ROLE.get(role) == sensor for role in used)
-    }
-    names = {**dict.fromkeys(("color", "camera_info", "depth", "disparity", "nir"), "(none)"), **used}
-    frame = assemble_frame(
-        matched.items,
-        camera_info,
-        assembly,
-        driver=matched.driver,
-        topics=names,
-        missing={**absent, **matched.missing},
-    )
-    return RecordedFrame(frame, matched.arrived_ns, matched.new_beginning)
+def _absent(topics: InputTopics) -> dict[str, str]:
+    """By sensor the reason why the whole recording has none of it."""
+    reasons = {}
+    unused = ", ".join(f"{t.name} ({t.encoding or t.type})" for t in topics.unused)
+    for sensor in SENSORS.values():
+        if sensor.name not in topics.by_sensor():
+            hint = f"; not read: {unused}, name one with --topic {sensor.name}:=/its/name" if unused else ""
+            reasons[sensor.name] = f"the recording has no {sensor.title.replace(' ', '-')} topic{hint}"
+    return reasons

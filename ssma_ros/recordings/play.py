@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from ssma_ros.messages.assemble import AssemblyOptions
 from ssma_ros.messages.catalogue import OutputCatalog
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings import records as messages
-from ssma_ros.recordings.frames import SLOP_NS, driving_topic, recorded_frames
+from ssma_ros.recordings.account import Account, Reasons
+from ssma_ros.recordings.frames import SLOP_NS, RecordedFrames
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics
 from ssma_ros.recordings.typestore import LABEL_INFO
@@ -69,7 +70,8 @@ class PlayResult:
         frames: driving images segmented.
         complete: of these, with every stream of the network.
         blank: frames in which a stream was blank, by stream.
-        reasons: the first reason of each blank stream, in words.
+        reasons: why each of these streams was blank, by kind.
+        account: what became of every message.
         written: topics of the output recording.
     """
 
@@ -77,7 +79,8 @@ class PlayResult:
     frames: int = 0
     complete: int = 0
     blank: Counter[str] = field(default_factory=Counter)
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, Reasons] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
     written: list[str] = field(default_factory=list)
 
     def count(self, result: Segmentation) -> None:
@@ -87,7 +90,7 @@ class PlayResult:
         self.complete += not blank
         self.blank.update(blank)
         for name in blank:
-            self.reasons.setdefault(name, result.missing.get(name, "no reason given"))
+            self.reasons.setdefault(name, Reasons()).add(result.missing.get(name, "no reason given"))
 
 
 def play(
@@ -110,28 +113,27 @@ def play(
         on_frame: called after each of them.
 
     Raises:
-        SsmaError: a recording that cannot be used, a driving image that is refused, no frame at all, an output
-            that cannot be written. Nothing is left of the output then.
+        SsmaError: a recording that cannot be used, no driving image that can, an output that cannot be written.
+            Nothing is left of the output then.
     """
     options = options or PlayOptions()
     with ExitStack() as stack:
         reader = stack.enter_context(RecordingReader(recording))
         topics = find_input_topics(reader.topics, str(recording), options.topics)
         if not options.copy_inputs:
-            topics = replace(topics, label=None)  # nothing but copying needs them
+            topics = topics.without("label")  # nothing but copying needs them
         writer = RecordingWriter(
             output, storage=options.storage, overwrite=options.overwrite, source=recording
         )
         _check_encodings(reader, topics)
+        frames = RecordedFrames(reader, topics, slop_ns=options.slop_ns, assembly=options.assembly)
         pipeline = make_pipeline()
         stack.callback(pipeline.close)
         sink = _Sink(stack.enter_context(writer), pipeline, options)
         result = PlayResult(topics)
         if on_start is not None:
-            on_start(driving_topic(topics).count)
-        for found in recorded_frames(
-            reader, topics, slop_ns=options.slop_ns, assembly=options.assembly, on_message=sink.copy
-        ):
+            on_start(len(frames))
+        for found in frames.read(on_message=sink.copy if options.copy_inputs else None):
             if found.new_beginning:
                 pipeline.reset()
             segmentation = pipeline(found.frame, sink.needs)
@@ -140,7 +142,9 @@ def play(
             if on_frame is not None:
                 on_frame()
         if not result.frames:
-            raise SsmaError(f"recording {recording}: no usable driving image on {driving_topic(topics).name}")
+            why = "; ".join(frames.account.topics[topics.by_name()[frames.topic.name]].refusals.lines())
+            raise SsmaError(f"recording {recording}: no usable driving image on {frames.topic.name} (refused {why})")
+        result.account = frames.account
         result.written = sink.topics
     return result
 
@@ -151,7 +155,6 @@ class _Sink:
     def __init__(self, writer: RecordingWriter, pipeline: Segmenter, options: PlayOptions) -> None:
         self._writer = writer
         self._prefix = options.namespace.rstrip("/")
-        self._copies = options.copy_inputs
         self._catalog = OutputCatalog(pipeline.contract)
         self._min_confidence = pipeline.options.min_confidence
         names = [output.topic for output in self._catalog.outputs] + [LABEL_INFO_NAME]
@@ -179,9 +182,8 @@ class _Sink:
                 self._put(output.topic, output.type, messages.make(output.type, header=header, **values), recorded_ns)
 
     def copy(self, recorded: RecordedMessage) -> None:
-        """Write an input message as it is, if that is wanted."""
-        if self._copies:
-            self._writer.write_serialized(recorded.topic, recorded.type, recorded.data, recorded.stamp_ns)
+        """Write an input message as it is."""
+        self._writer.write_serialized(recorded.topic, recorded.type, recorded.data, recorded.stamp_ns)
 
     def _put(self, name: str, kind: str, message: Any, recorded_ns: int) -> None:
         topic = f"{self._prefix}/{name}"
@@ -204,3 +206,5 @@ def _check_encodings(reader: RecordingReader, topics: InputTopics) -> None:
         except RefusedInput as refusal:
             if refusal.field == "encoding":
                 raise SsmaError(f"recording {reader.path}: {refusal} for {role}") from None
+        except SsmaError:
+            continue  # one bad message is counted where its frame is made

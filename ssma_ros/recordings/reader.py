@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings.layout import find_storage
 from ssma_ros.recordings.storage import RecordedMessage, open_storage, unreadable
-from ssma_ros.recordings.typestore import typestore
+from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,11 +30,13 @@ class Topic:
         name: absolute topic name.
         type: message type, for example ``sensor_msgs/msg/Image``.
         count: number of messages.
+        encoding: of an image, by its first message: ``encoding``, or ``format`` where it is compressed.
     """
 
     name: str
     type: str
     count: int
+    encoding: str = ""
 
 
 class RecordingReader:
@@ -64,7 +67,7 @@ class RecordingReader:
             raise
         self._files.sort(key=lambda pair: pair[1].span_ns or (0, 0))  # stable: an empty file stays where it is
         self.notes = [*layout.notes, *(note for _, storage in self._files for note in storage.notes)]
-        count = sum(topic.count for topic in self.topics)
+        count = sum(self._counts().values())
         if layout.message_count is not None and layout.message_count != count:
             self.notes.append(f"metadata.yaml counts {layout.message_count} messages, its files hold {count}")
 
@@ -81,13 +84,31 @@ class RecordingReader:
         for _, storage in self._files:
             storage.close()
 
-    @property
+    @cached_property
     def topics(self) -> tuple[Topic, ...]:
         """All topics, ordered by name; a topic recorded with two types appears twice."""
+        counts = self._counts()
+        return tuple(
+            Topic(name, kind, counts[name, kind], self._encoding(name, kind) if counts[name, kind] else "")
+            for name, kind in sorted(counts)
+        )
+
+    def _counts(self) -> Counter[tuple[str, str]]:
+        """Messages by topic name and type; topics without any are there too."""
         counts: Counter[tuple[str, str]] = Counter()
         for _, storage in self._files:
             counts.update(storage.counts)
-        return tuple(Topic(name, kind, count) for (name, kind), count in sorted(counts.items()))
+        return counts
+
+    def _encoding(self, name: str, kind: str) -> str:
+        if kind not in (IMAGE, COMPRESSED_IMAGE):
+            return ""
+        first = next((m for m in self.messages([name]) if m.type == kind), None)
+        try:
+            message = None if first is None else self.deserialize(first)
+        except SsmaError:
+            return ""
+        return "" if message is None else str(message.encoding if kind == IMAGE else message.format)
 
     @property
     def duration_s(self) -> float:

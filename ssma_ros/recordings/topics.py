@@ -3,55 +3,82 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.layouts import INTENSITY, LAYOUTS, MEASUREMENT
+from ssma_ros.messages.transports import original_encoding
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, DISPARITY_IMAGE, IMAGE
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ssma_ros.recordings.reader import Topic
+    from ssma_ros.sensors import Sensor
 
+_IMAGES = (IMAGE, COMPRESSED_IMAGE)
+_DRIVER, *_PARTNERS = SENSORS
 #: What a topic can be used for, and the message types that will do.
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "color": (IMAGE, COMPRESSED_IMAGE),
+    _DRIVER: _IMAGES,
     "camera_info": (CAMERA_INFO,),
-    "depth": (IMAGE, COMPRESSED_IMAGE),
+    **dict.fromkeys(_PARTNERS, _IMAGES),
     "disparity": (DISPARITY_IMAGE,),
-    "nir": (IMAGE, COMPRESSED_IMAGE),
-    "label": (IMAGE, COMPRESSED_IMAGE),
+    "label": _IMAGES,
+}
+#: Which sensor's image a role gives.
+SENSOR_OF_ROLE: Mapping[str, str] = {
+    **{sensor: sensor for sensor in SENSORS},
+    "disparity": next(sensor.name for sensor in SENSORS.values() if sensor.disparity),
 }
 #: Value of a mapping that switches a role off.
 NONE = "none"
 
 _TRANSPORTS = ("compressed", "compressedDepth")
-_COLOR = {"color", "colour", "rgb", "bgr"}
-_NOT_COLOR = {"disparity", "confidence", "mask", "overlay", "theora", "ffmpeg", "mono", "infra1", "infra2"}
-_NIR = {"nir", "ir", "infrared"}
+#: Images that are no sensor's, and those of sensors that are not registered to the colour camera (RealSense: infra1).
+_OTHERS = {
+    "disparity", "confidence", "mask", "overlay", "theora", "ffmpeg", "mono", "gray", "grey", "infra1", "infra2",
+}  # fmt: skip
 _LABEL = {"label", "labels", "semantic", "segmentation", "annotation"}
 _RIGHT = {"right", "image1"}
+_REGISTERED = {"aligned", "registered"}
+#: Encodings of measurements that nothing else uses.
+_MEASURED = MEASUREMENT.keys() - INTENSITY.keys() | {"16UC1", "32FC1"}
 
 
 @dataclass(frozen=True)
 class InputTopics:
-    """Topics to read, by role; None = the recording has none (or it was switched off).
+    """Topics to read.
 
-    ``depth`` and ``disparity`` are alternatives, never both set.
+    Attributes:
+        roles: topic by role (:data:`ROLES`); a role that the recording has none for, or that was switched off, is
+            absent. ``depth`` and ``disparity`` are alternatives, never both there. Each role can be read as an
+            attribute, None where it is absent.
+        unused: images that were found to be nothing of these.
     """
 
-    color: Topic | None = None
-    camera_info: Topic | None = None
-    depth: Topic | None = None
-    disparity: Topic | None = None
-    nir: Topic | None = None
-    label: Topic | None = None
+    roles: Mapping[str, Topic] = field(default_factory=dict)
+    unused: tuple[Topic, ...] = ()
+
+    def __getattr__(self, role: str) -> Topic | None:
+        if role not in ROLES:
+            raise AttributeError(role)
+        return self.roles.get(role)
 
     def by_name(self) -> dict[str, str]:
-        """Role of each topic name in use."""
-        chosen = ((role.name, getattr(self, role.name)) for role in fields(self))
-        return {topic.name: role for role, topic in chosen if topic is not None}
+        """Role of each topic name in use, in the order of :data:`ROLES`."""
+        return {self.roles[role].name: role for role in ROLES if role in self.roles}
+
+    def by_sensor(self) -> dict[str, str]:
+        """Role of each sensor that has a topic; the first one drives."""
+        given = {SENSOR_OF_ROLE[role]: role for role in self.roles if role in SENSOR_OF_ROLE}
+        return {sensor: given[sensor] for sensor in SENSORS if sensor in given}
+
+    def without(self, role: str) -> InputTopics:
+        """The same, but for one role."""
+        return replace(self, roles={name: topic for name, topic in self.roles.items() if name != role})
 
 
 def parse_mapping(entries: Sequence[str]) -> dict[str, str]:
@@ -91,29 +118,32 @@ def find_input_topics(topics: Sequence[Topic], where: str, mapping: Mapping[str,
     chosen: dict[str, Topic | None] = {
         role: None if wanted == NONE else _mapped(topics, role, wanted, where) for role, wanted in mapping.items()
     }
-    finders: dict[str, Callable[[list[Topic], str], Topic | None]] = {
-        "label": _find_label, "nir": _find_nir, "depth": _find_depth, "disparity": _find_disparity,
-        "color": _find_color,
-    }
-    for role, finder in finders.items():
-        if role not in chosen:
-            if role == "disparity" and chosen["depth"] is not None:
-                continue  # an alternative that is not needed
-            if role == "depth" and chosen.get("disparity") is not None:
-                chosen["depth"] = None
-                continue
-            taken = {t for t in chosen.values() if t is not None}
-            chosen[role] = finder([t for t in usable if t not in taken and t.type in ROLES[role]], where)
-    found = InputTopics(**chosen)
-    if found.color is None and mapping.get("color") != NONE:
+    measured = SENSOR_OF_ROLE["disparity"]
+    for role in ("label", *reversed(_PARTNERS), "disparity", _DRIVER):
+        if role in chosen:
+            continue
+        if role == "disparity" and chosen[measured] is not None:
+            continue  # an alternative that is not needed
+        if role == measured and chosen.get("disparity") is not None:
+            chosen[measured] = None
+            continue
+        taken = {t for t in chosen.values() if t is not None}
+        chosen[role] = _find(role, [t for t in usable if t not in taken and t.type in ROLES[role]], where)
+    found = {role: topic for role, topic in chosen.items() if topic is not None}
+    if _DRIVER not in found and mapping.get(_DRIVER) != NONE:
         raise SsmaError(f"recording {where}: no colour image topic among {_listing(topics)}; name one with "
-                        f"--topic color:=/its/name, or go without by --topic color:={NONE}")
-    driver = found.color or found.depth or found.disparity or found.nir
-    if driver is None:
+                        f"--topic {_DRIVER}:=/its/name, or go without by --topic {_DRIVER}:={NONE}")
+    roles = InputTopics(found).by_sensor()
+    if not roles:
         raise SsmaError(f"recording {where}: no image topic left to segment")
+    info = None
     if "camera_info" not in mapping:
-        found = replace(found, camera_info=_find_camera_info(usable, driver, where))
-    return found
+        info = _find_camera_info(usable, found[next(iter(roles.values()))], where)
+    if info is not None:
+        found["camera_info"] = info
+    used = {_base_name(topic) for topic in found.values()}
+    unused = tuple(t for t in usable if t.type in _IMAGES and _base_name(t) not in used)
+    return InputTopics(found, unused)
 
 
 def _mapped(topics: Sequence[Topic], role: str, wanted: str, where: str) -> Topic:
@@ -136,33 +166,84 @@ def _full_type(kind: str) -> str:
     return f"{package}/msg/{rest}" if rest and not rest.startswith("msg/") else kind
 
 
+def _find(role: str, candidates: list[Topic], where: str) -> Topic | None:
+    if role == "label":
+        return _only_transport([t for t in candidates if _words(t) & _LABEL], role, where)
+    if role == "disparity":
+        return _only_transport(candidates, role, where)
+    images = [t for t in candidates if not _words(t) & (_LABEL | _OTHERS)]
+    if role == _DRIVER:
+        return _find_color(images, where)
+    return _find_partner(SENSORS[role], images, where)
+
+
 def _find_color(candidates: list[Topic], where: str) -> Topic | None:
-    images = [t for t in candidates if not _words(t) & (_NOT_COLOR | _NIR | _LABEL) and not _is_depth(t)]
-    preferred = [t for t in images if _words(t) & _COLOR]
-    images = preferred or images
-    images = [t for t in images if not _words(t) & _RIGHT] or images
-    rectified = [t for t in images if "rect" in _words(t)]
-    return _only_transport(rectified or images, "color", where)
+    words = SENSORS[_DRIVER].words
+    of_partners = {word for partner in _PARTNERS for word in SENSORS[partner].words}
+    images = [t for t in candidates if _may_be(t, SENSORS[_DRIVER]) and not _is_measurement(t)]
+    # A picture in depth's view (rgb_to_depth) or of a depth_camera/rgb counts where there is no other.
+    images = _preferred(images, lambda t: bool(_words(t) & words), lambda t: not _words(t) & of_partners)
+    images = [t for t in images if _words(t) & words or not _words(t) & of_partners]
+    return _only_transport(
+        _preferred(
+            images, lambda t: not _words(t) & _RIGHT, _rectified, lambda t: "left" not in _words(t),
+            lambda t: "stereo" not in _words(t),
+        ), _DRIVER, where,
+    )  # fmt: skip
 
 
-def _find_depth(candidates: list[Topic], where: str) -> Topic | None:
-    images = [t for t in candidates if _is_depth(t) and not _words(t) & (_LABEL | {"confidence"})]
-    aligned = [t for t in images if _words(t) & {"aligned", "registered"}]
-    rectified = [t for t in aligned or images if "rect" in _words(t)]
-    return _only_transport(rectified or aligned or images, "depth", where)
+def _find_partner(sensor: Sensor, candidates: list[Topic], where: str) -> Topic | None:
+    others = {word for other in _PARTNERS if other != sensor.name for word in SENSORS[other].words}
+    fitting = [t for t in candidates if _may_be(t, sensor)]
+    images = [t for t in fitting if _is_named(t, sensor)]
+    if not images and sensor.name == SENSOR_OF_ROLE["disparity"]:  # by encoding alone: /oak/stereo/image_raw
+        images = [t for t in fitting if _is_measurement(t) and not _words(t) & others]
+        if len({_base_name(t) for t in images}) > 1:
+            return None  # a guess between several would be none; they are named where depth is missing
+    return _only_transport(
+        _preferred(
+            images,
+            lambda t: not _words(t) & others,
+            lambda t: bool(_words(t) & _REGISTERED) or bool("to" in _words(t) and SENSORS[_DRIVER].words & _words(t)),
+            lambda t: not _words(t) & _RIGHT,
+            _rectified,
+        ),
+        sensor.name, where,
+    )  # fmt: skip
 
 
-def _find_disparity(candidates: list[Topic], where: str) -> Topic | None:
-    return _only_transport(candidates, "disparity", where)
+def _is_named(topic: Topic, sensor: Sensor) -> bool:
+    if topic.name.endswith("/compressedDepth"):
+        return sensor.name == SENSOR_OF_ROLE["disparity"] and (
+            bool(_words(topic) & sensor.words) or not _words(topic) & SENSORS[_DRIVER].words
+        )
+    return bool(_words(topic) & sensor.words)
 
 
-def _find_nir(candidates: list[Topic], where: str) -> Topic | None:
-    images = [t for t in candidates if _words(t) & _NIR and not _is_depth(t)]
-    return _only_transport([t for t in images if "rect" in _words(t)] or images, "nir", where)
+def _preferred(topics: list[Topic], *rules: Callable[[Topic], bool]) -> list[Topic]:
+    """Those that fit the rules; a rule that none fits says nothing."""
+    for rule in rules:
+        topics = [t for t in topics if rule(t)] or topics
+    return topics
 
 
-def _find_label(candidates: list[Topic], where: str) -> Topic | None:
-    return _only_transport([t for t in candidates if _words(t) & _LABEL], "label", where)
+def _rectified(topic: Topic) -> bool:
+    return "rect" in _words(topic)
+
+
+def _may_be(topic: Topic, sensor: Sensor) -> bool:
+    """Whether the encoding of its first message, as far as it is known, is one of the sensor's."""
+    encoding = _encoding(topic)
+    known = any(encoding in layouts for layouts in LAYOUTS.values())
+    return not known or encoding in LAYOUTS[sensor.pixels]
+
+
+def _is_measurement(topic: Topic) -> bool:
+    return _encoding(topic) in _MEASURED or topic.name.endswith("/compressedDepth")
+
+
+def _encoding(topic: Topic) -> str:
+    return original_encoding(topic.encoding) if topic.type == COMPRESSED_IMAGE else topic.encoding
 
 
 def _find_camera_info(topics: Sequence[Topic], driver: Topic, where: str) -> Topic | None:
@@ -197,11 +278,6 @@ def _only(candidates: Sequence[Topic], role: str, where: str) -> Topic:
     return candidates[0]
 
 
-def _is_depth(topic: Topic) -> bool:
-    words = _words(topic)
-    return "depth" in words or (topic.name.endswith("/compressedDepth") and not words & _COLOR)
-
-
 def _base_name(topic: Topic) -> str:
     base, _, last = topic.name.rpartition("/")
     return base if last in _TRANSPORTS else topic.name
@@ -212,4 +288,5 @@ def _words(topic: Topic) -> set[str]:
 
 
 def _listing(topics: Sequence[Topic]) -> str:
-    return ", ".join(f"{t.name} ({t.type})" for t in topics) or "no topic at all"
+    kinds = ((t.name, f"{t.type}, {t.encoding}" if t.encoding else t.type) for t in topics)
+    return ", ".join(f"{name} ({kind})" for name, kind in kinds) or "no topic at all"
