@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from ssma_ros.encodings.table import ENCODINGS
-from ssma_ros.errors import SsmaError
+from ssma_ros.documents import load_json, read, short
+from ssma_ros.encodings.table import ENCODINGS, parameters_of
+from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.files import write_atomically
 from ssma_ros.labels import LabelSet, load_label_set
 from ssma_ros.labels.label_set import parse_label_set
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-_T = TypeVar("_T")
 
 FORMAT = "ssma-input-contract"
 VERSION = 1
@@ -30,8 +27,13 @@ VERSION = 1
 #: and so are made to refuse the file.
 VERSION_SCALED = 2
 FILE_NAME = "contract.json"
-#: Characters of a wrong value that a message shows.
-_SHOWN = 60
+#: A stream names a topic, a graph's input and a key of files: it must be good for all of them.
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+#: Names that are taken: outputs of the node, as ``~/mask``, inputs and outputs of the exported graph.
+RESERVED_NAMES = (
+    "camera_info", "channel_info", "color_mask", "confidence", "depth_completed", "gates", "label_info", "mask",
+    "modality_weights", "overlay", "points", "present", "probabilities", "semantic_image", "traversability",
+)
 
 
 @dataclass(frozen=True)
@@ -156,21 +158,15 @@ def load_contract(path: str | Path) -> Contract:
     Raises:
         SsmaError: the file is missing, is not a contract, or states something impossible.
     """
-    path = Path(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SsmaError(f"input contract {path}: no such file, expected {FILE_NAME} beside the weights") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SsmaError(f"input contract {path}: cannot be read as JSON ({error})") from None
-    return parse_contract(document, str(path))
+    missing = f"{FILE_NAME} beside the weights"
+    return parse_contract(load_json(path, "input contract", missing), str(path))
 
 
 def parse_contract(document: Any, where: str) -> Contract:
     """Build a contract from its JSON document; ``where`` names the source in messages.
 
     Raises:
-        SsmaError: wrong format or version, a missing field, or an impossible value.
+        SsmaError: wrong format or version, an unknown or missing field, or an impossible value.
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise SsmaError(f"input contract {where}: not a contract, expected \"format\": \"{FORMAT}\"")
@@ -180,73 +176,20 @@ def parse_contract(document: Any, where: str) -> Contract:
         raise SsmaError(
             f"input contract {where}: version is {document.get('version')}, expected {version}{reason}"
         )
-    read = partial(_read, document, where)
-    streams = read("streams", list, "a list of streams")
-    contract = Contract(
-        width=read("width", int, "a whole number of pixels"),
-        height=read("height", int, "a whole number of pixels"),
-        streams=tuple(_parse_stream(entry, f"{where}: stream {index}") for index, entry in enumerate(streams)),
-        labels=read("labels", partial(_parse_labels, where), "the name of a label set or a label set"),
-        network=read("network", dict, "an object", {}),
-        temperature=read("temperature", float, "a number", 1.0),
-        description=str(document.get("description", "")),
-        vector_scaling=_parse_scaling(document.get("vector_scaling"), f"{where}: vector_scaling"),
-    )
+    stated = {key: value for key, value in document.items() if key not in ("format", "version")}
+    if "labels" in stated:
+        stated["labels"] = _parse_labels(stated["labels"], where)
+    contract = read(Contract, stated, f"input contract {where}")
     _check(contract, where)
     return contract
 
 
-def _read(entry: Any, where: str, name: str, convert: Callable[[Any], _T], expected: str, *default: _T) -> _T:
-    """Field ``name`` of a JSON object, converted; a missing or wrong one is one sentence."""
-    if not isinstance(entry, dict):
-        raise SsmaError(f"input contract {where} is {_short(entry)}, expected an object with {name}")
-    if name not in entry:
-        if default:
-            return default[0]
-        raise SsmaError(f"input contract {where}: has no {name}, expected {expected}")
-    try:
-        return convert(entry[name])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise SsmaError(f"input contract {where}: {name} is {_short(entry[name])}, expected {expected}") from None
-
-
-def _short(value: object) -> str:
-    """As in the file, cut where it is long."""
-    words = json.dumps(value)
-    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
-
-
-def _three_numbers(values: Any) -> tuple[float, float, float]:
-    first, second, third = (float(v) for v in values)
-    return first, second, third
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    return tuple(float(v) for v in values)
-
-
-def _parse_labels(where: str, labels: Any) -> LabelSet:
-    return load_label_set(labels) if isinstance(labels, str) else parse_label_set(labels, where)
-
-
-def _parse_stream(entry: Any, where: str) -> Stream:
-    read = partial(_read, entry, where)
-    return Stream(
-        name=read("name", str, "a name"),
-        encoding=read("encoding", str, f"one of {', '.join(ENCODINGS)}"),
-        mean=read("mean", _three_numbers, "three numbers", (0.0, 0.0, 0.0)),
-        scale=read("scale", _three_numbers, "three numbers", (1.0, 1.0, 1.0)),
-        parameters=read("parameters", dict, "an object", {}),
-    )
-
-
-def _parse_scaling(entry: Any, where: str) -> VectorScaling | None:
-    if entry is None:
-        return None
-    read = partial(_read, entry, where)
-    return VectorScaling(
-        weights=read("weights", _numbers, "a list of numbers"), bias=read("bias", _numbers, "a list of numbers")
-    )
+def _parse_labels(labels: Any, where: str) -> LabelSet:
+    if isinstance(labels, str):
+        return load_label_set(labels)
+    if not isinstance(labels, Mapping):
+        raise SsmaError(f"input contract {where}: labels is {short(labels)}, expected the name of a label set or one")
+    return parse_label_set(labels, f"in contract {where}")
 
 
 def _check(contract: Contract, where: str) -> None:
@@ -259,14 +202,38 @@ def _check(contract: Contract, where: str) -> None:
     if len(set(contract.modalities)) != len(contract.streams):
         raise SsmaError(f"input contract {where}: stream names are {contract.modalities}, expected distinct names")
     for stream in contract.streams:
+        _check_name(stream.name, where)
         if stream.encoding not in ENCODINGS:
             raise SsmaError(
                 f"input contract {where}: stream '{stream.name}' has encoding '{stream.encoding}', "
-                f"expected one of {', '.join(ENCODINGS)}"
+                f"{expected_one_of(stream.encoding, ENCODINGS)}"
             )
+        check_parameters(stream, f"input contract {where}")
     if not contract.temperature > 0:
         raise SsmaError(f"input contract {where}: temperature is {contract.temperature}, expected a positive number")
     _check_scaling(contract, where)
+
+
+def _check_name(name: str, where: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SsmaError(f"input contract {where}: stream name is '{name}', expected a letter, then letters, digits and "
+                        "underscores: it becomes the name of a topic")
+    if name in RESERVED_NAMES:
+        raise SsmaError(f"input contract {where}: stream name is '{name}', expected another: these are taken by "
+                        f"outputs ({', '.join(RESERVED_NAMES)})")
+
+
+def check_parameters(stream: Stream, what: str = "input contract") -> None:
+    """Refuse a parameter that the stream's encoding does not have.
+
+    Raises:
+        SsmaError: with those it has, and what was probably meant.
+    """
+    known = parameters_of(stream.encoding)
+    for key in stream.parameters:
+        if key not in known:
+            expected = expected_one_of(key, known) if known else "expected none"
+            raise SsmaError(f"{what}: stream '{stream.name}' ({stream.encoding}) has parameter '{key}', {expected}")
 
 
 def _check_scaling(contract: Contract, where: str) -> None:

@@ -18,7 +18,7 @@ ROS_PACKAGES = ("rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "vision_m
 DIVIDED = ("kernels", "inference", "training")
 DOORS = ("ros", "recordings", "demo", "cli")
 #: What any room may import; the table does not repeat it.
-GROUND = {"errors.py", "files.py", "folders.py", "sensors.py", "version.py"}
+GROUND = {"documents.py", "options.py", "errors.py", "files.py", "folders.py", "sensors.py", "version.py"}
 
 
 @lru_cache(maxsize=1)

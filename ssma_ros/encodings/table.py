@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from ssma_ros import encodings
+from ssma_ros.encodings.depth_completion import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,14 @@ def _gathered() -> dict[str, Encoding]:
 
 #: The encodings of every file beside this one.
 ENCODINGS: Mapping[str, Encoding] = _gathered()
+
+
+def parameters_of(encoding: str) -> tuple[str, ...]:
+    """What a stream of this encoding may state: its own parameters, after those of depth completion where it is made
+    from depth."""
+    entry = ENCODINGS[encoding]
+    completion = tuple(item.name for item in fields(Completion)) if "depth" in entry.sensors else ()
+    return (*completion, *entry.parameters)
 
 
 def as_rgb(encoding: str, picture: NDArray[Any]) -> NDArray[np.uint8]:

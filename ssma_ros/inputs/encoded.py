@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ssma_ros.contract import check_parameters
 from ssma_ros.encodings.depth_completion import Completion
 from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.errors import SsmaError
@@ -78,7 +79,7 @@ def completion_of(contract: Contract) -> Completion:
     """
     chosen: Completion | None = None
     for stream in contract.streams:
-        _check_names(stream)
+        check_parameters(stream)
         if "depth" not in stream.sensors:
             continue
         given = {key: value for key, value in stream.parameters.items() if key in _OF_COMPLETION}
@@ -100,15 +101,3 @@ def in_contract(stream: Stream, make: Callable[[], _T]) -> _T:
 def encoding_of(stream: Stream) -> Encoding:
     """The table's entry for a stream."""
     return ENCODINGS[stream.encoding]
-
-
-def _check_names(stream: Stream) -> None:
-    allowed = encoding_of(stream).parameters
-    if "depth" in stream.sensors:
-        allowed = (*_OF_COMPLETION, *allowed)
-    for key in stream.parameters:
-        if key not in allowed:
-            raise SsmaError(
-                f"input contract: stream '{stream.name}' ({stream.encoding}) has parameter '{key}', "
-                f"expected only {', '.join(allowed) or 'none'}"
-            )

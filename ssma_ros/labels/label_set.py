@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ssma_ros.errors import SsmaError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from ssma_ros.documents import load_json, read
+from ssma_ros.errors import SsmaError, expected_one_of
+from ssma_ros.options import option
 
 #: Mask value of a pixel that carries no class.
 UNLABELLED = 255
@@ -33,8 +32,8 @@ class LabelClass:
 
     id: int
     name: str
-    color: tuple[int, int, int]
-    traversability: float | None = None
+    color: tuple[int, int, int] = option(text="R, G, B.", low=0, high=255)
+    traversability: float | None = option(None, "From 0, never drive, to 1, the best ground.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ class LabelSet:
 
     name: str
     classes: tuple[LabelClass, ...]
-    ignore_id: int
-    void_class: int | None
-    raw_ids: Mapping[int, int]
+    ignore_id: int = UNLABELLED
+    void_class: int | None = None
+    raw_ids: Mapping[int, int] = field(default_factory=dict)
     description: str = ""
 
     @property
@@ -89,36 +88,19 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
     path = Path(name_or_path)
     if path.suffix != ".json":
         path = _DATA / f"{name_or_path}.json"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SsmaError(
-            f"label set '{name_or_path}': no such set, expected one of {', '.join(available_label_sets())} "
-            "or the path of a .json file"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SsmaError(f"label set {path}: cannot be read as JSON ({error})") from None
-    return parse_label_set(document, str(path))
+        if not path.is_file():
+            known = expected_one_of(str(name_or_path), available_label_sets())
+            raise SsmaError(f"label set '{name_or_path}': no such set, {known}, or the path of a .json file")
+    return parse_label_set(load_json(path, "label set"), str(path))
 
 
 def parse_label_set(document: Any, where: str) -> LabelSet:
     """Build a label set from its JSON document; ``where`` names the file in messages.
 
     Raises:
-        SsmaError: a field is missing or out of range, or ids are not 0, 1, … in order.
+        SsmaError: a field is unknown, missing or out of range, or ids are not 0, 1, … in order.
     """
-    try:
-        classes = tuple(_parse_class(entry) for entry in document["classes"])
-        labels = LabelSet(
-            name=str(document["name"]),
-            classes=classes,
-            ignore_id=int(document.get("ignore_id", UNLABELLED)),
-            void_class=document.get("void_class"),
-            raw_ids={int(k): int(v) for k, v in document.get("raw_ids", {}).items()},
-            description=str(document.get("description", "")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SsmaError(f"label set {where}: {type(error).__name__} in field {error}, see docs/labels.md") from None
+    labels = read(LabelSet, document, f"label set {where}")
     _check(labels, where)
     return labels
 
@@ -142,21 +124,8 @@ def _check(labels: LabelSet, where: str) -> None:
         )
     if labels.void_class is not None and labels.void_class not in ids:
         raise SsmaError(f"label set {where}: void_class is {labels.void_class!r}, expected a class id or null")
+    if len(classes) > 1 and all(level <= 1 for c in classes for level in c.color):
+        raise SsmaError(f"label set {where}: all colors are 0 or 1, expected R, G, B from 0 to 255")
     wrong = [f"{raw} → {train}" for raw, train in labels.raw_ids.items() if train not in (*ids, labels.ignore_id)]
     if wrong:
         raise SsmaError(f"label set {where}: raw_ids map {wrong[0]}, expected a class id or {labels.ignore_id}")
-
-
-def _parse_class(entry: Mapping[str, Any]) -> LabelClass:
-    red, green, blue = (int(v) for v in entry["color"])
-    if not all(0 <= v <= 255 for v in (red, green, blue)):
-        raise ValueError(f"color {entry['color']} outside 0..255")
-    value = entry.get("traversability")
-    if value is not None and not 0.0 <= float(value) <= 1.0:
-        raise ValueError(f"traversability {value} outside 0..1")
-    return LabelClass(
-        id=int(entry["id"]),
-        name=str(entry["name"]),
-        color=(red, green, blue),
-        traversability=None if value is None else float(value),
-    )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
 
-    from ssma_ros.ros.parameters import Constraint
+    from ssma_ros.options import Option
 
 
 class ParameterSet:
@@ -102,7 +102,7 @@ def unreadable_arguments(error: RuntimeError) -> str:
     return f"params file {name}: {problem}, expected a YAML file as config/fusion.yaml is"
 
 
-def descriptor(constraint: Constraint, default: Any) -> ParameterDescriptor:
+def descriptor(constraint: Option, default: Any) -> ParameterDescriptor:
     """What ``ros2 param describe`` shows."""
     described = ParameterDescriptor(description=constraint.text)
     if constraint.choices is not None:

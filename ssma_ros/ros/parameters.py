@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.ros.constraint import Constraint, parameter
+from ssma_ros.options import Option, option, options_of
 from ssma_ros.ros.sensor_parameters import RELIABILITY, SensorParameters, sensor_parameter_names
 
 if TYPE_CHECKING:
@@ -33,105 +33,105 @@ _TYPES = {
 class FusionParameters(SensorParameters):
     """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
 
-    model: str = parameter(
+    model: str = option(
         "forest_rgb_hha_evi",
         "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
     )
-    backend: str = parameter(
+    backend: str = option(
         "auto", "What runs the network.", choices=("auto", "openvino", "onnxruntime", "tensorrt", "torch")
     )
-    precision: str = parameter(
+    precision: str = option(
         "auto", "Arithmetic of the network, as far as the backend has it.",
         choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
-    threads: int = parameter(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
-    preprocessing_threads: int = parameter(1, "CPU threads of the depth preprocessing.", low=1, high=64)
-    preprocessing_device: str = parameter(
+    threads: int = option(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
+    preprocessing_threads: int = option(1, "CPU threads of the depth preprocessing.", low=1, high=64)
+    preprocessing_device: str = option(
         "auto", "Where images become network inputs; auto: on the GPU where TensorRT runs the network, else on the "
         "processor.", choices=("auto", "cpu", "gpu"),
     )
-    rebuild_engine: bool = parameter(
+    rebuild_engine: bool = option(
         False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
     )
-    cache_dir: str = parameter(
+    cache_dir: str = option(
         "", "Folder where OpenVINO keeps compiled networks and TensorRT engines it builds; empty: none are kept, and "
         "engines lie beside their .onnx.",
     )
-    autostart: bool = parameter(
+    autostart: bool = option(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
     )
-    driver: str = parameter(
+    driver: str = option(
         "color", "color: no output without the colour image. any: when it fails, depth or near infrared drives.",
         choices=("color", "any"),
     )
-    sync_slop: float = parameter(
+    sync_slop: float = option(
         0.05, "Largest stamp difference between the driving image and a partner, seconds.",
         live=True, low=0.0, high=10.0,
     )
-    sync_timeout: float = parameter(
+    sync_timeout: float = option(
         0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
     )
-    stale_after: float = parameter(
+    stale_after: float = option(
         0.5, "A sensor silent for longer is reported and no longer waited for, seconds. More than its period.",
         live=True, low=0.01, high=3600.0,
     )
-    size_mismatch: str = parameter(
+    size_mismatch: str = option(
         "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
         "(only where both show the same field of view).", live=True, choices=("refuse", "resize"),
     )
-    check_frame_id: bool = parameter(
+    check_frame_id: bool = option(
         True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
     )
-    register_depth: bool = parameter(
+    register_depth: bool = option(
         False, "Reproject depth of another frame_id into the colour camera with tf and depth/camera_info "
         "(needs tf2_ros).",
     )
-    gravity_frame: str = parameter(
+    gravity_frame: str = option(
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
         "Empty: estimated from the depth image. Needs tf2_ros.",
     )
-    gravity_guard: bool = parameter(
+    gravity_guard: bool = option(
         True, "Refuse a gravity estimate that tilts the camera by over 45 degrees or rests on few normals; the last "
         "good one holds, or the camera counts as level.",
     )
-    gravity_smoothing: float = parameter(
+    gravity_smoothing: float = option(
         0.5, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
         low=0.0, high=60.0,
     )
-    camera_height: float = parameter(
+    camera_height: float = option(
         0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
         "network's contract says.", low=0.0, high=20.0,
     )
-    camera_info_reliability: str = parameter(
+    camera_info_reliability: str = option(
         "best_effort", "QoS reliability of the camera_info subscriptions.", choices=RELIABILITY
     )
-    input_queue: int = parameter(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
-    output_resolution: str = parameter(
+    input_queue: int = option(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
+    output_resolution: str = option(
         "network", "Size of all output images: the network's own, or the camera's (resampled).",
         live=True, choices=("network", "camera"),
     )
-    min_confidence: float = parameter(
+    min_confidence: float = option(
         0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
     )
-    class_confidence_topics: tuple[str, ...] = parameter(
+    class_confidence_topics: tuple[str, ...] = option(
         ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none.", live=True
     )
-    class_confidence_encoding: str = parameter(
+    class_confidence_encoding: str = option(
         "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).",
         live=True, choices=("mono8", "32FC1"),
     )
-    overlay_opacity: float = parameter(
+    overlay_opacity: float = option(
         0.5, "Weight of the class colours in ~/overlay; 0..1.", live=True, low=0.0, high=1.0
     )
-    points_depth: str = parameter(
+    points_depth: str = option(
         "measured", "Depth of ~/points: measured = what the sensor saw; completed = with the holes filled.",
         live=True, choices=("measured", "completed"),
     )
-    points_semantic_fields: tuple[str, ...] = parameter(
+    points_semantic_fields: tuple[str, ...] = option(
         ("",), "Classes that get a float32 field sem_<class> (0..1) in ~/points; '*' = all, '' = none.", live=True
     )
-    jpeg_quality: int = parameter(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
-    diagnostics_period: float = parameter(
+    jpeg_quality: int = option(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
+    diagnostics_period: float = option(
         1.0, "Seconds between two messages on /diagnostics; a change of level or reason is sent at once.",
         low=0.1, high=60.0,
     )
@@ -168,9 +168,9 @@ def _items() -> list[dataclasses.Field[Any]]:
     return sorted(dataclasses.fields(FusionParameters), key=lambda item: item.name in of_sensors)
 
 
-def constraints() -> dict[str, Constraint]:
-    """Constraint of every parameter, in order of declaration."""
-    return {item.name: item.metadata["constraint"] for item in _items()}
+def constraints() -> dict[str, Option]:
+    """Option of every parameter, in order of declaration."""
+    return {item.name: options_of(FusionParameters)[item.name] for item in _items()}
 
 
 def defaults() -> dict[str, Any]:
@@ -260,7 +260,7 @@ def to_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _range_words(constraint: Constraint) -> str:
+def _range_words(constraint: Option) -> str:
     if constraint.choices is not None:
         return f" One of {', '.join(constraint.choices)}."
     if constraint.low is not None and constraint.high is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.ros.constraint import parameter
+from ssma_ros.options import option
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def sources(sensor: Sensor) -> dict[str, str]:
 def _source(sensor: Sensor) -> Any:
     topics = sources(sensor)
     words = ", ".join(f"{name} = {topic}" for name, topic in topics.items())
-    return parameter(
+    return option(
         "image", f"Where {sensor.title} comes from: {words}, none = not used.", choices=(*topics, "none")
     )
 
 
 def _transport(sensor: Sensor) -> Any:
     kind = sensor.transport
-    return parameter(
+    return option(
         "raw", f"raw = sensor_msgs/Image; {kind} = sensor_msgs/CompressedImage on <topic>/{kind}.",
         choices=("raw", kind),
     )
@@ -41,21 +41,21 @@ def _transport(sensor: Sensor) -> Any:
 def _setting(sensor: Sensor, name: str) -> Any:
     unit = {"m": "metres", "K": "kelvin"}.get(sensor.unit, "")
     if name == "full_scale":
-        return parameter(
+        return option(
             65535.0, f"Value of a saturated 16-bit pixel of {sensor.title} (4095 for a 12-bit sensor that is not "
             "shifted).", live=True, low=1.0, high=65535.0,
         )
     if name == "scale":
-        return parameter(
+        return option(
             0.0, f"{unit.capitalize()} that one raw value of {sensor.title} stands for; 0 = by convention (integers "
             f"{sensor.scale:g}, floats {unit}).", live=True, low=0.0, high=1000.0,
         )
     if name == "offset":
-        return parameter(
+        return option(
             0.0, f"{unit.capitalize()} of a raw value 0 of {sensor.title}, added after the scale.",
             live=True, low=-10000.0, high=10000.0,
         )
-    return parameter(
+    return option(
         sensor.invalid, f"Raw values of {sensor.title} that mean \"no reading\", besides 0 and NaN.", live=True,
         element=float,
     )
@@ -65,7 +65,7 @@ def _fields(sensor: Sensor, *, is_first: bool) -> list[tuple[str, type, Any]]:
     found = [] if is_first else [("source", _source(sensor))]
     found += [
         ("transport", _transport(sensor)),
-        ("reliability", parameter(
+        ("reliability", option(
             "best_effort", f"QoS reliability of the subscription of {sensor.title}.", choices=RELIABILITY
         )),
         *((name, _setting(sensor, name)) for name in sensor.settings),

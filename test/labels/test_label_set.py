@@ -99,6 +99,13 @@ def test_own_file_by_path(tmp_path: Path) -> None:
     assert load_label_set(path).names == ("ground", "sky")
 
 
+def test_a_raw_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(GOOD).replace('"7": 0', '"7": 0, "7": 1'), encoding="utf-8")
+    with pytest.raises(SsmaError, match="key '7' stands twice in one object"):
+        load_label_set(path)
+
+
 def test_file_that_is_not_json(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text("{", encoding="utf-8")
@@ -111,15 +118,27 @@ def test_file_that_is_not_json(tmp_path: Path) -> None:
     [
         ({"classes": []}, "expected 0, 1, 2"),
         ({"classes": [{"id": 1, "name": "a", "color": [0, 0, 0]}]}, "expected 0, 1, 2"),
-        ({"classes": [{"id": 0, "name": "a", "color": [0, 0, 256]}]}, r"outside 0\.\.255"),
+        ({"classes": [{"id": 0, "name": "a", "color": [0, 0, 256]}]},
+         r"classes\[0\]\.color is \[0, 0, 256\], expected 0 to 255"),
         ({"classes": [{"id": 0, "name": "Tall Grass", "color": [0, 0, 0]}]}, "lower-case"),
-        ({"classes": [{"id": 0, "name": "a", "color": [0, 0, 0], "traversability": 2}]}, r"outside 0\.\.1"),
+        ({"classes": [{"id": 0, "name": "a", "color": [0, 0, 0], "traversability": 2}]},
+         r"classes\[0\]\.traversability is 2, expected 0 to 1"),
         ({"classes": [dict(GOOD["classes"][0]), {**GOOD["classes"][1], "name": "ground"}]}, "share a name"),
         ({"ignore_id": 1}, "ignore_id is 1"),
         ({"ignore_id": 256}, "ignore_id is 256"),
         ({"void_class": 2}, "void_class is 2"),
         ({"raw_ids": {"7": 2}}, "7 → 2"),
-        ({"classes": [{"id": 0, "color": [0, 0, 0]}]}, "KeyError in field 'name'"),
+        ({"classes": [{"id": 0, "color": [0, 0, 0]}]}, r"has no classes\[0\]\.name, expected a string"),
+        ({"void_class": True}, "void_class is true, expected a whole number or null"),
+        ({"ignore_index": 255}, r"unknown key 'ignore_index', .*\('ignore_id' may be meant\)"),
+        ({"classes": [{"id": 0, "name": "a", "colour": [0, 0, 0]}]},
+         r"unknown key 'classes\[0\]\.colour', .*'color' m"),
+        ({"classes": [{"id": 0, "name": "a", "color": [0.5, 0.2, 1.0]}]}, "color is .*, expected three whole numbers"),
+        ({"classes": [{"id": 0, "name": "a", "color": [1, 0, 0]}, {"id": 1, "name": "b", "color": [0.0, 1.0, 0.0]}]},
+         "all colors are 0 or 1, expected R, G, B from 0 to 255"),
+        ({"raw_ids": {"7": 0, "07": 1}}, "raw_ids has 7 twice"),
+        ({"raw_ids": {"seven": 0}}, 'a key of raw_ids is "seven", expected a whole number'),
+        ({"raw_ids": [[7, 0]]}, "raw_ids is .*, expected a mapping"),
     ],
 )
 def test_wrong_file_ends_in_a_sentence(change: dict[str, Any], message: str) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from ros.stub_network import StubBackend, stub_contract
 
+from ssma_ros.contract import RESERVED_NAMES
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
+from ssma_ros.inference.runtime import protocol
 from ssma_ros.messages import catalogue as outputs_module
 from ssma_ros.messages import cloud as points_module
 from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
@@ -292,3 +294,9 @@ def test_label_info_names_the_classes() -> None:
 
 def test_unknown_classes_are_found() -> None:
     assert unknown_classes(CONTRACT, ("grass", "*", "", "lava")) == ("lava",)
+
+
+def test_the_contract_refuses_streams_named_as_an_output_is() -> None:
+    """A contract knows no messages: its list is held against the catalogue, and against the graph's names."""
+    topics = {output.topic.split("/")[0] for output in OutputCatalog(CONTRACT).outputs} - set(CONTRACT.modalities)
+    assert {*topics, "label_info", *protocol.OUTPUTS, protocol.PRESENT} == set(RESERVED_NAMES)

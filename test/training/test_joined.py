@@ -113,12 +113,12 @@ def test_a_configuration_is_laid_over_its_base(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("base: none.yaml\n", r"none\.yaml, the base of .*own\.yaml: no such file"),
+        ("base: none.yaml\n", r"none\.yaml: no such file, expected a \.yaml file, the base of .*own\.yaml"),
         ("base: own.yaml\n", "own.yaml: is its own base"),
         ("base: [1]\n", r"base is \[1\], expected the path of a .yaml file"),
-        ("base: other.yaml\ndata: {more: 3}\n", "data.more is int, expected a list"),
+        ("base: other.yaml\ndata: {more: 3}\n", "data.more is 3, expected a list of entries"),
         ("base: other.yaml\ndata: {more: [{splits: a}]}\n", r"unknown key 'data\.more\[0\]\.splits'"),
-        ("base: other.yaml\ndata: {more: [{split: a}]}\n", r"key 'data\.more\[0\]\.root' is missing"),
+        ("base: other.yaml\ndata: {more: [{split: a}]}\n", r"has no data\.more\[0\]\.root, expected a string"),
     ],
 )
 def test_errors_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
