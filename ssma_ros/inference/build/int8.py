@@ -103,8 +103,10 @@ def calibrate(
 def tensor_probe(model: ir.Model, names: Sequence[str]) -> Probe:
     """A function that runs one frame through ``model`` on the CPU and returns the named inner tensors."""
     import onnx
-    import onnxruntime
 
+    from ssma_ros.inference.runtime.private_imports import import_onnxruntime
+
+    onnxruntime = import_onnxruntime()
     proto = ir.to_proto(model)
     existing = {o.name for o in proto.graph.output}
     for name in names:

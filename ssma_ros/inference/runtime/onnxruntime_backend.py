@@ -12,6 +12,7 @@ from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.fit import load_checked_contract
 from ssma_ros.inference.runtime.onnx_file import META_CONTRACT, META_PRECISION, META_WEIGHTS
 from ssma_ros.inference.runtime.onnxruntime_providers import CPU, select_providers
+from ssma_ros.inference.runtime.private_imports import import_onnxruntime
 from ssma_ros.inference.runtime.protocol import OUTPUTS, PRESENT, RawOutputs
 
 if TYPE_CHECKING:
@@ -48,12 +49,7 @@ class OnnxRuntimeBackend(BackendBase):
         stored = facts.metadata.get(META_PRECISION, "fp32")
         if precision not in ("auto", stored):
             raise SsmaError(f"backend onnxruntime: precision is '{precision}', but {path} is a {stored} graph")
-        try:
-            import onnxruntime
-        except ImportError:
-            raise SsmaError(
-                "backend onnxruntime: package onnxruntime is not installed, try 'pip install onnxruntime'"
-            ) from None
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3

@@ -11,6 +11,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.fit import load_checked_contract
 from ssma_ros.inference.runtime.onnx_file import META_CONTRACT, META_PRECISION, META_WEIGHTS
+from ssma_ros.inference.runtime.private_imports import import_openvino
 from ssma_ros.inference.runtime.protocol import OUTPUTS, PRESENT, RawOutputs
 
 if TYPE_CHECKING:
@@ -49,11 +50,7 @@ class OpenVinoBackend(BackendBase):
         self, path: Path, *, precision: str = "auto", threads: int = 0, cache_dir: str | Path | None = None
     ) -> None:
         contract, facts = load_checked_contract(path)
-        try:
-            import openvino
-        except ImportError:
-            raise SsmaError("backend openvino: package openvino is not installed, try 'pip install openvino'") from None
-        self._openvino = openvino
+        self._openvino = openvino = import_openvino()
         self._core = openvino.Core()
         native = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         stored = facts.metadata.get(META_PRECISION, "fp32")
