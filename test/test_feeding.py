@@ -91,8 +91,8 @@ def test_both_ways_give_the_same(machine, engine, wanted):
     on_gpu = Segmenter(TensorRtBackend(engine), encoder_options=OPTIONS)
     on_cpu = Segmenter(TensorRtBackend(engine), encoder_options=OPTIONS, preprocessing="cpu")
     assert (on_gpu.preprocessing, on_cpu.preprocessing) == ("gpu", "cpu")
-    for pipeline in (on_gpu, on_cpu):
-        pipeline.warm_up()
+    for segmenter in (on_gpu, on_cpu):
+        segmenter.warm_up()
     for frame in drive():
         result = on_gpu(frame, wanted)
         check_same(result, on_cpu(frame, wanted), wanted)
@@ -102,37 +102,37 @@ def test_both_ways_give_the_same(machine, engine, wanted):
 
 
 def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engine):
-    pipeline = Segmenter(TensorRtBackend(engine))
+    segmenter = Segmenter(TensorRtBackend(engine))
     frame = drive(1)[0]
-    pipeline(frame)
+    segmenter(frame)
     machine.cuda.copies.clear()
-    pipeline(frame)
+    segmenter(frame)
     up = sorted(size for way, size in machine.cuda.copies if way == "up")
     # Near infrared stays: no stream of this network is made from it.
     assert up == sorted([frame.color.nbytes, frame.depth.nbytes, 5 * 4, 2 * 4])
     assert [size for way, size in machine.cuda.copies if way == "down"] == [64 * 32, 64 * 32]
-    pipeline.close()
+    segmenter.close()
 
 
 def test_a_frame_of_known_layout_is_two_launches(machine, engine):
-    pipeline = Segmenter(TensorRtBackend(engine))
-    pipeline(drive(1)[0])
+    segmenter = Segmenter(TensorRtBackend(engine))
+    segmenter(drive(1)[0])
     captures, launches = machine.driver.calls.count("begin"), machine.driver.launches
     for frame in drive(2):
-        pipeline(frame)
+        segmenter(frame)
     assert machine.driver.calls.count("begin") == captures
     assert machine.driver.launches == launches + 4
-    pipeline.close()
+    segmenter.close()
 
 
 def test_everything_is_given_back(machine, engine):
-    pipeline = Segmenter(TensorRtBackend(engine))
+    segmenter = Segmenter(TensorRtBackend(engine))
     for frame in drive():
-        pipeline(frame, OUTPUTS)
+        segmenter(frame, OUTPUTS)
     held = sum(array.nbytes for array in machine.cuda.memory.values())
-    assert pipeline.memory_bytes == held + engine.stat().st_size + 5000
-    pipeline.close()
-    pipeline.close()
+    assert segmenter.memory_bytes == held + engine.stat().st_size + 5000
+    segmenter.close()
+    segmenter.close()
     gc.collect()
     assert machine.cuda.memory == {}
     assert (machine.cuda.depth, machine.cuda.attached, machine.cuda.modules) == (0, 0, 0)
@@ -153,18 +153,18 @@ def test_two_networks_in_one_process(machine, engine):
     assert machine.cuda.memory == {}
 
 
-def test_a_refused_frame_leaves_the_pipeline_usable(machine, engine):
-    pipeline = Segmenter(TensorRtBackend(engine))
+def test_a_refused_frame_leaves_the_segmenter_usable(machine, engine):
+    segmenter = Segmenter(TensorRtBackend(engine))
     nothing, wrong, good = drive(3)
     nothing.color = nothing.intrinsics = None
     with pytest.raises(ValueError, match=r"no stream can be made from it \(color: no color image; hha: no camera"):
-        pipeline(nothing)
+        segmenter(nothing)
     wrong.color = wrong.color.astype(np.float32)
     with pytest.raises(ValueError, match="color is float32"):
-        pipeline(wrong)
+        segmenter(wrong)
     assert machine.cuda.depth == 0
-    assert pipeline(good).present == {"color": True, "hha": True}
-    pipeline.close()
+    assert segmenter(good).present == {"color": True, "hha": True}
+    segmenter.close()
 
 
 def break_kernels(machine):
@@ -188,14 +188,14 @@ def test_where_the_gpu_cannot_preprocess_the_processor_does_and_the_log_says_why
     with pytest.raises(SsmaError, match=words):
         Segmenter(backend, preprocessing="gpu")
     with caplog.at_level(logging.WARNING):
-        pipeline = Segmenter(backend)
+        segmenter = Segmenter(backend)
     gc.collect()
-    assert pipeline.preprocessing == "cpu"
+    assert segmenter.preprocessing == "cpu"
     assert len(caplog.messages) == 1
     assert "preprocessing runs on the processor, not on the GPU: " in caplog.messages[0]
     assert (set(machine.cuda.memory), machine.cuda.modules) == (before, 0)
-    assert pipeline(drive(1)[0]).present == {"color": True, "hha": True}
-    pipeline.close()
+    assert segmenter(drive(1)[0]).present == {"color": True, "hha": True}
+    segmenter.close()
     assert machine.cuda.memory == {}
 
 
@@ -207,6 +207,6 @@ def test_a_network_on_the_processor_cannot_be_fed_on_a_gpu(graph, caplog):
         Segmenter(backend, preprocessing="gpu")
     with pytest.raises(SsmaError, match="got 'tpu', expected one of auto, cpu, gpu"):
         Segmenter(backend, preprocessing="tpu")
-    pipeline = Segmenter(backend)
-    assert (pipeline.preprocessing, pipeline.memory_bytes, caplog.messages) == ("cpu", None, [])
-    pipeline.close()
+    segmenter = Segmenter(backend)
+    assert (segmenter.preprocessing, segmenter.memory_bytes, caplog.messages) == ("cpu", None, [])
+    segmenter.close()

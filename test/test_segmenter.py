@@ -51,7 +51,7 @@ class ThresholdBackend:
 
 
 @pytest.fixture
-def pipeline() -> Segmenter:
+def segmenter() -> Segmenter:
     return Segmenter(ThresholdBackend())
 
 
@@ -62,8 +62,8 @@ def camera_frame(width=128, height=64) -> Frame:
     return frame
 
 
-def test_stamp_frame_and_size(pipeline):
-    result = pipeline(camera_frame())
+def test_stamp_frame_and_size(segmenter):
+    result = segmenter(camera_frame())
     assert (result.stamp_ns, result.frame_id) == (42, "camera")
     assert result.mask.shape == (32, 64)
     assert result.mask[:, :31].max() == 0
@@ -73,14 +73,14 @@ def test_stamp_frame_and_size(pipeline):
     assert {"resize", "depth_completion", "encode_hha", "preprocessing", "delivery"} <= set(result.timings_ms)
 
 
-def test_nothing_is_fetched_that_nobody_wants(pipeline):
-    result = pipeline(camera_frame())
-    assert pipeline.backend.calls[-1][2] == ("mask", "confidence")
+def test_nothing_is_fetched_that_nobody_wants(segmenter):
+    result = segmenter(camera_frame())
+    assert segmenter.backend.calls[-1][2] == ("mask", "confidence")
     assert result.probabilities is None
     assert result.depth is None
     assert not result.gates
     assert not result.inputs
-    result = pipeline(camera_frame(), OUTPUTS)
+    result = segmenter(camera_frame(), OUTPUTS)
     assert set(result.inputs) == {"rgb", "hha", "evi"} == set(result.gates)
     assert result.depth.shape == (32, 64)
 
@@ -88,12 +88,12 @@ def test_nothing_is_fetched_that_nobody_wants(pipeline):
 @pytest.mark.parametrize(
     ("absent", "blank"), [("depth", {"hha"}), ("nir", {"evi"}), ("color", {"rgb", "evi"}), ("intrinsics", {"hha"})]
 )
-def test_a_missing_sensor_blanks_its_streams(pipeline, absent, blank):
+def test_a_missing_sensor_blanks_its_streams(segmenter, absent, blank):
     frame = camera_frame()
     setattr(frame, absent, None)
     frame.missing = {absent: f"{absent} silent for 3.0 s"}
-    result = pipeline(frame)
-    inputs, present, _ = pipeline.backend.calls[-1]
+    result = segmenter(frame)
+    inputs, present, _ = segmenter.backend.calls[-1]
     assert {name for name, there in present.items() if not there} == blank
     assert not blank & inputs
     assert set(result.missing) == blank
@@ -101,25 +101,25 @@ def test_a_missing_sensor_blanks_its_streams(pipeline, absent, blank):
         assert all("silent for 3.0 s" in reason for reason in result.missing.values())
 
 
-def test_a_frame_without_any_stream_is_refused(pipeline):
+def test_a_frame_without_any_stream_is_refused(segmenter):
     frame = camera_frame()
     frame.color = frame.depth = None  # near infrared alone makes no EVI
     with pytest.raises(ValueError, match="no stream can be made"):
-        pipeline(frame)
+        segmenter(frame)
 
 
-def test_camera_resolution_scales_everything(pipeline):
-    pipeline.options = SegmenterOptions(output_resolution="camera")
+def test_camera_resolution_scales_everything(segmenter):
+    segmenter.options = SegmenterOptions(output_resolution="camera")
     frame = camera_frame(200, 90)
-    result = pipeline(frame, OUTPUTS)
+    result = segmenter(frame, OUTPUTS)
     assert result.mask.shape == result.confidence.shape == result.depth.shape == (90, 200)
     assert result.probabilities.shape == (5, 90, 200)
     assert result.intrinsics == frame.intrinsics
 
 
-def test_unsure_pixels_become_unlabelled(pipeline):
-    pipeline.options = SegmenterOptions(min_confidence=0.5)
-    mask = pipeline(camera_frame()).mask
+def test_unsure_pixels_become_unlabelled(segmenter):
+    segmenter.options = SegmenterOptions(min_confidence=0.5)
+    mask = segmenter(camera_frame()).mask
     assert (mask[:, :8] == 255).all()
     assert (mask[:, 8:] != 255).all()
 
@@ -131,8 +131,8 @@ def test_impossible_options_are_refused():
         replace(SegmenterOptions(), min_confidence=1.5)
 
 
-def test_warm_up_and_close(pipeline):
-    pipeline.warm_up()
-    assert pipeline.backend.calls[-1][2] == ("mask", "confidence", "probabilities", "gates")
-    pipeline.close()
-    assert pipeline.backend.closed
+def test_warm_up_and_close(segmenter):
+    segmenter.warm_up()
+    assert segmenter.backend.calls[-1][2] == ("mask", "confidence", "probabilities", "gates")
+    segmenter.close()
+    assert segmenter.backend.closed

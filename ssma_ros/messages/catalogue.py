@@ -67,7 +67,7 @@ class Output:
     Attributes:
         topic: relative name, for example ``confidence/grass``.
         type: full ROS type name.
-        needs: what the pipeline must be asked for (see ``ssma_ros.segmenter.OUTPUTS``).
+        needs: what the segmenter must be asked for (see ``ssma_ros.segmenter.OUTPUTS``).
         fields: ``fields(result, frame)`` gives the message's fields by name without ``header``, or None when
             this frame has no such output. Nested messages are dicts, ``data`` is a 1-D uint8 array that is
             valid until the next call.

@@ -54,7 +54,7 @@ class PointCloudBuilder:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the pipeline must be asked for."""
+        """What the segmenter must be asked for."""
         return (*(("depth",) if self._completed else ()), *(("probabilities",) if self._channels else ()))
 
     def fields(self, result: Segmentation, frame: Frame) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The fusion node: a ROS 2 lifecycle node around the pipeline.
+"""The fusion node: a ROS 2 lifecycle node around the segmenter.
 
 Started as ``ros2 run ssma_ros fusion_node``, ``python -m ssma_ros.ros.fusion_node`` or by
 ``launch/fusion.launch.py``. With ``autostart`` (the default) it configures and activates itself.

@@ -99,7 +99,7 @@ class FrameProcessor:
     """Assembles, segments and publishes.
 
     Args:
-        pipeline: that segments; reset on a stamp jump.
+        segmenter: that segments; reset on a stamp jump.
         publishers: of the outputs.
         inputs: for the latest camera info and topic names.
         parameters: gives the current parameters.
@@ -109,14 +109,14 @@ class FrameProcessor:
 
     def __init__(
         self,
-        pipeline: Segmenter,
+        segmenter: Segmenter,
         publishers: OutputPublishers,
         inputs: InputSubscriptions,
         parameters: Callable[[], FusionParameters],
         log: ThrottledLog,
         geometry: Geometry | None = None,
     ) -> None:
-        self._pipeline = pipeline
+        self._segmenter = segmenter
         self._publishers = publishers
         self._inputs = inputs
         self._parameters = parameters
@@ -146,7 +146,7 @@ class FrameProcessor:
         """Take one frame all the way."""
         breaks = self._breaks
         if matched.new_beginning:
-            self._pipeline.reset()
+            self._segmenter.reset()
         with self._publishing:  # publishers may be destroyed by a changed parameter or by a cleanup
             wanted = self._publishers.wanted()
         if not wanted:
@@ -158,7 +158,7 @@ class FrameProcessor:
             return
         assembled = time.monotonic_ns()
         needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
-        result = self._pipeline(frame, needs)
+        result = self._segmenter(frame, needs)
         self._note_unused(result)
         segmented = time.monotonic_ns()
         with self._publishing:
@@ -210,7 +210,7 @@ class FrameProcessor:
         for sensor in self._inputs.inputs:
             self._note(sensor, frame.missing.get(sensor, ""))
             self._suspect(sensor, frame.suspicions.get(sensor, ""))
-        if all(why_blank(stream, frame) is not None for stream in self._pipeline.contract.streams):
+        if all(why_blank(stream, frame) is not None for stream in self._segmenter.contract.streams):
             self.progress.refused += 1
             self._log.say("no stream", f"{matched.driver} alone makes no input of this network: {dict(frame.missing)}")
             return None
@@ -220,7 +220,7 @@ class FrameProcessor:
 
     def _note_unused(self, result: Segmentation) -> None:
         """A sensor that is there and of no use is in trouble too: depth without intrinsics makes no HHA."""
-        streams = self._pipeline.contract.streams
+        streams = self._segmenter.contract.streams
         used = {sensor for stream in streams if result.present[stream.name] for sensor in stream.sensors}
         for stream in streams:
             for sensor in stream.sensors:

@@ -85,8 +85,8 @@ class DiagnosticsReporter:
         statuses.append(synchronization_status(counters, progress, degraded))
         details: dict[str, str] = {}
         if detailed:
-            backend = session.pipeline.backend
-            memory = {"GPU": session.pipeline.memory_bytes, "process": resident_bytes()}
+            backend = session.segmenter.backend
+            memory = {"GPU": session.segmenter.memory_bytes, "process": resident_bytes()}
             details = inference_details(backend.identity, memory, progress.stages)
         statuses.append(inference_status(progress, details, progress.outputs.rate_hz(now_ns), now_ns))
         return statuses

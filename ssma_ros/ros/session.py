@@ -51,16 +51,16 @@ class FusionSession:
             self._geometry = TransformGeometry.from_parameters(node, parameters)
             if self._geometry is not None:
                 undo.callback(self._geometry.close)
-            self.pipeline = self._open_network(load)
-            undo.callback(self.pipeline.close)
-            contract = self.pipeline.contract
+            self.segmenter = self._open_network(load)
+            undo.callback(self.segmenter.close)
+            contract = self.segmenter.contract
             sensors = needed_sensors(contract, parameters)
             self.publishers = OutputPublishers(node, OutputCatalog(contract, output_options(parameters)), self.log.say)
             undo.callback(self.publishers.close)
             self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
             undo.callback(self.inputs.close)
             self.processor = FrameProcessor(
-                self.pipeline, self.publishers, self.inputs, lambda: self.parameters, self.log, self._geometry
+                self.segmenter, self.publishers, self.inputs, lambda: self.parameters, self.log, self._geometry
             )
             self.worker = FusionWorker(sync_options(contract, parameters, sensors), self.processor.handle, self._failed)
             undo.pop_all()
@@ -77,21 +77,21 @@ class FusionSession:
         start = time.monotonic()
         logger.info(f"loading model {parameters.model}")
         backend = load(parameters)
-        pipeline: Segmenter | None = None
+        segmenter: Segmenter | None = None
         try:
             _check_class_names(backend.contract, parameters)
             device = parameters.preprocessing_device
-            pipeline = Segmenter(backend, pipeline_options(parameters), encoder_options(parameters), device)
-            logger.info(f"preprocessing on the {pipeline.preprocessing.upper()}")
+            segmenter = Segmenter(backend, segmenter_options(parameters), encoder_options(parameters), device)
+            logger.info(f"preprocessing on the {segmenter.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
-            pipeline.warm_up()
+            segmenter.warm_up()
             OutputCatalog(backend.contract).warm_up()  # else the first subscriber of a cloud would stop all outputs
         except BaseException:
-            (pipeline or backend).close()
+            (segmenter or backend).close()
             raise
         logger.info(f"model ready after {time.monotonic() - start:.1f} s")
-        return pipeline
+        return segmenter
 
     def activate(self) -> None:
         """Let frames through."""
@@ -110,13 +110,13 @@ class FusionSession:
         Raises:
             SsmaError: a parameter names something the network does not have.
         """
-        _check_class_names(self.pipeline.contract, parameters)
+        _check_class_names(self.segmenter.contract, parameters)
 
     def set_parameters(self, parameters: FusionParameters) -> None:
         """Adopt changed live parameters, checked before, from the next frame on."""
-        contract = self.pipeline.contract
+        contract = self.segmenter.contract
         before, self.parameters = self.parameters, parameters
-        self.pipeline.options = pipeline_options(parameters)
+        self.segmenter.options = segmenter_options(parameters)
         self.worker.set_options(sync_options(contract, parameters, needed_sensors(contract, parameters)))
         if output_options(before) != output_options(parameters):
             catalog = OutputCatalog(contract, output_options(parameters))
@@ -136,7 +136,7 @@ class FusionSession:
 
     def _close_network(self, timeout_s: float) -> None:
         if self.worker.close(timeout_s):
-            self.pipeline.close()
+            self.segmenter.close()
         else:  # closing a network that is at work would crash the process
             words = f"the network did not finish its frame in {timeout_s:.0f} s, its memory is not released"
             self._node.get_logger().error(words)
@@ -175,7 +175,7 @@ def sync_options(contract: Contract, parameters: FusionParameters, sensors: tupl
     )
 
 
-def pipeline_options(parameters: FusionParameters) -> SegmenterOptions:
+def segmenter_options(parameters: FusionParameters) -> SegmenterOptions:
     """The part of the parameters that says how results are delivered."""
     resolution = cast("Literal['network', 'camera']", parameters.output_resolution)
     return SegmenterOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)

@@ -19,9 +19,9 @@ def test_the_shipped_network_segments_the_shipped_drive(tmp_path):
     recording = share_path("demo", "forest_drive")
     assert recording is not None
     assert MODEL in shipped_models()
-    pipeline = Segmenter(load_backend(MODEL))
-    contract = pipeline.contract
-    result = play(recording, tmp_path / "out", lambda: pipeline, PlayOptions(outputs=["mask"]))
+    segmenter = Segmenter(load_backend(MODEL))
+    contract = segmenter.contract
+    result = play(recording, tmp_path / "out", lambda: segmenter, PlayOptions(outputs=["mask"]))
     assert result.frames == result.complete >= 50
     with RecordingReader(recording) as reader:
         topics = find_input_topics(reader.topics, str(recording))

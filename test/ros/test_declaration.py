@@ -64,7 +64,7 @@ def derived(node: LoggedNode) -> tuple[Any, ...]:
     catalog = session.publishers._catalog
     return (
         assembly_options(session.parameters),  # made anew for every frame
-        session.pipeline.options,
+        session.segmenter.options,
         session.worker._synchronizer.options,
         catalog.options,
         {output.topic for output in catalog.outputs},

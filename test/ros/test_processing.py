@@ -50,9 +50,9 @@ class Rig:
             inputs={"color": None, "depth": None, "nir": None, "camera_info": info}, topics=lambda: dict(DEFAULT_TOPICS)
         )
         publishers: Any = self.subscribed
-        self.pipeline = Segmenter(self.backend)
+        self.segmenter = Segmenter(self.backend)
         self.processor = FrameProcessor(
-            self.pipeline, publishers, inputs, lambda: FusionParameters(**parameters),
+            self.segmenter, publishers, inputs, lambda: FusionParameters(**parameters),
             ThrottledLog(self.said.append, lambda: 0),
         )
         self.processor.set_open(True)
@@ -96,10 +96,10 @@ def test_without_a_subscriber_nothing_is_segmented_and_it_is_counted() -> None:
     assert rig.processor.progress.unwanted == 1
 
 
-def test_a_stamp_jump_is_told_to_the_pipeline_even_with_no_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stamp_jump_is_told_to_the_segmenter_even_with_no_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     resets: list[int] = []
-    monkeypatch.setattr(rig.pipeline, "reset", lambda: resets.append(1))
+    monkeypatch.setattr(rig.segmenter, "reset", lambda: resets.append(1))
     rig.handle()
     rig.handle(new_beginning=True)
     assert len(resets) == 1
