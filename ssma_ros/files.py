@@ -38,6 +38,25 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path, what: str) -> None:
+    """Refuse now what writing into ``folder`` would refuse after the work; the folder need not be there yet.
+
+    Args:
+        folder: to write into, or to make.
+        what: how to call it in messages.
+
+    Raises:
+        SsmaError: it, or the folder it would be made in, is a file or may not be written to.
+    """
+    there = Path(folder).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise SsmaError(f"{what} {folder}: cannot be made ({there} is a file, expected a folder)")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SsmaError(f"{what} {folder}: cannot be made (nothing may be written in {there}), expected another place")
+
+
 def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, whole or not at all.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import check_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 
@@ -26,28 +28,31 @@ class WholeFolder:
         what: how to call it in messages.
         replace_if: an existing non-empty folder is replaced only if it holds a file of this name, which
             says that it is an earlier result and not somebody's data; None = never.
-        source: what the result is made from; a ``path`` that is it or holds it is refused, since replacing it would
-            destroy the source.
+        source: what the result is made from, one or several; a ``path`` that is it or holds it is refused, since
+            replacing it would destroy the source.
 
     Raises:
-        SsmaError: ``path`` exists and may not be replaced, holds the source, or the disk refuses.
+        SsmaError: ``path`` exists and may not be replaced, holds a source, or may not be written to; or, later, the
+            disk refuses.
     """
 
     def __init__(
-        self, path: str | Path, *, what: str, replace_if: str | None = None, source: str | Path | None = None
+        self, path: str | Path, *, what: str, replace_if: str | None = None,
+        source: str | Path | Sequence[str | Path] | None = None,
     ) -> None:
         self.path = Path(path)
         self._what = what
         self._replace_if = replace_if
-        if source is not None:
-            origin, target = Path(source).resolve(), self.path.resolve()
+        for each in [source] if isinstance(source, (str, Path)) else source or ():
+            origin, target = Path(each).resolve(), self.path.resolve()
             if target in (origin, *origin.parents):
                 raise SsmaError(
-                    f"{what} {self.path}: is or holds the input {source} and would replace it, expected another place"
+                    f"{what} {self.path}: is or holds the input {each} and would replace it, expected another place"
                 )
         self._scratch: Path | None = None
         self._made_parents: list[Path] = []
         self._check()
+        check_writable(self.path.absolute().parent, what)
 
     def _check(self) -> None:
         if not (self.path.exists() or self.path.is_symlink()):

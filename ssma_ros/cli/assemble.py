@@ -30,10 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.training.assembly import assemble
 
     members = {stream: locate_model(model) for stream, model in _parse_members(args.members).items()}
-    # One for each member, since each checks that its source is not the folder to be replaced.
-    outputs = [WholeFolder(args.output, what="model", replace_if="contract.json", source=m) for m in members.values()]
+    output = WholeFolder(args.output, what="model", replace_if="contract.json", source=list(members.values()))
     network, contract, missing = assemble(args.network, members, seed=args.seed)
-    with outputs[0] as folder:
+    with output as folder:
         save_model(network, contract, folder)
     print(f"{network.name} of {', '.join(contract.modalities)}: {args.output}")
     if missing:

@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write the report."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
+    from ssma_ros.files import check_writable
     from ssma_ros.folders import WholeFolder
     from ssma_ros.inference import locate_model
     from ssma_ros.training.evaluate.networks import TrainedNetwork
@@ -54,22 +55,23 @@ def run(args: argparse.Namespace) -> int:
     set_threads(args)
     networks = [TrainedNetwork(locate_model(name)) for name in (args.model, args.against) if name is not None]
     # Before the long work: the place of the report is free, and holds neither a model nor the data.
-    folders = [] if args.output is None else [
-        WholeFolder(args.output, what="report", replace_if=JSON_NAME, source=path)
-        for path in (args.source, *(network.path for network in networks))
-    ]
+    output = None if args.output is None else WholeFolder(
+        args.output, what="report", replace_if=JSON_NAME, source=[args.source, *(n.path for n in networks)]
+    )
+    if args.calibrate is not None:
+        check_writable(networks[0].weights.parent, "calibration: the contract in")
     source = EvaluationSource(args, networks)
     fit = None if args.calibrate is None else _calibrate(args, networks[0], source)
     cases = [cases_of(networks[0].contract, multi_scale=args.msf), *([ALL_SENSORS] for _ in networks[1:])]
     evaluation = EvaluationRun(networks, source.open, cases=cases, limit=args.limit)
-    pictures = SamplePictures(networks[0], evaluation.spread(args.pictures if folders else 0))
+    pictures = SamplePictures(networks[0], evaluation.spread(0 if output is None else args.pictures))
     against = Against(networks, pictures) if len(networks) > 1 else None
     evaluation.run("" if args.quiet else "evaluation", [pictures] if against is None else [pictures, against])
     _print_scores(evaluation, against, args.against)
-    if folders:
+    if output is not None:
         facts = {"model": args.model, **({} if args.against is None else {"against": args.against}), **source.facts()}
         report = evaluation_report(evaluation, facts, fit=fit, against=against, pictures=pictures.drawn)
-        with folders[0] as folder:
+        with output as folder:
             write_report(folder, report)
         print(f"report: {args.output}")
     return 0

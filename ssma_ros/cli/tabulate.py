@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Score, write the report, print the first table."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
+    from ssma_ros.folders import WholeFolder
     from ssma_ros.training.evaluate.ledger import LEDGER_NAME, Ledger
     from ssma_ros.training.evaluate.render import table_lines, write_report
     from ssma_ros.training.evaluate.report import comparison_report
@@ -44,11 +45,13 @@ def run(args: argparse.Namespace) -> int:
     networks = _open_networks(args.models)
     _check_names(networks, args.msf)
     source = EvaluationSource(args, networks)
-    _claim(args.output, [args.source, *(network.path for network in networks)])
+    # Refuses what is no earlier comparison, or what is to be read; it is filled in place, so that a run can go on.
+    WholeFolder(args.output, what="report", replace_if=LEDGER_NAME, source=[args.source, *(n.path for n in networks)])
     evaluation = EvaluationRun(
         networks, source.open, cases=[cases_of(n.contract, multi_scale=n.name in args.msf) for n in networks],
         limit=args.limit, ledger=Ledger(args.output / LEDGER_NAME), data=source.digest(),
     )
+    args.output.mkdir(parents=True, exist_ok=True)
     evaluation.run("" if args.quiet else "samples")
     report = comparison_report(evaluation, source.facts())
     write_report(args.output, report)
@@ -82,21 +85,3 @@ def _check_names(networks: list[TrainedNetwork], wanted: list[str]) -> None:
     for name in wanted:
         if name not in names:
             raise SsmaError(f"tabulate: --msf names '{name}', expected one of {', '.join(names)}")
-
-
-def _claim(folder: Path, sources: list[Path]) -> None:
-    """Make the folder, or find it empty or with an earlier comparison in it.
-
-    Raises:
-        SsmaError: it holds something else, or is what is to be read.
-    """
-    from ssma_ros.errors import SsmaError
-    from ssma_ros.folders import WholeFolder
-    from ssma_ros.training.evaluate.ledger import LEDGER_NAME
-
-    for source in sources:
-        WholeFolder(folder, what="report", replace_if=LEDGER_NAME, source=source)  # checks, and changes nothing yet
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SsmaError(f"report {folder}: cannot be made ({error.strerror})") from error

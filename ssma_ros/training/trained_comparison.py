@@ -21,7 +21,7 @@ from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.config import parse_config
-from ssma_ros.training.fit.launch import open_split, train
+from ssma_ros.training.fit.launch import check_run, open_split, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,19 +167,23 @@ def train_and_compare(
     Raises:
         SsmaError: see :func:`ssma_ros.training.fit.launch.train`.
     """
+    configs = {(run, seed): _with_data(comparison.config(run, seed, output), comparison, data, cache)
+               for seed in comparison.seeds for run in comparison.runs}
+    for (run, seed), config in configs.items():  # what the last run would stumble over in hours
+        made_before = [str(run_folder(output, other, seed) / "model") for other in _references(comparison.runs[run])]
+        check_run(config, run_folder(output, run, seed), made_before)
     results = []
-    for seed in comparison.seeds:
-        for run in comparison.runs:
-            config = comparison.config(run, seed, output)
-            config = replace(
-                config, data=replace(config.data, root=data or config.data.root, cache=cache or config.data.cache)
-            )
-            if not config.data.root:
-                raise SsmaError(f"comparison {comparison.where}: data.root is empty, expected a folder; "
-                                "give --data DIR")
-            scores = _train_and_score(config, run_folder(output, run, seed), progress=progress)
-            results.append({"run": run, "seed": seed, "scores": scores})
+    for (run, seed), config in configs.items():
+        scores = _train_and_score(config, run_folder(output, run, seed), progress=progress)
+        results.append({"run": run, "seed": seed, "scores": scores})
     return results
+
+
+def _with_data(config: TrainConfig, comparison: TrainedComparison, data: str, cache: str) -> TrainConfig:
+    places = replace(config.data, root=data or config.data.root, cache=cache or config.data.cache)
+    if not places.root:
+        raise SsmaError(f"comparison {comparison.where}: data.root is empty, expected a folder; give --data DIR")
+    return replace(config, data=places)
 
 
 def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> dict[str, Any]:

@@ -199,8 +199,8 @@ def test_tabulate_refuses_in_one_sentence(
     refused = {
         "two networks are called 'run', expected distinct names": [one, one, data, "-o", "new"],
         "--msf names 'x', expected one of run": [one, data, "-o", "new", "--msf", "x"],
-        "is or holds the input": [one, data, "-o", data],
-        "run/model: exists already": [one, data, "-o", one],
+        "forest: is or holds the input": [one, data, "-o", data],
+        "run/model: is or holds the input": [one, data, "-o", one],
         "taken: exists already, expected a new name": [one, data, "-o", "taken"],
         "options {'a': 1} do not fit": [one, data, "-o", "new", "--options", "{a: 1}"],
         "expected a mapping such as": [one, data, "-o", "new", "--options", "a"],
@@ -294,6 +294,49 @@ def test_verify_refuses_frames_without_a_sensor(
     weights = str(model / "weights.safetensors")
     assert main(["verify", weights, "--frames", str(forest_folder / "val"), "--reference", weights]) == 1
     assert "is blank in all 2 frames" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told_before_the_work(
+    model: Path, rgb_model: Path, forest_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    config = write_config(tmp_path)
+    protocol = {"name": "x", "common": {k: v for k, v in CONFIG.items() if k != "name"}, "runs": {"a": {}}}
+    (tmp_path / "compare.yaml").write_text(yaml.safe_dump(protocol))
+    for place in ("ssma_ros.training.datasets.cache.encode_sample", "ssma_ros.training.fit.trainer.build_network",
+                  "ssma_ros.training.assembly.build_network", "ssma_ros.training.bundle.export_onnx"):
+        monkeypatch.setattr(place, lambda *_, **__: pytest.fail("the work was begun"))
+    data, inside = str(forest_folder), "file/inside"
+    for arguments in (
+        ["train", str(config), "--data", data, "-o", inside], ["train", str(config), "--data", data, "--cache", inside],
+        ["compare", "compare.yaml", "--data", data, "-o", inside],
+        ["evaluate", str(model), data, "-o", inside], ["tabulate", str(model), data, "-o", inside],
+        ["assemble", "average", f"rgb={rgb_model}", f"again={rgb_model}", "-o", inside],
+        ["bundle", str(model), inside],
+    ):
+        assert main(arguments) == 1
+        error = capsys.readouterr().err
+        assert "file is a file, expected a folder" in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+    # Nor is the model itself overwritten by its rounded weights.
+    before = (model / "weights.safetensors").read_bytes()
+    assert main(["bundle", str(model), str(model)]) == 1
+    assert "holds the model itself" in capsys.readouterr().err
+    assert (model / "weights.safetensors").read_bytes() == before
+
+
+def test_weights_to_start_from_are_looked_for_before_the_data_is_read(
+    forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssma_ros.training.datasets.cache.encode_sample", lambda *_: pytest.fail("data was read"))
+    for name in ("nowhere/model", "nowhere.safetensors"):
+        config = write_config(tmp_path, initialize=name)
+        assert main(["train", str(config), "--data", str(forest_folder), "-o", str(tmp_path / "run")]) == 1
+        assert f"{name}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -157,6 +157,30 @@ def test_runs_that_started_from_other_weights_are_refused(
     assert main(command) == 0
 
 
+def test_what_the_last_run_lacks_is_told_before_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, config = write_red_nir(tmp_path / "data"), tmp_path / "tiny.yaml"
+    runs = {**DOCUMENT["runs"], "fused": {**DOCUMENT["runs"]["fused"], "encoders": {"red": "nowhere/model"}}}
+    config.write_text(yaml.safe_dump({**DOCUMENT, "runs": runs}, sort_keys=False))
+    assert main(["compare", str(config), "--data", str(data), "-o", str(tmp_path / "out"), "--quiet"]) == 1
+    assert "model 'nowhere/model': no such file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_refused_before_its_first_step_may_begin_from_other_weights(tmp_path: Path) -> None:
+    data, output, config = write_red_nir(tmp_path / "data"), tmp_path / "out", tmp_path / "tiny.yaml"
+    document = {**DOCUMENT, "seeds": [1], "runs": {name: DOCUMENT["runs"][name] for name in ("red", "fused")},
+                "table": {}}
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    command = ["compare", str(config), "--data", str(data), "-o", str(output), "--quiet"]
+    (data / "val/nir").rename(data / "val/infrared")  # which only the second run reads
+    assert main(command) == 1
+    shutil.rmtree(output / "seed1/red")
+    document["runs"]["red"] = {"contract": RED, "stages": [{**STAGE, "lr": 1e-2}]}
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    (data / "val/infrared").rename(data / "val/nir")
+    assert main(command) == 0
+
+
 def test_mean_and_spread() -> None:
     comparison = parse_comparison({**DOCUMENT, "table": {"both": "fused"}}, "test")
     results = [

@@ -11,15 +11,19 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
+from ssma_ros.errors import SsmaError
+from ssma_ros.files import check_writable
+from ssma_ros.inference import locate_model
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
 from ssma_ros.training.datasets.survey import refuse_blank, survey
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
+from ssma_ros.training.fit.run_log import require_tensorboard
 from ssma_ros.training.fit.trainer import Trainer, choose_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from ssma_ros.contract import Contract
@@ -65,6 +69,7 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     Raises:
         SsmaError: see :class:`ssma_ros.training.fit.trainer.Trainer` and :func:`open_split`.
     """
+    check_run(config, output)
     contract = config.build_contract()
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     if not first:
@@ -82,6 +87,28 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     if trainer.has_ended and first:
         say(f"run {output}: has ended before; it stays as it is")
     return trainer.run()
+
+
+def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = ()) -> None:
+    """Look for what the run needs and where it will write, before its data is read.
+
+    Args:
+        config: of the run.
+        output: its folder.
+        made_before: paths of weights that will be there once the run begins.
+
+    Raises:
+        SsmaError: a device, package or file of weights is not there, or ``output`` may not be written to.
+    """
+    check_writable(output, "run")
+    if config.data.cache:
+        check_writable(config.data.cache, "cache")
+    choose_device(config)
+    if config.tensorboard:
+        require_tensorboard()
+    for path in (config.initialize, *config.encoders.values()):
+        if path and path not in made_before and not locate_model(path.partition("#")[0]).exists():
+            raise SsmaError(f"weights {path}: no such file or folder, expected those that the run starts from")
 
 
 def say(text: str) -> None:

@@ -49,7 +49,7 @@ class RunLog:
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
         if tensorboard:
-            self._writer = _tensorboard(folder / "tensorboard", done)
+            self._writer = require_tensorboard()(str(folder / "tensorboard"), purge_step=done + 1)
 
     def __enter__(self) -> RunLog:
         return self
@@ -122,7 +122,12 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _tensorboard(folder: Path, done: int) -> Any:
+def require_tensorboard() -> Any:
+    """TensorBoard's writer class.
+
+    Raises:
+        SsmaError: it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -130,7 +135,7 @@ def _tensorboard(folder: Path, done: int) -> Any:
             "training: TensorBoard is not installed, expected it for tensorboard: true "
             "(pip install 'ssma_ros[train]', or set tensorboard: false)"
         ) from None
-    return SummaryWriter(str(folder), purge_step=done + 1)
+    return SummaryWriter
 
 
 def _half(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
+from ssma_ros.inference.loading import locate_model
 from ssma_ros.models import build_network, holds_model, load_model, save_model
 from ssma_ros.training.datasets.batch import Normalizer
 from ssma_ros.training.evaluate.predict import Predictor
@@ -313,7 +314,7 @@ def _prepare_network(config: TrainConfig) -> tuple[Contract, nn.Module]:
         raise SsmaError(f"training configuration: the network's modalities are {network.modalities}, "
                         f"expected {contract.modalities} as its streams are")
     if config.initialize:
-        network.load_state_dict(load_model(config.initialize).state_dict())
+        network.load_state_dict(load_model(locate_model(config.initialize)).state_dict())
     load_encoders(network, config.encoders)
     if config.decoder_of:
         if config.decoder_of not in config.encoders:
