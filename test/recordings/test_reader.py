@@ -12,7 +12,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.recordings import storage
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
 from ssma_ros.recordings.records import image, stamp_of
-from ssma_ros.recordings.typestore import IMAGE, typestore
+from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE, typestore
 
 REAL = ("nyu_16UC1_mcap", "sun_32FC1_nan_0", "sun_32FC1_nan_1")
 
@@ -35,6 +35,17 @@ def test_lists_topics_and_counts(recording):
     with RecordingReader(recording) as reader:
         assert {t.name: t.count for t in reader.topics} == dict.fromkeys(TOPICS.values(), 3)
         assert reader.duration_s == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_topics_tell_the_encoding_of_their_first_image(tmp_path, compressed):
+    recording = write_small_recording(tmp_path / "drive", compressed=compressed)
+    with RecordingReader(recording) as reader:
+        found = {t.name.split("/")[1]: t.encoding for t in reader.topics if t.type != CAMERA_INFO}
+    assert found == ({
+        "camera": "bgr8; png compressed bgr8", "depth": "16UC1; compressedDepth png",
+        "nir": "mono8; png compressed mono8", "ground_truth": "mono8; png compressed mono8",
+    } if compressed else {"camera": "bgr8", "depth": "16UC1", "nir": "mono8", "ground_truth": "mono8"})  # fmt: skip
 
 
 def test_messages_come_back_in_time_order_and_equal(recording):

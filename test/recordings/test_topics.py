@@ -9,12 +9,13 @@ TYPES = {"I": IMAGE, "C": COMPRESSED_IMAGE, "K": CAMERA_INFO, "D": DISPARITY_IMA
 
 
 def topics(*entries: str) -> list[Topic]:
-    """``I/camera/image`` → an Image topic; a leading ``0`` gives it no messages."""
+    """``I/camera/image`` → an Image topic, ``I/camera/image bgr8`` with its encoding; a leading ``0`` gives it no
+    messages."""
     made = []
     for entry in entries:
         count = 0 if entry.startswith("0") else 5
-        entry = entry.lstrip("0")
-        made.append(Topic(entry[1:], TYPES[entry[0]], count))
+        name, _, encoding = entry.lstrip("0").partition(" ")
+        made.append(Topic(name[1:], TYPES[name[0]], count, encoding))
     return made
 
 
@@ -64,10 +65,87 @@ def found(*entries: str, mapping: dict[str, str] | None = None) -> dict[str, str
              "disparity": "/stereo/disparity"},
             id="stereo pair with disparity",
         ),
+        pytest.param(
+            ["I/oak/rgb/image_rect bgr8", "K/oak/rgb/camera_info", "I/oak/stereo/image_raw 16UC1",
+             "K/oak/stereo/camera_info", "I/oak/left/image_rect mono8", "I/oak/right/image_rect mono8"],
+            {"color": "/oak/rgb/image_rect", "camera_info": "/oak/rgb/camera_info", "depth": "/oak/stereo/image_raw"},
+            id="OAK, depth known by its encoding alone",
+        ),
+        pytest.param(
+            ["C/oak/rgb/image_raw/compressed rgb8; jpeg compressed bgr8", "K/oak/rgb/camera_info",
+             "C/oak/stereo/image_raw/compressedDepth 16UC1; compressedDepth png"],
+            {"color": "/oak/rgb/image_raw/compressed", "camera_info": "/oak/rgb/camera_info",
+             "depth": "/oak/stereo/image_raw/compressedDepth"},
+            id="OAK, compressed",
+        ),
+        pytest.param(
+            ["I/rgb/image_raw bgra8", "K/rgb/camera_info", "I/depth/image_raw 16UC1", "K/depth/camera_info",
+             "I/depth_to_rgb/image_raw 16UC1", "K/depth_to_rgb/camera_info", "I/rgb_to_depth/image_raw bgra8",
+             "K/rgb_to_depth/camera_info", "I/ir/image_raw mono16", "K/ir/camera_info"],
+            {"color": "/rgb/image_raw", "camera_info": "/rgb/camera_info", "depth": "/depth_to_rgb/image_raw",
+             "nir": "/ir/image_raw"},
+            id="Azure Kinect",
+        ),
+        pytest.param(
+            ["I/camera/color/image_raw rgb8", "K/camera/color/camera_info", "I/camera/depth/image_raw 16UC1",
+             "K/camera/depth/camera_info", "I/camera/left_ir/image_raw mono8", "K/camera/left_ir/camera_info",
+             "I/camera/right_ir/image_raw mono8", "K/camera/right_ir/camera_info"],
+            {"color": "/camera/color/image_raw", "camera_info": "/camera/color/camera_info",
+             "depth": "/camera/depth/image_raw", "nir": "/camera/left_ir/image_raw"},
+            id="Orbbec",
+        ),
+        pytest.param(
+            ["I/camera/camera/color/image_raw rgb8", "K/camera/camera/color/camera_info",
+             "I/camera/camera/aligned_depth_to_color/image_raw 16UC1", "I/camera/camera/depth/image_rect_raw 16UC1",
+             "I/camera/camera/aligned_depth_to_infra1/image_raw 16UC1",
+             "I/camera/camera/infra1/image_rect_raw mono8", "I/camera/camera/infra2/image_rect_raw mono8"],
+            {"color": "/camera/camera/color/image_raw", "camera_info": "/camera/camera/color/camera_info",
+             "depth": "/camera/camera/aligned_depth_to_color/image_raw"},
+            id="RealSense with encodings",
+        ),
+        pytest.param(
+            ["I/zed/zed_node/rgb/color/rect/image bgra8", "K/zed/zed_node/rgb/color/rect/camera_info",
+             "I/zed/zed_node/rgb/color/raw/image bgra8", "I/zed/zed_node/rgb/gray/rect/image mono8",
+             "I/zed/zed_node/left/color/rect/image bgra8", "I/zed/zed_node/right/color/rect/image bgra8",
+             "I/zed/zed_node/stereo/color/rect/image bgra8", "I/zed/zed_node/depth/depth_registered 32FC1",
+             "I/zed/zed_node/confidence/confidence_map 32FC1"],
+            {"color": "/zed/zed_node/rgb/color/rect/image", "camera_info": "/zed/zed_node/rgb/color/rect/camera_info",
+             "depth": "/zed/zed_node/depth/depth_registered"},
+            id="ZED, version 5 of its wrapper",
+        ),
+        pytest.param(
+            ["I/depth_camera/color/image_raw rgb8", "K/depth_camera/color/camera_info",
+             "I/depth_camera/depth/image_raw 32FC1", "I/depth_camera/ir/image_raw mono8"],
+            {"color": "/depth_camera/color/image_raw", "camera_info": "/depth_camera/color/camera_info",
+             "depth": "/depth_camera/depth/image_raw", "nir": "/depth_camera/ir/image_raw"},
+            id="everything below a name that says depth (Gazebo)",
+        ),
+        pytest.param(
+            ["I/camera/image rgb8", "K/camera/camera_info", "I/camera/depth_image 32FC1"],
+            {"color": "/camera/image", "camera_info": "/camera/camera_info", "depth": "/camera/depth_image"},
+            id="rgbd_camera of new Gazebo",
+        ),
+        pytest.param(
+            ["I/nir/image_rect 16UC1", "I/camera/image_rect bgr8", "I/depth/image_rect 16UC1"],
+            {"color": "/camera/image_rect", "depth": "/depth/image_rect", "nir": "/nir/image_rect"},
+            id="near infrared in the encoding of depth",
+        ),
     ],
 )
 def test_finds_the_topics_of_common_drivers(entries, expected):
     assert found(*entries) == expected
+
+
+def test_two_measurements_without_a_name_are_no_guess():
+    """They are named where the missing depth is told."""
+    chosen = find_input_topics(topics("I/image bgr8", "I/a/image 16UC1", "I/b/image 32FC1"), "drive")
+    assert chosen.by_name() == {"/image": "color"}
+    assert [t.name for t in chosen.unused] == ["/a/image", "/b/image"]
+
+
+def test_an_image_that_measures_is_never_colour():
+    with pytest.raises(SsmaError, match=r"no colour image topic among /image \(sensor_msgs/msg/Image, 16UC1\)"):
+        found("I/image 16UC1")
 
 
 def test_depth_is_preferred_to_disparity():
