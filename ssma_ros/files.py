@@ -57,6 +57,22 @@ def check_writable(folder: str | Path, what: str) -> None:
         raise SsmaError(f"{what} {folder}: cannot be made (nothing may be written in {there}), expected another place")
 
 
+def check_file_writable(path: str | Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it will hold.
+
+    Raises:
+        SsmaError: its folder is missing or cannot be written, or ``path`` is a folder.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise SsmaError(
+            f"file {path}: folder {path.parent} does not exist, expected an existing folder for {path.name}"
+        )
+    if path.is_dir():
+        raise SsmaError(f"file {path}: is a folder, expected the name of a file")
+    check_writable(path.parent, "folder")
+
+
 def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, whole or not at all.
 

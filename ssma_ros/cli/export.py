@@ -19,7 +19,8 @@ HELP = "freeze a network into an ONNX graph, or convert such a graph to another 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("model", type=Path, help="weights (.safetensors), model folder, or an fp32 .onnx to convert")
+    parser.add_argument("model", type=Path,
+                        help="weights (.safetensors), model folder, training run, or an fp32 .onnx to convert")
     parser.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
     parser.add_argument("--precision", default="fp32", metavar="P",
                         help="fp32, fp16, int8 (for processors) or int8-fp16 (for GPUs) (%(default)s)")
@@ -27,18 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="recording or data set split (ROOT/SPLIT) with real frames, needed for int8")
     parser.add_argument("--frames", type=int, default=32, help="calibration frames at most (%(default)s)")
     add_data_arguments(parser)
+    parser.add_argument("--keep-float", nargs="+", default=[], metavar="LAYER",
+                        help="int8 only: layers that stay float, by the names that 'ssma verify --layers' prints")
     parser.add_argument("--compress-weights", action="store_true",
                         help="store float32 weights as float16: half the file, computation unchanged")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export or convert, and say what came out."""
+    from ssma_ros.files import check_file_writable
     from ssma_ros.inference.runtime.onnx_file import META_PRECISION, read_onnx_facts
 
     if args.output.suffix != ".onnx":
         raise SsmaError(f"export: output is {args.output}, expected a name that ends in .onnx")
+    if args.keep_float and not args.precision.startswith("int8"):
+        raise SsmaError(f"export: --keep-float is for int8, got precision {args.precision}")
     if args.precision.startswith("int8") and args.calibration is None:
         raise SsmaError(f"export: precision {args.precision} needs real frames, expected --calibration SOURCE")
+    check_file_writable(args.output)
     if args.model.suffix == ".onnx":
         _convert(args)
     else:
@@ -57,7 +64,9 @@ def _export(args: argparse.Namespace) -> None:
         from ssma_ros.models import load_model
     except ImportError as error:
         raise SsmaError(f"export: package {error.name} is not installed, try 'pip install ssma_ros[train]'") from None
-    network = load_model(args.model)
+    # A training run keeps its result in a folder of its own.
+    result = args.model / "model"
+    network = load_model(result if result.is_dir() else args.model)
     assert network.contract is not None  # load_model sets it
     export_onnx(
         network,
@@ -66,6 +75,7 @@ def _export(args: argparse.Namespace) -> None:
         precision=args.precision,
         calibration=_calibration(args, network.contract),
         compress_weights=args.compress_weights,
+        keep=args.keep_float,
     )
 
 
@@ -77,7 +87,7 @@ def _convert(args: argparse.Namespace) -> None:
         from ssma_ros.inference.build.conversion import convert_file
     except ImportError as error:
         raise SsmaError(f"export: package {error.name} is not installed, try 'pip install onnx-ir onnx'") from None
-    convert_file(args.model, args.output, args.precision, _calibration(args, contract))
+    convert_file(args.model, args.output, args.precision, _calibration(args, contract), keep=args.keep_float)
 
 
 def _calibration(args: argparse.Namespace, contract: Contract) -> list[dict[str, Any]]:

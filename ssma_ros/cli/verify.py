@@ -70,21 +70,37 @@ def run(args: argparse.Namespace) -> int:
     candidate.close()
     reference.close()
     if result.agreement < threshold:
+        precision = candidate.identity["precision"]
         raise SsmaError(
             f"verify: {100 * result.agreement:.3f} % of pixels agree with float32, expected at least "
-            f"{100 * threshold:.3f} % for {candidate.identity['precision']}"
+            f"{100 * threshold:.3f} % for {precision}{_next_steps(precision)}"
         )
     print(f"passed:    at least {100 * threshold:.3f} % expected")
     return 0
 
 
+def _next_steps(precision: str) -> str:
+    """What may help a graph that was made with 'ssma export' and agrees too little."""
+    if not precision.startswith("int8"):
+        return ""
+    return (
+        "; calibrate with more, more varied frames ('ssma export --calibration SOURCE --frames N'), leave the layers "
+        "that differ most ('ssma verify --layers') in float ('ssma export --keep-float LAYER'), or use fp16 (GPUs) or "
+        "the fp32 graph, which runs in bf16 where the processor has it"
+    )
+
+
 def _reference_beside(path: Path) -> Path:
-    """The float32 graph or weights in the same folder, by the names that export and training write."""
-    own = path.with_suffix(".onnx")
-    for candidate in (own, path.with_name("model.onnx"), path.with_name("weights.safetensors")):
+    """The float32 graph or weights in the same folder or in the run's, by the names that export and training write."""
+    own, run = path.with_suffix(".onnx"), path.with_name("model")
+    weights = "weights.safetensors"
+    for candidate in (own, path.with_name("model.onnx"), path.with_name(weights), run / weights):
         if candidate != path and candidate.is_file():
             return candidate
-    raise SsmaError(f"verify: no float32 graph or weights beside {path}, expected --reference")
+    raise SsmaError(
+        f"verify: no float32 graph or weights beside {path} (looked for {own.name}, model.onnx, {weights} and "
+        f"model/{weights}), expected --reference with the {weights} or the fp32 .onnx that it was made from"
+    )
 
 
 def _load_reference(path: Path, threads: int) -> Backend:

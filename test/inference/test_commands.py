@@ -15,6 +15,7 @@ from inference.toy_network import smooth_image, toy_contract, toy_network
 
 from ssma_ros.cli._inference_table import markdown_table, markdown_tables
 from ssma_ros.cli.main import main
+from ssma_ros.cli.verify import _reference_beside
 from ssma_ros.inference import benchmark
 from ssma_ros.inference.benchmark import Case, Measurement, machine_description, measure, measure_apart
 from ssma_ros.inference.build.export import export_onnx
@@ -53,6 +54,31 @@ def test_export_int8_from_real_frames(toy_folder, dataset, tmp_path, capsys):
     assert "input  color uint8[32,64,3]" in said
 
 
+def test_export_looks_at_its_output_before_it_works(toy_folder, dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ssma_ros.cli._frames.encoded_frames", lambda *_: pytest.fail("worked before it looked"))
+    words = ["export", toy_folder / "model.onnx", "--precision", "int8", "--calibration", dataset]
+    assert ssma(*words, "-o", tmp_path / "missing" / "m.onnx") == 1
+    assert "missing does not exist, expected an existing folder for m.onnx" in capsys.readouterr().err
+    (tmp_path / "taken.onnx").mkdir()
+    assert ssma(*words, "-o", tmp_path / "taken.onnx") == 1
+    assert "is a folder, expected the name of a file" in capsys.readouterr().err
+
+
+def test_layers_are_named_by_module_and_can_stay_float(toy_folder, dataset, tmp_path, capsys):
+    words = ["verify", toy_folder / "model.int8.onnx", "--frames", dataset, "--backend", "onnxruntime", "--layers"]
+    assert ssma(*words, "--threshold", 1.1) == 1
+    captured = capsys.readouterr()
+    assert "stems.0.3" in captured.out
+    assert "--keep-float LAYER" in captured.err
+    words = ["export", toy_folder / "model.onnx", "-o", tmp_path / "m.onnx", "--precision", "int8"]
+    assert ssma(*words, "--calibration", dataset, "--keep-float", "stems.0.3") == 0
+    kept = [name.name for name in onnx.load(tmp_path / "m.onnx").graph.initializer]
+    assert not any("stems.0.3" in name and name.endswith(".int8") for name in kept)
+    assert any("stems.1.3" in name and name.endswith(".int8") for name in kept)
+    assert ssma(*words, "--calibration", dataset, "--keep-float", "stem") == 1
+    assert "no quantised layer 'stem', expected some of stems.0.3" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_export_of_weights(tmp_path):
     import torch
@@ -63,6 +89,11 @@ def test_export_of_weights(tmp_path):
     network = SSMA(("color", "hha"), 5, preset="forest-mobilenet").eval()
     save_model(network, replace(toy_contract(), network=network.describe()), tmp_path)
     assert ssma("export", tmp_path, "-o", tmp_path / "model.onnx", "--compress-weights") == 0
+    # A training run holds such a folder, "model".
+    run = tmp_path / "run"
+    save_model(network, replace(toy_contract(), network=network.describe()), run / "model")
+    assert ssma("export", run, "-o", run / "model.onnx") == 0
+    assert _reference_beside(run / "model.onnx") == run / "model" / "weights.safetensors"
     assert not (tmp_path / "model.contract.json").exists()
     onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"), full_check=True)
 

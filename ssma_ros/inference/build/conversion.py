@@ -26,7 +26,7 @@ from ssma_ros.inference.runtime.onnx_file import (
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ _OPSET_OF_HALF_QUANTIZATION = 19
 
 
 def convert(
-    model: ir.Model, precision: str, calibration: Sequence[Mapping[str, NDArray]] = ()
+    model: ir.Model, precision: str, calibration: Sequence[Mapping[str, NDArray]] = (), *, keep: Collection[str] = ()
 ) -> None:
     """Turn a float32 graph into one of :data:`PRECISIONS`, in place.
 
@@ -53,6 +53,7 @@ def convert(
         model: float32 graph.
         precision: wanted.
         calibration: the graph's inputs (``present`` included) of some real frames, for the int8 precisions.
+        keep: convolutions that stay float in the int8 precisions, see :func:`quantize_int8`.
 
     Raises:
         SsmaError: unknown precision, or int8 without calibration frames.
@@ -60,7 +61,7 @@ def convert(
     if precision not in PRECISIONS:
         raise SsmaError(f"export: precision is '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision.startswith("int8"):
-        quantize_int8(model, calibration, headroom=precision == "int8")
+        quantize_int8(model, calibration, keep=keep, headroom=precision == "int8")
     if precision.endswith("fp16"):
         if precision != "fp16":
             model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_QUANTIZATION)
@@ -68,7 +69,8 @@ def convert(
 
 
 def convert_file(
-    source: Path, target: Path, precision: str, calibration: Sequence[Mapping[str, NDArray]] = ()
+    source: Path, target: Path, precision: str, calibration: Sequence[Mapping[str, NDArray]] = (),
+    *, keep: Collection[str] = (),
 ) -> None:
     """Write an exported float32 ONNX file in another precision.
 
@@ -80,7 +82,7 @@ def convert_file(
     if stored != "fp32":
         raise SsmaError(f"export: {source} is a {stored} graph, expected an fp32 graph to convert")
     model = ir.load(source)
-    convert(model, precision, calibration)
+    convert(model, precision, calibration, keep=keep)
     write_model(model, contract, target, precision)
 
 

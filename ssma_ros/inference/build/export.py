@@ -17,7 +17,7 @@ from ssma_ros.inference.runtime.protocol import OUTPUTS, PRESENT
 from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import onnx_ir
     from numpy.typing import NDArray
@@ -39,6 +39,7 @@ def export_onnx(
     precision: str = "fp32",
     calibration: Sequence[Mapping[str, NDArray]] = (),
     compress_weights: bool = False,
+    keep: Collection[str] = (),
 ) -> Path:
     """Write ``network`` with its pre- and postprocessing as one static-shape ONNX graph.
 
@@ -55,6 +56,8 @@ def export_onnx(
         calibration: inputs of some real frames for the int8 precisions, ``present`` included.
         compress_weights: store float32 weights as float16 (half the file); runtimes compute in float32 all the same.
 
+        keep: layers that stay float in the int8 precisions, by module path.
+
     Returns:
         ``path``.
 
@@ -68,7 +71,7 @@ def export_onnx(
     if not path.parent.is_dir():
         raise SsmaError(f"export: folder {path.parent} does not exist, expected an existing folder for {path.name}")
     model = trace(network, contract)
-    convert(model, precision, calibration)
+    convert(model, precision, calibration, keep=keep)
     if compress_weights:
         store_weights_as_float16(model)
     write_model(model, contract, path, precision)

@@ -27,6 +27,7 @@ from ssma_ros.inference.build.onnx_graph import (
     describe_output,
     drop_unused_initializers,
     is_pixel,
+    layer_name,
 )
 
 if TYPE_CHECKING:
@@ -54,19 +55,26 @@ def quantize_int8(
     Args:
         model: float32 graph as :func:`ssma_ros.inference.build.export.trace` makes it.
         frames: the graph's inputs for each calibration frame, ``present`` included.
-        keep: names of convolution nodes that stay float32.
+        keep: convolutions that stay float32, by module path (``encoders.0.skips.1.conv``) or node name.
         headroom: for processors: weights whose products cannot saturate 16 bits in pairs. GPUs add in 32 bits.
 
     Returns:
         Scale of each quantised activation tensor, by tensor name.
 
     Raises:
-        SsmaError: no calibration frames.
+        SsmaError: no calibration frames, or ``keep`` names what would not be quantised.
     """
     if not frames:
         raise SsmaError("int8: no calibration frames, expected at least one real frame")
     decompress_weights(model)
-    convolutions = [n for n in model.graph if _is_quantisable(n) and n.name not in keep]
+    candidates = [n for n in model.graph if _is_quantisable(n)]
+    known = {name for n in candidates for name in (n.name, layer_name(n))}
+    unknown = sorted(set(keep) - known)
+    if unknown:
+        raise SsmaError(
+            f"int8: no quantised layer '{unknown[0]}', expected some of {', '.join(layer_name(n) for n in candidates)}"
+        )
+    convolutions = [n for n in candidates if n.name not in keep and layer_name(n) not in keep]
     names = sorted({str(n.inputs[0].name) for n in convolutions if n.inputs[0] is not None})
     scales = calibrate(model, frames, names)
     pairs: dict[str, ir.Value] = {}

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.build.int8 import tensor_probe
-from ssma_ros.inference.build.onnx_graph import CONVOLUTIONS
+from ssma_ros.inference.build.onnx_graph import CONVOLUTIONS, layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ class LayerDifference:
     """One tensor in both graphs.
 
     Attributes:
-        name, operator: of the tensor and of the node that makes it.
+        name, operator: module path of a convolution, else the tensor's name; the node that makes it.
         relative_rms: root mean square of the difference, over the standard deviation of the float32 tensor.
         relative_max: largest difference, over the same.
         largest: largest magnitude in the float32 graph; float16 ends at 65504.
@@ -56,7 +56,7 @@ def compare_layers(reference: Path, candidate: Path, frame: Mapping[str, NDArray
     expected_model, got_model = ir.load(reference), ir.load(candidate)
     shared = {str(v.name) for node in got_model.graph for v in node.outputs}
     wanted = [
-        (str(v.name), node.op_type)
+        (str(v.name), node.op_type, layer_name(node))
         for node in expected_model.graph
         for v in node.outputs
         if v.name in shared and node.op_type in (*CONVOLUTIONS, "Add", "Mul", "Sigmoid", "ReduceMean", "Softmax")
@@ -65,10 +65,11 @@ def compare_layers(reference: Path, candidate: Path, frame: Mapping[str, NDArray
         raise SsmaError(f"verify: {reference} and {candidate} share no tensor, expected one made from the other")
     found = []
     for start in range(0, len(wanted), _CHUNK):
-        names = [name for name, _ in wanted[start : start + _CHUNK]]
+        names = [name for name, _, _ in wanted[start : start + _CHUNK]]
         expected, got = tensor_probe(expected_model, names)(frame), tensor_probe(got_model, names)(frame)
         found += [
-            _difference(name, operator, expected[name], got[name]) for name, operator in wanted[start : start + _CHUNK]
+            _difference(layer, operator, expected[name], got[name])
+            for name, operator, layer in wanted[start : start + _CHUNK]
         ]
     return found
 

@@ -32,6 +32,15 @@ def constant_of(value: ir.Value | None) -> NDArray[Any] | None:
     return value.const_value.numpy()
 
 
+def layer_name(node: ir.Node) -> str:
+    """Module path of a node with weights, ``encoders.0.skips.1.conv`` say; the name of its output for any other."""
+    value = node.inputs[1] if node.op_type in CONVOLUTIONS else None
+    if value is not None and (maker := value.producer()) is not None:
+        value = maker.inputs[0]  # stored as int8 or float16
+    path, mark, _ = str(value.name if value is not None else "").partition(".weight")
+    return path.removeprefix("network.") if mark else str(node.outputs[0].name)
+
+
 def describe_output(node: ir.Node, name: str, like: ir.Value, dtype: ir.DataType | None = None) -> ir.Value:
     """Name a new node's only output and give it the shape of ``like`` and its type, or ``dtype``."""
     value = node.outputs[0]
