@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.inference.runtime.protocol import OUTPUTS, ResidentBackend
@@ -28,16 +28,28 @@ logger = logging.getLogger(__name__)
 PREPROCESSING = ("auto", "cpu", "gpu")
 
 
-class Feed(Protocol):
-    """A network with what feeds it. Not re-entrant."""
+class Feed:
+    """A network with what feeds it, here on the processor: any backend. Not re-entrant.
+
+    Args:
+        backend: a loaded network, which is closed with the feed.
+        options: of the robot that carries the sensors.
+
+    Raises:
+        SsmaError: the contract's parameters are out of range.
+    """
 
     #: Where frames are preprocessed, ``cpu`` or ``gpu``.
-    preprocessing: str
+    preprocessing = "cpu"
+
+    def __init__(self, backend: Backend, options: EncoderOptions | None = None) -> None:
+        self._backend = backend
+        self._encoder: Any = InputEncoder(backend.contract, options)
 
     @property
     def memory_bytes(self) -> int | None:
         """GPU memory that network and preprocessing hold now; None where there is none, or nobody tells."""
-        ...
+        return self._backend.memory_bytes
 
     def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
         """Encode a frame and run the network on it.
@@ -47,97 +59,49 @@ class Feed(Protocol):
             wanted: of the network's outputs, and ``inputs`` and ``depth`` where those of the encoded frame are wanted.
 
         Returns:
-            The encoded frame with ``preprocessing`` and ``inference`` among its timings, and the answer.
+            The encoded frame with ``preprocessing`` and ``inference`` among its timings, and the answer. On the GPU
+            ``preprocessing`` is the time to put the work in line, which ``inference`` waits for, and
+            ``preprocessing_gpu`` says how long the GPU was at it.
 
         Raises:
             ValueError: the frame is not as it states, or no stream can be made from it.
         """
-        ...
+        start = time.perf_counter()
+        encoded = self._encode(frame)
+        if not any(encoded.present.values()):
+            reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
+            raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
+        before = time.perf_counter()
+        raw = self._infer(encoded, [name for name in OUTPUTS if name in wanted])
+        encoded.timings_ms["preprocessing"] = (before - start) * 1e3
+        encoded.timings_ms["inference"] = (time.perf_counter() - before) * 1e3
+        self._collect(encoded, wanted)
+        return encoded, raw
+
+    def _encode(self, frame: Frame) -> EncodedInputs:
+        return self._encoder.encode(frame)
+
+    def _infer(self, encoded: EncodedInputs, outputs: Collection[str]) -> RawOutputs:
+        return self._backend.infer(encoded.inputs, encoded.present, outputs)
+
+    def _collect(self, encoded: EncodedInputs, wanted: Collection[str]) -> None:
+        """Fetch what is not at hand yet: inputs and depth."""
 
     def warm_up(self) -> None:
         """Pay first-use costs that do not depend on the camera."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was remembered from earlier frames."""
-        ...
-
-    def close(self) -> None:
-        """Release everything, the network too. Idempotent."""
-        ...
-
-
-def make_feed(backend: Backend, options: EncoderOptions | None = None, preprocessing: str = "auto") -> Feed:
-    """Put the right encoder before a network.
-
-    Args:
-        backend: a loaded network; the segmenter closes it with itself.
-        options: of the robot that carries the sensors.
-        preprocessing: one of :data:`PREPROCESSING`. ``auto`` says in the log why it stays on the processor beside a
-            network that takes its inputs on the GPU.
-
-    Raises:
-        SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
-    """
-    check_preprocessing(preprocessing)
-    if preprocessing != "cpu" and isinstance(backend, ResidentBackend):
-        try:
-            return ResidentFeed(backend, options)
-        except SsmaError as error:
-            if preprocessing == "gpu":
-                raise
-            logger.warning("preprocessing runs on the processor, not on the GPU: %s", error)
-    elif preprocessing == "gpu":
-        name = backend.identity.get("backend", "unknown")
-        raise SsmaError(f"preprocessing: 'gpu' is asked for, but backend {name} takes its inputs from the processor")
-    return HostFeed(backend, options)
-
-
-def check_preprocessing(name: str) -> None:
-    """Refuse what is none of :data:`PREPROCESSING`, with an SsmaError."""
-    if name not in PREPROCESSING:
-        raise SsmaError(f"preprocessing: got '{name}', {expected_one_of(name, PREPROCESSING)}")
-
-
-class HostFeed:
-    """Preprocesses on the processor; any backend."""
-
-    preprocessing = "cpu"
-
-    def __init__(self, backend: Backend, options: EncoderOptions | None = None) -> None:
-        self._backend = backend
-        self._encoder = InputEncoder(backend.contract, options)
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """GPU memory of the network, as far as it tells."""
-        return self._backend.memory_bytes
-
-    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
-        """See :meth:`Feed.segment`; inputs and depth are always there."""
-        start = time.perf_counter()
-        encoded = self._encoder.encode(frame)
-        _check_any(encoded)
-        before = time.perf_counter()
-        raw = self._backend.infer(encoded.inputs, encoded.present, _of_network(wanted))
-        _time(encoded, start, before)
-        return encoded, raw
-
-    def warm_up(self) -> None:
-        """Compile the kernels, let the network choose its algorithms."""
         self._backend.warm_up()
         self._encoder.warm_up()
 
     def reset(self) -> None:
-        """See :meth:`Feed.reset`."""
+        """Forget what was remembered from earlier frames."""
         self._encoder.reset()
 
     def close(self) -> None:
-        """Release the network. Idempotent."""
+        """Release everything, the network too. Idempotent."""
         self._backend.close()
 
 
-class ResidentFeed:
+class ResidentFeed(Feed):
     """Preprocesses on the GPU, into the network's own input buffers and on its stream.
 
     Args:
@@ -149,6 +113,7 @@ class ResidentFeed:
     """
 
     preprocessing = "gpu"
+    _backend: ResidentBackend
 
     def __init__(self, backend: ResidentBackend, options: EncoderOptions | None = None) -> None:
         self._backend = backend
@@ -174,30 +139,20 @@ class ResidentFeed:
         own = 0 if self._device is None else self._device.memory_bytes
         return (self._backend.memory_bytes or 0) + own
 
-    def segment(self, frame: Frame, wanted: Collection[str]) -> tuple[EncodedInputs, RawOutputs]:
-        """See :meth:`Feed.segment`.
+    def _encode(self, frame: Frame) -> EncodedInputs:
+        return self._backend.in_context(lambda: self._encoder.encode(frame))
 
-        ``preprocessing`` is the time to put the work in line, which ``inference`` waits for; ``preprocessing_gpu``
-        says how long the GPU was at it.
-        """
-        start = time.perf_counter()
-        encoded: EncodedInputs = self._backend.in_context(lambda: self._encoder.encode(frame))
-        _check_any(encoded)
-        before = time.perf_counter()
-        raw = self._backend.infer_resident(encoded.present, _of_network(wanted))
-        _time(encoded, start, before)
+    def _infer(self, encoded: EncodedInputs, outputs: Collection[str]) -> RawOutputs:
+        return self._backend.infer_resident(encoded.present, outputs)
+
+    def _collect(self, encoded: EncodedInputs, wanted: Collection[str]) -> None:
         self._backend.in_context(
             lambda: self._encoder.collect(encoded, inputs="inputs" in wanted, depth="depth" in wanted)
         )
-        return encoded, raw
 
     def warm_up(self) -> None:
         """Let the network run once; the kernels are compiled already."""
         self._backend.warm_up()
-
-    def reset(self) -> None:
-        """See :meth:`Feed.reset`."""
-        self._encoder.reset()
 
     def close(self) -> None:
         """Release graphs, buffers and kernels, then the network. Idempotent."""
@@ -218,16 +173,33 @@ class ResidentFeed:
         self._backend.in_context(release)
 
 
-def _check_any(encoded: EncodedInputs) -> None:
-    if not any(encoded.present.values()):
-        reasons = "; ".join(f"{name}: {why}" for name, why in encoded.missing.items())
-        raise ValueError(f"frame: no stream can be made from it ({reasons}), expected at least one")
+def make_feed(backend: Backend, options: EncoderOptions | None = None, preprocessing: str = "auto") -> Feed:
+    """Put the right encoder before a network.
+
+    Args:
+        backend: a loaded network; the segmenter closes it with itself.
+        options: of the robot that carries the sensors.
+        preprocessing: one of :data:`PREPROCESSING`. ``auto`` says in the log why it stays on the processor beside a
+            network that takes its inputs on the GPU.
+
+    Raises:
+        SsmaError: ``gpu`` is asked for and cannot be had, or the contract's parameters are out of range.
+    """
+    check_preprocessing(preprocessing)
+    if preprocessing != "cpu" and isinstance(backend, ResidentBackend):
+        try:
+            return ResidentFeed(backend, options)
+        except SsmaError as error:
+            if preprocessing == "gpu":
+                raise
+            logger.warning("preprocessing runs on the processor, not on the GPU: %s", error)
+    elif preprocessing == "gpu":
+        name = backend.identity.get("backend", "unknown")
+        raise SsmaError(f"preprocessing: 'gpu' is asked for, but backend {name} takes its inputs from the processor")
+    return Feed(backend, options)
 
 
-def _of_network(wanted: Collection[str]) -> list[str]:
-    return [name for name in OUTPUTS if name in wanted]
-
-
-def _time(encoded: EncodedInputs, start: float, before: float) -> None:
-    encoded.timings_ms["preprocessing"] = (before - start) * 1e3
-    encoded.timings_ms["inference"] = (time.perf_counter() - before) * 1e3
+def check_preprocessing(name: str) -> None:
+    """Refuse what is none of :data:`PREPROCESSING`, with an SsmaError."""
+    if name not in PREPROCESSING:
+        raise SsmaError(f"preprocessing: got '{name}', {expected_one_of(name, PREPROCESSING)}")
