@@ -66,8 +66,9 @@ def assemble_frame(
         driver: the sensor whose stamp, frame_id and size the frame takes.
         topics: names to use in refusals.
         missing: reasons already known for sensors that have no message.
-        register: called as ``register(depth, message, intrinsics, frame_id)`` for depth of another frame_id;
-            returns depth in the driving image's pixels or raises RefusedInput. None refuses such depth.
+        register: called as ``register(depth, message, intrinsics, frame_id)`` for depth of another frame_id, whatever
+            ``check_frame_id`` says; returns depth in the driving image's pixels or raises RefusedInput. None leaves
+            such depth to ``check_frame_id``.
         plausibility: looks at the values and remembers them; None leaves that out.
 
     Returns:
@@ -114,14 +115,15 @@ def _add(
     topic = _topic(sensor, message, topics)
     image, full_scale = _convert(sensor, message, topics, options)
     frame_id = str(message.header.frame_id)
-    if options.check_frame_id and frame_id != frame.frame_id:
-        if sensor != "depth" or register is None:
-            raise RefusedInput(
-                topic, "header.frame_id", f"'{frame_id}'", f"'{frame.frame_id}', registered to the driving image"
-            )
+    elsewhere = frame_id != frame.frame_id
+    if elsewhere and sensor == "depth" and register is not None:
         if frame.intrinsics is None:
             raise RefusedInput(topic, "header.frame_id", f"'{frame_id}'", "a camera_info to register it with")
         image = register(image, message, frame.intrinsics, frame.frame_id)
+    elif elsewhere and options.check_frame_id:
+        raise RefusedInput(
+            topic, "header.frame_id", f"'{frame_id}'", f"'{frame.frame_id}', registered to the driving image"
+        )
     if (image.shape[1], image.shape[0]) != size:
         image = _resized(sensor, image, size, options, topic)
     _put(frame, sensor, image, full_scale)

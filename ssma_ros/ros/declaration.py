@@ -17,6 +17,7 @@ from ssma_ros.ros.parameters import (
     why_invalid,
     wrong_type,
 )
+from ssma_ros.ros.qos import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ class ParameterSet:
         check: Callable[[FusionParameters], None],
         changed: Callable[[FusionParameters], None],
     ) -> None:
+        self._node = node
         self._configured = configured
         self._check_values = check
         self._changed = changed
@@ -70,15 +72,27 @@ class ParameterSet:
 
     def _check(self, parameters: list[Parameter]) -> SetParametersResult:
         own = self._own(parameters)
-        for name in own:
-            if self._configured() and not constraints()[name].live:
-                reason = f"parameter {name} is read at configure, expected the node to be cleaned up first"
+        for parameter in parameters:
+            reason = self._why_fixed(parameter)
+            if reason:
                 return SetParametersResult(successful=False, reason=reason)
         try:
             self._check_values(self.current.replaced(own))
         except SsmaError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+    def _why_fixed(self, parameter: Parameter) -> str:
+        """Why a parameter cannot change now, or nothing; what has that value already does not change."""
+        name = parameter.name
+        if name.startswith(PREFIX):
+            same = self._node.get_parameter_or(name, parameter).value == parameter.value
+            return "" if same else f"parameter {name} is read when the topic is made, expected a restart with it"
+        if name not in constraints() or constraints()[name].live or not self._configured():
+            return ""
+        before, value = getattr(self.current, name), parameter.value
+        same = before == (tuple(value or ()) if isinstance(before, tuple) else value)
+        return "" if same else f"parameter {name} is read at configure, expected the node to be cleaned up first"
 
     def _adopt(self, parameters: list[Parameter]) -> None:
         own = self._own(parameters)

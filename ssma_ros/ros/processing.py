@@ -137,14 +137,17 @@ class FrameProcessor:
             self._open = is_open
             self._breaks += not is_open
 
+    def ticket(self) -> int:
+        """What :meth:`handle` is given with a frame: it holds until results are held back again."""
+        return self._breaks
+
     def between_frames(self, change: Callable[[], None]) -> None:
         """Do something while nothing is published and no publisher is looked at."""
         with self._publishing:
             change()
 
-    def handle(self, matched: Matched[Any]) -> None:
-        """Take one frame all the way."""
-        breaks = self._breaks
+    def handle(self, matched: Matched[Any], ticket: int) -> None:
+        """Take one frame all the way; nothing of it gets out if its ticket holds no more when it is done."""
         if matched.new_beginning:
             self._segmenter.reset()
         with self._publishing:  # publishers may be destroyed by a changed parameter or by a cleanup
@@ -162,7 +165,7 @@ class FrameProcessor:
         self._note_unused(result)
         segmented = time.monotonic_ns()
         with self._publishing:
-            if not self._open or self._breaks != breaks:
+            if not self._open or self._breaks != ticket:
                 return
             self._publishers.publish(wanted, result, frame)
         end = time.monotonic_ns()

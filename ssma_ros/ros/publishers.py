@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import array
+import copy
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_polic
 from ssma_ros.messages.catalogue import LABEL_INFO
 from ssma_ros.messages.memory import carrier
 from ssma_ros.ros.event_group import OccasionalEvents
+from ssma_ros.ros.qos import with_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,18 +127,24 @@ class OutputPublishers:
         else:
             self.not_installed.append(f"~/label_info ({LABEL_INFO})")
 
-    def _create(self, topic: str, kind: type[Any], qos: QoSProfile) -> Publisher:
+    def _create(self, topic: str, kind: type[Any], default: QoSProfile) -> Publisher:
+        qos = copy.copy(default)  # overrides are written into it
+
         def incompatible(event: Any) -> None:
             policy = qos_policy_name_from_kind(event.last_policy_kind)
             self._report(
                 topic,
                 f"topic ~/{topic}: a subscriber asks for another {policy} than is offered "
-                f"(reliable, {qos.durability.name.lower()}) and gets nothing, expected a compatible QoS",
+                f"({qos.reliability.name.lower()}, {qos.durability.name.lower()}) and gets nothing, expected a "
+                "compatible QoS",
             )
 
         events = PublisherEventCallbacks(incompatible_qos=incompatible, use_default_callbacks=False)
-        return self._node.create_publisher(
-            kind, f"~/{topic}", qos, callback_group=self._events, event_callbacks=events
+        create = partial(
+            self._node.create_publisher, kind, f"~/{topic}", qos, callback_group=self._events, event_callbacks=events
+        )
+        return with_overrides(
+            self._node, f"~/{topic}", "publisher", lambda options: create(qos_overriding_options=options)
         )
 
 

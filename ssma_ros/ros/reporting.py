@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import QoSProfile
 
 from ssma_ros.ros.diagnostics import (
     InputState,
@@ -18,6 +20,7 @@ from ssma_ros.ros.diagnostics import (
     synchronization_status,
 )
 from ssma_ros.ros.process_memory import resident_bytes
+from ssma_ros.ros.qos import with_overrides
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 #: How often levels are looked at, seconds.
 CHECK_PERIOD_S = 0.1
+#: How often it is looked at who publishes the inputs, nanoseconds.
+_LOOK_NS = 1_000_000_000
+_TOPIC = "/diagnostics"
 
 
 class DiagnosticsReporter:
@@ -38,9 +44,13 @@ class DiagnosticsReporter:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        create = partial(node.create_publisher, DiagnosticArray, _TOPIC, QoSProfile(depth=10))
+        self._publisher = with_overrides(
+            node, _TOPIC, "publisher", lambda options: create(qos_overriding_options=options)
+        )
         self._said: tuple[tuple[int, str], ...] = ()
         self._last_ns = 0
+        self._looked_ns = 0
 
     def check(self, session: FusionSession | None, life: Status, period_s: float) -> None:
         """Publish if the period is over or a level or a reason has changed since the last message.
@@ -51,6 +61,9 @@ class DiagnosticsReporter:
             period_s: between two messages.
         """
         now = time.monotonic_ns()
+        if session is not None and now - self._looked_ns >= _LOOK_NS:
+            self._looked_ns = now
+            session.inputs.look()
         due = now - self._last_ns >= period_s * 1e9
         said = tuple(_kind(status) for status in self._statuses(session, life, now, detailed=False))
         if not due and said == self._said:
@@ -101,7 +114,7 @@ class DiagnosticsReporter:
             age_ns=age_ns,
             stale_ns=round(parameters.stale_after * 1e9),
             publishers=self._node.count_publishers(entry.topic),
-            problem=entry.problem,
+            problem=entry.other_type or entry.problem,
             lost=entry.lost,
             lost_ns=entry.lost_ns,
         )

@@ -12,6 +12,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
+from ssma_ros.ros.qos import unused_overrides
 from ssma_ros.ros.statistics import ThrottledLog
 from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
@@ -62,13 +63,17 @@ class FusionSession:
             self.processor = FrameProcessor(
                 self.segmenter, self.publishers, self.inputs, lambda: self.parameters, self.log, self._geometry
             )
-            self.worker = FusionWorker(sync_options(contract, parameters, sensors), self.processor.handle, self._failed)
+            self.worker = FusionWorker(
+                sync_options(contract, parameters, sensors), self.processor.handle, self.processor.ticket, self._failed
+            )
             undo.pop_all()
         if self._geometry is not None:
             self._geometry.depth_info = lambda: self.inputs.inputs["depth_camera_info"].last
         logger = node.get_logger()
         if self.publishers.not_installed:
             logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
+        for sentence in unused_overrides(node):
+            logger.warning(sentence)
         logger.info(f"needs {', '.join(sensors)}")
 
     def _open_network(self, load: Callable[[FusionParameters], Backend]) -> Segmenter:

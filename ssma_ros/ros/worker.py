@@ -17,15 +17,21 @@ class FusionWorker:
 
     Args:
         options: how frames are matched.
-        handle: does the work; called in the worker's thread.
+        handle: does the work; called in the worker's thread with the frame and its ticket.
+        ticket: asked at the moment the frame is taken, so that no deactivation can come between.
         failed: is told of an exception that ``handle`` let through; the worker goes on with the next frame.
     """
 
     def __init__(
-        self, options: SyncOptions, handle: Callable[[Matched[Any]], None], failed: Callable[[Exception], None]
+        self,
+        options: SyncOptions,
+        handle: Callable[[Matched[Any], int], None],
+        ticket: Callable[[], int],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._synchronizer: Synchronizer[Any] = Synchronizer(options)
         self._handle = handle
+        self._ticket = ticket
         self._failed = failed
         self._changed = threading.Condition()
         self._active = False
@@ -79,20 +85,20 @@ class FusionWorker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (matched := self._wait()) is not None:
+        while (taken := self._wait()) is not None:
             try:
-                self._handle(matched)
+                self._handle(*taken)
             except Exception as error:
                 self._failed(error)
 
-    def _wait(self) -> Matched[Any] | None:
-        """The next frame, or None at the end."""
+    def _wait(self) -> tuple[Matched[Any], int] | None:
+        """The next frame and its ticket, or None at the end."""
         with self._changed:
             while not self._ending:
                 now = time.monotonic_ns()
                 matched = self._synchronizer.take(now) if self._active else None
                 if matched is not None:
-                    return matched
+                    return matched, self._ticket()
                 deadline = self._synchronizer.next_deadline_ns() if self._active else None
                 self._changed.wait(None if deadline is None else max(deadline - now, 0) / 1e9 + 1e-4)
         return None

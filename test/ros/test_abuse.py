@@ -84,12 +84,12 @@ class Bench:
         self._now_ns += self._synchronizer.options.timeout_ns
         matched = self._synchronizer.take(self._now_ns)
         if matched is not None:
-            self.processor.handle(matched)
+            self.processor.handle(matched, self.processor.ticket())
 
     def handle(self, items: dict[str, Any]) -> None:
         """These messages as one frame, whatever their stamps."""
         missing = {sensor: f"no {sensor} message received yet" for sensor in SENSORS if sensor not in items}
-        self.processor.handle(Matched("color", 0, 0, items, missing))
+        self.processor.handle(Matched("color", 0, 0, items, missing), self.processor.ticket())
 
     def expect_good(self) -> None:
         """A good moment of now is segmented whole, under its own stamp."""

@@ -124,7 +124,9 @@ def test_depth_drives_where_it_must() -> None:
     assert frame.missing["color"] == "no color image"
 
 
-def test_unregistered_depth_is_registered_by_whoever_can() -> None:
+@pytest.mark.parametrize("check_frame_id", [False, True])
+def test_unregistered_depth_is_registered_by_whoever_can(check_frame_id: bool) -> None:
+    """Two switches: that near infrared of another frame is let through does not let depth through unregistered."""
     seen = []
 
     def register(depth: Any, message: Any, intrinsics: Intrinsics, frame_id: str) -> Any:
@@ -132,8 +134,9 @@ def test_unregistered_depth_is_registered_by_whoever_can() -> None:
         return np.full((6, 8), 3.0, np.float32)
 
     other = messages.image(np.full((3, 4), 900, np.uint16), "16UC1", frame_id="depth_optical")
-    frame = assemble_frame(moment(depth=other), messages.camera_info(), register=register)
+    options = AssemblyOptions(check_frame_id=check_frame_id)
+    frame = assemble_frame(moment(depth=other), messages.camera_info(), options, register=register)
     np.testing.assert_allclose(frame.depth, 3.0)
     assert seen == [("depth_optical", "camera", 8)]
-    frame = assemble_frame(moment(depth=other), None, register=register)
+    frame = assemble_frame(moment(depth=other), None, options, register=register)
     assert "expected a camera_info to register it with" in frame.missing["depth"]

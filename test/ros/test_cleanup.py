@@ -204,7 +204,7 @@ def test_what_subscribers_want_is_asked_while_no_publisher_goes(
         monkeypatch.setattr(publishers, "wanted", lambda: (locked.append(lock.locked()), wanted())[1])
         monkeypatch.setattr(publishers, "close", lambda: (locked.append(lock.locked()), close())[1])
         monkeypatch.setattr(publishers, "set_catalog", lambda c: (locked.append(lock.locked()), use(c))[1])
-        session.processor.handle(Matched("color", 0, 0, {}, {}))
+        session.processor.handle(Matched("color", 0, 0, {}, {}), session.processor.ticket())
         node.set_parameters([Parameter("points_semantic_fields", value=["*"])])
         assert node.trigger_cleanup() == SUCCESS
         assert locked == [True, True, True]

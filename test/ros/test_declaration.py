@@ -104,6 +104,14 @@ def test_every_other_parameter_is_refused_with_the_reason_until_cleanup(node: Lo
         assert change(node, name, another(name)) == (True, ""), name
 
 
+def test_a_dump_of_the_node_can_be_loaded_into_it_at_any_time(node: LoggedNode) -> None:
+    """``ros2 param load`` sets what ``ros2 param dump`` has, one by one; rclpy's own read-only one is not ours."""
+    for transition in (lambda: SUCCESS, node.trigger_configure, node.trigger_activate):
+        assert transition() == SUCCESS
+        for name in constraints():
+            assert change(node, name, node.get_parameter(name).value) == (True, ""), name
+
+
 @pytest.mark.parametrize("configured", [False, True])
 def test_wrong_values_are_refused_by_name_at_any_time(node: LoggedNode, configured: bool) -> None:
     if configured:

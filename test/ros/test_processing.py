@@ -57,7 +57,9 @@ class Rig:
         )
         self.processor.set_open(True)
 
-    def handle(self, *sensors: str, driver: str = "color", new_beginning: bool = False, **items: Any) -> None:
+    def handle(
+        self, *sensors: str, driver: str = "color", new_beginning: bool = False, ticket: int | None = None, **items: Any
+    ) -> None:
         shape = SIZE[::-1]
         good = {
             "color": messages.image(np.full((*shape, 3), 90, np.uint8), "bgr8"),
@@ -66,7 +68,8 @@ class Rig:
         }
         chosen = {s: m for s, m in good.items() if s in (sensors or tuple(good))} | items
         missing = {s: f"no {s} message for 2.0 s" for s in good if s not in chosen}
-        self.processor.handle(Matched(driver, 1_500_000_000, 0, chosen, missing, new_beginning))
+        matched = Matched(driver, 1_500_000_000, 0, chosen, missing, new_beginning)
+        self.processor.handle(matched, self.processor.ticket() if ticket is None else ticket)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +187,17 @@ def test_a_frame_in_work_while_the_node_is_deactivated_stays_unpublished(
     assert rig.backend.calls == 1
     assert rig.subscribed.published == []
     rig.processor.set_open(True)
+    rig.handle()
+    assert len(rig.subscribed.published) == 1
+
+
+def test_a_frame_taken_just_before_the_node_was_deactivated_and_activated_stays_unpublished() -> None:
+    rig = Rig("mask")
+    ticket = rig.processor.ticket()
+    rig.processor.set_open(False)
+    rig.processor.set_open(True)
+    rig.handle(ticket=ticket)
+    assert rig.subscribed.published == []
     rig.handle()
     assert len(rig.subscribed.published) == 1
 

@@ -20,13 +20,19 @@ class Handler:
 
     def __init__(self) -> None:
         self.frames: list[Matched[Any]] = []
+        self.tickets = 0
         self.errors: list[Exception] = []
         self.arrived = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.go_on.set()
         self.fail = False
 
-    def handle(self, matched: Matched[Any]) -> None:
+    def ticket(self) -> int:
+        self.tickets += 1
+        return self.tickets
+
+    def handle(self, matched: Matched[Any], ticket: int) -> None:
+        assert ticket == self.tickets
         self.frames.append(matched)
         self.arrived.release()
         assert self.go_on.wait(DEADLINE_S)
@@ -45,7 +51,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 def worker(handler: Handler) -> Iterator[FusionWorker]:
-    worker = FusionWorker(SyncOptions(timeout_ns=20 * MS), handler.handle, handler.errors.append)
+    worker = FusionWorker(SyncOptions(timeout_ns=20 * MS), handler.handle, handler.ticket, handler.errors.append)
     worker.set_active(True)
     yield worker
     handler.go_on.set()
@@ -102,7 +108,7 @@ def test_an_inactive_worker_takes_nothing_in_and_forgets_what_it_had(worker: Fus
 
 
 def test_close_says_when_the_work_does_not_end(handler: Handler) -> None:
-    worker = FusionWorker(SyncOptions(), handler.handle, handler.errors.append)
+    worker = FusionWorker(SyncOptions(), handler.handle, handler.ticket, handler.errors.append)
     worker.set_active(True)
     handler.go_on.clear()
     moment(worker, 0)
