@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ssma_ros.inputs.encoded import why_blank
-from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.messages.assemble import assemble_frame
 from ssma_ros.messages.plausibility import Plausibility
 from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.ros.options import assembly_options
 from ssma_ros.ros.statistics import RateMeter, StageTimes
-from ssma_ros.sensors import readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,15 +243,6 @@ class FrameProcessor:
         if reason.startswith("refused: "):
             record.refused += 1
             self._log.say(f"{sensor} {_kind(reason)}", reason.removeprefix("refused: "))
-
-
-def assembly_options(parameters: FusionParameters) -> AssemblyOptions:
-    """The part of the parameters that says how images are put together."""
-    return AssemblyOptions(
-        size_mismatch="resize" if parameters.size_mismatch == "resize" else "refuse",
-        check_frame_id=parameters.check_frame_id,
-        readings=readings(vars(parameters)),
-    )
 
 
 def _kind(reason: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
-from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.messages.catalogue import OutputCatalog, unknown_classes
+from ssma_ros.ros.options import encoder_options, output_options, segmenter_options
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
 from ssma_ros.ros.qos import unused_overrides
@@ -17,7 +17,7 @@ from ssma_ros.ros.statistics import ThrottledLog
 from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
-from ssma_ros.segmenter import Segmenter, SegmenterOptions
+from ssma_ros.segmenter import Segmenter
 from ssma_ros.sensors import DRIVER, SENSORS
 from ssma_ros.synchronization import SyncOptions
 
@@ -177,34 +177,6 @@ def sync_options(contract: Contract, parameters: FusionParameters, sensors: tupl
         slop_ns=round(parameters.sync_slop * 1e9),
         timeout_ns=round(parameters.sync_timeout * 1e9),
         stale_ns=round(parameters.stale_after * 1e9),
-    )
-
-
-def segmenter_options(parameters: FusionParameters) -> SegmenterOptions:
-    """The part of the parameters that says how results are delivered."""
-    resolution = cast("Literal['network', 'camera']", parameters.output_resolution)
-    return SegmenterOptions(output_resolution=resolution, min_confidence=parameters.min_confidence)
-
-
-def encoder_options(parameters: FusionParameters) -> EncoderOptions:
-    """The part of the parameters that says what robot carries the sensors."""
-    return EncoderOptions(
-        camera_height=parameters.camera_height or None,
-        gravity_smoothing=parameters.gravity_smoothing,
-        gravity_guard=parameters.gravity_guard,
-        threads=parameters.preprocessing_threads,
-    )
-
-
-def output_options(parameters: FusionParameters) -> OutputOptions:
-    """The part of the parameters that says how outputs look."""
-    return OutputOptions(
-        class_confidence_topics=parameters.class_confidence_topics,
-        class_confidence_encoding=cast("Literal['mono8', '32FC1']", parameters.class_confidence_encoding),
-        overlay_opacity=parameters.overlay_opacity,
-        points_depth=cast("Literal['measured', 'completed']", parameters.points_depth),
-        points_semantic_fields=parameters.points_semantic_fields,
-        jpeg_quality=parameters.jpeg_quality,
     )
 
 

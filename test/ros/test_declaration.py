@@ -18,8 +18,8 @@ from ros.stub_network import StubBackend
 from ssma_ros.errors import SsmaError
 from ssma_ros.ros.declaration import unreadable_arguments
 from ssma_ros.ros.fusion_node import FusionNode
+from ssma_ros.ros.options import assembly_options
 from ssma_ros.ros.parameters import FusionParameters, constraints, defaults
-from ssma_ros.ros.processing import assembly_options
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 LIVE = sorted(name for name, constraint in constraints().items() if constraint.live)
