@@ -1,4 +1,4 @@
-"""``ssma play``: a recording through the same pipeline into a recording, without ROS."""
+"""``ssma play``: a recording through the same segmenter into a recording, without ROS."""
 
 from __future__ import annotations
 
@@ -58,9 +58,12 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions, play
     from ssma_ros.recordings.topics import parse_mapping
+    from ssma_ros.segmenter import load
 
     if not 0.0 <= args.sync_slop <= 10.0:
         raise SsmaError(f"sync-slop: got {args.sync_slop}, expected 0 to 10 seconds")
+    if not 0.0 <= args.min_confidence <= 1.0:
+        raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
     if not args.nir_full_scale > 0:
         raise SsmaError(f"nir-full-scale: got {args.nir_full_scale}, expected a positive number")
     if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
@@ -82,12 +85,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
 
-            def make_pipeline() -> Segmenter:
+            def make_segmenter() -> Segmenter:
                 bar.write("Loading the network (the first time compiles, about a minute) ...", file=sys.stderr)
-                return _pipeline(args)
+                return load(
+                    args.model, backend=args.backend, precision=args.precision, threads=args.threads,
+                    output_resolution=args.output_resolution, min_confidence=args.min_confidence,
+                )
 
             result = play(
-                Path(args.recording), Path(args.output), make_pipeline, options,
+                Path(args.recording), Path(args.output), make_segmenter, options,
                 on_start=bar.reset, on_frame=bar.update,
             )  # fmt: skip
     finally:
@@ -111,21 +117,3 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
         else:
             lines += [f"{head}:", *(f"    {kind}" for kind in kinds)]
     return "\n".join(lines)
-
-
-def _pipeline(args: argparse.Namespace) -> Segmenter:
-    from ssma_ros.errors import SsmaError
-    from ssma_ros.segmenter import load
-
-    if not 0.0 <= args.min_confidence <= 1.0:
-        raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
-    pipeline = load(
-        args.model, backend=args.backend, precision=args.precision, threads=args.threads,
-        output_resolution=args.output_resolution, min_confidence=args.min_confidence,
-    )
-    try:
-        pipeline.warm_up()
-    except BaseException:
-        pipeline.close()
-        raise
-    return pipeline

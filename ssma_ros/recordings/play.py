@@ -1,4 +1,4 @@
-"""A recording through the pipeline into a recording, without ROS: what ``ssma play`` does."""
+"""A recording through the segmenter into a recording, without ROS: what ``ssma play`` does."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class PlayResult:
 def play(
     recording: Path,
     output: Path,
-    make_pipeline: Callable[[], Segmenter],
+    make_segmenter: Callable[[], Segmenter],
     options: PlayOptions | None = None,
     *,
     on_start: Callable[[int], object] | None = None,
@@ -107,7 +107,7 @@ def play(
     Args:
         recording: rosbag2 folder or file.
         output: recording to make.
-        make_pipeline: called once the recording is known to be usable.
+        make_segmenter: called once the recording is known to be usable.
         options: see :class:`PlayOptions`.
         on_start: told the number of driving images.
         on_frame: called after each of them.
@@ -127,16 +127,16 @@ def play(
         )
         _check_encodings(reader, topics)
         frames = RecordedFrames(reader, topics, slop_ns=options.slop_ns, assembly=options.assembly)
-        pipeline = make_pipeline()
-        stack.callback(pipeline.close)
-        sink = _Sink(stack.enter_context(writer), pipeline, options)
+        segmenter = stack.enter_context(make_segmenter())
+        sink = _Sink(stack.enter_context(writer), segmenter, options)
+        segmenter.warm_up()  # after what is refused, since it may compile
         result = PlayResult(topics)
         if on_start is not None:
             on_start(len(frames))
         for found in frames.read(on_message=sink.copy if options.copy_inputs else None):
             if found.new_beginning:
-                pipeline.reset()
-            segmentation = pipeline(found.frame, sink.needs)
+                segmenter.reset()
+            segmentation = segmenter(found.frame, sink.needs)
             sink.write(segmentation, found.frame, found.arrived_ns)
             result.count(segmentation)
             if on_frame is not None:
@@ -152,17 +152,17 @@ def play(
 class _Sink:
     """Writes the outputs of frames."""
 
-    def __init__(self, writer: RecordingWriter, pipeline: Segmenter, options: PlayOptions) -> None:
+    def __init__(self, writer: RecordingWriter, segmenter: Segmenter, options: PlayOptions) -> None:
         self._writer = writer
         self._prefix = options.namespace.rstrip("/")
-        self._catalog = OutputCatalog(pipeline.contract)
-        self._min_confidence = pipeline.options.min_confidence
+        self._catalog = OutputCatalog(segmenter.contract)
+        self._min_confidence = segmenter.options.min_confidence
         names = [output.topic for output in self._catalog.outputs] + [LABEL_INFO_NAME]
         for pattern in options.outputs:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise SsmaError(f"outputs: '{pattern}' is no output, expected some of {', '.join(names)} or a pattern")
         self._outputs = [o for o in self._catalog.outputs if any(fnmatchcase(o.topic, p) for p in options.outputs)]
-        #: What the pipeline must be asked for.
+        #: What the segmenter must be asked for.
         self.needs = {"mask", "confidence"}.union(*(output.needs for output in self._outputs))
         #: Topics written so far.
         self.topics: list[str] = []
