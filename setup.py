@@ -31,8 +31,8 @@ SYNTHETIC = ["mujoco>=3.3"]
 TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 # The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
-# Text on the contact sheet, and ffmpeg as a program for H.264 video.
-DEMO = ["pillow>=10.1", "imageio-ffmpeg>=0.5"]
+# ffmpeg as a program for H.264 video.
+DEMO = ["imageio-ffmpeg>=0.5"]
 DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
@@ -68,6 +68,7 @@ setup(
     ],
     install_requires=[
         "numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.58", "rosbags>=0.11.6,<0.12", "tqdm>=4.60",
+        "pillow>=10.1",
     ],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "demo": DEMO,

@@ -9,12 +9,12 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.processor import InputEncoder
+from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.assemble import assemble_frame
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.topics import find_input_topics
-from ssma_ros.training.datasets.base import map_label
 from ssma_ros.training.datasets.cache import Sample, encode_sample
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class RecordingSamples:
             near = {_SENSORS[role]: _nearest(found, stamp) for role, found in messages.items()}
             frame = assemble_frame({s: m for s, m in near.items() if m is not None}, info, driver=_SENSORS[driver])
             raw = _label_image(labels[stamp], topics.label.name)
-            self._samples.append(encode_sample(encoder, frame, map_label(raw, contract.labels, path)))
+            self._samples.append(encode_sample(encoder, frame, apply_raw_ids(raw, contract.labels, path)))
             encoder.reset()
             self._names.append(str(stamp))
         if not self._samples:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ssma_ros.demo.scene import Scene
 from ssma_ros.encodings.table import ENCODINGS
+from ssma_ros.kernels.shared.resampling import nearest
+from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages import decode as conversion
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.recordings.reader import RecordingReader
@@ -152,8 +153,8 @@ class DriveResults:
         if topic is None:
             return None
         stamps = [stamp for stamp, _ in self._messages(self._played, topic.name)]
-        nearest = min(stamps, key=lambda stamp: abs(stamp - stamp_ns), default=None)
-        found = (message for stamp, message in self._messages(self._played, topic.name) if stamp == nearest)
+        at = min(stamps, key=lambda stamp: abs(stamp - stamp_ns), default=None)
+        found = (message for stamp, message in self._messages(self._played, topic.name) if stamp == at)
         message = next(found, None)
         return message if message is None or role == "disparity" else conversion.decoded(message, topic.name)
 
@@ -195,15 +196,8 @@ def _eight_bits(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _train_ids(raw: NDArray[np.uint8], labels: LabelSet, width: int, height: int) -> NDArray[np.uint8]:
-    """A label image at the mask's size, its raw ids turned into class ids."""
-    if labels.raw_ids:
-        table = np.full(256, labels.ignore_id, np.uint8)
-        for raw_id, train_id in labels.raw_ids.items():
-            table[raw_id] = train_id
-        raw = table[raw]
-    if raw.shape != (height, width):
-        raw = cv2.resize(raw, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
-    return raw
+    """A label image's class ids at the mask's size."""
+    return nearest(apply_raw_ids(raw, labels, "of the recording"), width, height)
 
 
 def _variety(mask: NDArray[np.uint8]) -> float:

@@ -23,7 +23,7 @@ def apply_raw_ids(label_image: NDArray[np.integer], labels: LabelSet, where: str
 
     Args:
         label_image: H×W of any integer type, raw ids of the data set.
-        labels: whose ``raw_ids`` are applied.
+        labels: whose ``raw_ids`` are applied; a set without any has its own class ids and ignore id in its images.
         where: the image's file, for the message.
 
     Returns:
@@ -42,15 +42,16 @@ def apply_raw_ids(label_image: NDArray[np.integer], labels: LabelSet, where: str
         present = np.flatnonzero(np.bincount(label_image.ravel(), minlength=256))
     else:
         present, inverse = np.unique(label_image, return_inverse=True)
-    unknown = [int(i) for i in present if int(i) not in labels.raw_ids]
+    known = labels.raw_ids or {i: i for i in (*range(labels.num_classes), labels.ignore_id)}
+    unknown = [int(i) for i in present if int(i) not in known]
     if unknown:
-        counts = [f"id {i} in {int((label_image == i).sum())} pixels" for i in unknown[:_SHOWN]]
+        counts = [f"{int((label_image == i).sum())} pixels have id {i}" for i in unknown[:_SHOWN]]
         more = f" and {len(unknown) - _SHOWN} more ids" if len(unknown) > _SHOWN else ""
         raise SsmaError(
-            f"label image {where}: {', '.join(counts)}{more} not in label set '{labels.name}', "
-            f"expected one of {', '.join(map(str, sorted(labels.raw_ids)))}"
+            f"label image {where}: {', '.join(counts)}{more}, which label set '{labels.name}' does not know "
+            f"(it knows {', '.join(map(str, sorted(known)))})"
         )
-    train_ids = np.array([labels.raw_ids[int(i)] for i in present], dtype=np.uint8)
+    train_ids = np.array([known[int(i)] for i in present], dtype=np.uint8)
     if label_image.dtype == np.uint8:
         table = np.full(256, labels.ignore_id, dtype=np.uint8)
         table[present] = train_ids

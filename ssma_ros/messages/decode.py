@@ -15,6 +15,7 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.kernels.shared import raw_values
 from ssma_ros.kernels.shared.recycling import RecycledArrays
 from ssma_ros.messages.layouts import LAYOUTS, MEASUREMENT
 from ssma_ros.messages.refusal import RefusedInput
@@ -83,11 +84,11 @@ def image_of(sensor: Sensor, message: Any, topic: str, reading: Reading | None =
     layouts = LAYOUTS[sensor.pixels]
     pixels = _pixels(message, topic, layouts)
     if sensor.pixels == "measurement":
-        return _measurement(pixels, sensor, reading), 1.0
+        return raw_values.measurement(pixels, sensor, reading), 1.0
     layout = layouts[message.encoding]
     full_scale = 255.0 if pixels.dtype.itemsize == 1 else reading.full_scale
     if sensor.pixels == "color":
-        return _eight_bits(_bgr(pixels, layout), full_scale), 255.0
+        return raw_values.eight_bits(_bgr(pixels, layout), full_scale), 255.0
     if pixels.dtype.kind == "f":
         return _from_unit_range(pixels, topic), 65535.0
     if layout.to_bgr is None and layout.channels == 1:
@@ -107,12 +108,6 @@ def _bgr(pixels: NDArray[Any], layout: Layout) -> NDArray[Any]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), layout.to_bgr))
 
 
-def _eight_bits(image: NDArray[Any], full_scale: float) -> NDArray[np.uint8]:
-    if image.dtype == np.uint8:
-        return image
-    return np.asarray(cv2.convertScaleAbs(image, alpha=255.0 / full_scale), np.uint8)
-
-
 def _from_unit_range(pixels: NDArray[Any], topic: str) -> NDArray[np.uint16]:
     """Light as floats is 0..1 (image_encodings says nothing, OpenCV and the drivers do)."""
     values = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
@@ -121,27 +116,6 @@ def _from_unit_range(pixels: NDArray[Any], topic: str) -> NDArray[np.uint16]:
             topic, "data", f"32FC1 values up to {float(values.max()):g}", "0 to 1 (or publish them as mono16)"
         )
     return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * 65535.0), np.uint16)
-
-
-def _measurement(pixels: NDArray[Any], sensor: Sensor, reading: Reading) -> NDArray[np.float32]:
-    """Float32 in the sensor's unit, 0 = no reading; never a view on the message."""
-    whole = pixels.dtype.kind in "iu"
-    scale = reading.scale or (sensor.scale if whole else 1.0)
-    image: NDArray[np.float32] = _ARRAYS.take(pixels.shape, np.float32)
-    if scale == 1.0:
-        np.copyto(image, pixels, casting="same_kind")
-    else:
-        np.multiply(pixels, np.float32(scale), out=image, dtype=np.float32, casting="same_kind")
-    if reading.offset:
-        none = pixels == 0 if whole else ~((pixels > 0) | (pixels < 0))
-        image += np.float32(reading.offset)
-        image[none] = 0.0
-    # A sensor's own marker is one of integer images: as a distance in metres it is no reading anyway.
-    markers = reading.invalid if whole or reading.scale or reading.invalid != sensor.invalid else ()
-    for value in markers:
-        if not whole or float(value).is_integer():
-            image[pixels == value] = 0.0
-    return image if pixels.dtype.kind == "u" and not reading.offset else _measured(image)
 
 
 def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
@@ -163,7 +137,7 @@ def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
     with np.errstate(all="ignore"):
         # The sign of T depends on which camera is the reference; the distance does not.
         np.divide(np.float32(abs(focal * baseline)), disparity, out=depth, where=(disparity > 0) & (disparity >= least))
-    return _measured(depth)
+    return raw_values.only_readings(depth)
 
 
 def intrinsics_from_camera_info(message: Any, topic: str) -> Intrinsics:
@@ -242,10 +216,3 @@ def _pixels(message: Any, topic: str, accepted: Mapping[str, Layout]) -> NDArray
     strides = (step, layout.channels * item, item)[: len(shape)]
     view = np.ndarray(shape, dtype, buffer, strides=strides)
     return view if dtype.isnative else view.astype(dtype.newbyteorder("="))
-
-
-def _measured(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Set everything that is no distance (NaN, infinite, negative) to 0, in place."""
-    with np.errstate(invalid="ignore"):
-        depth[~((depth > 0) & (depth < np.inf))] = 0.0
-    return depth

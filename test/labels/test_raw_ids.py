@@ -30,12 +30,12 @@ def test_negative_raw_ids() -> None:
 def test_unknown_id_names_id_count_and_file(dtype: type) -> None:
     raw = np.full((4, 5), 7, dtype=dtype)
     raw[0, :3] = 77
-    with pytest.raises(SsmaError, match=r"label image frankfurt_1\.png: id 77 in 3 pixels not in .*'cityscapes19'"):
+    with pytest.raises(SsmaError, match=r"label image frankfurt_1\.png: 3 pixels have id 77, .*'cityscapes19'"):
         apply_raw_ids(raw, CITYSCAPES, "frankfurt_1.png")
 
 
 def test_many_unknown_ids_are_counted() -> None:
-    with pytest.raises(SsmaError, match=r"id 100 in 1 pixels, .* and 15 more ids"):
+    with pytest.raises(SsmaError, match=r"1 pixels have id 100, .* and 15 more ids"):
         apply_raw_ids(np.arange(100, 120, dtype=np.uint8)[None], CITYSCAPES, "x.png")
 
 

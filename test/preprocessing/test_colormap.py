@@ -28,7 +28,7 @@ def test_a_surface_keeps_its_colour_whatever_else_is_seen():
 
 
 @pytest.mark.parametrize("encode", [jet_depth, gray_depth])
-@pytest.mark.parametrize(("near", "far"), [(0.0, 10.0), (5.0, 5.0), (1.0, np.inf)])
+@pytest.mark.parametrize(("near", "far"), [(-1.0, 10.0), (5.0, 5.0), (0.0, 0.0), (1.0, np.inf), (np.nan, 1.0)])
 def test_impossible_bounds(near, far, encode):
     with pytest.raises(ValueError, match="expected"):
         encode(np.ones((2, 2), np.float32), near, far)

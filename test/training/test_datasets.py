@@ -260,9 +260,9 @@ def test_unknown_label_colour_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "picture", "message"),
     [
-        ("train/depth/0.png", gray(1), "depth/0.png: has shape .* and type uint8, expected one channel of uint16"),
+        ("train/depth/0.png", gray(1), "depth/0.png: has shape .* and type uint8, expected one channel of uint16 or"),
         ("train/depth/0.png", gray(1, np.uint16, 8, 8), r"depth/0.png: is 8x8, expected 32x16"),
-        ("train/nir/0.png", color(), "nir/0.png: has shape"),
+        ("train/nir/0.png", color() + np.uint8([0, 1, 2]), "nir/0.png: has 3 channels that differ"),
         ("train/rgb/0.png", color(width=64), r"rgb/0.png: is 64x16, expected 32x16|depth/0.png: is 32x16"),
     ],
 )
@@ -289,4 +289,6 @@ def test_unknown_kind_and_option(tmp_path: Path, forest: LabelSet) -> None:
     with pytest.raises(SsmaError, match="data set kind is 'kitti', expected one of folder"):
         open_dataset("kitti", tmp_path, "train", forest)
     with pytest.raises(SsmaError, match=r"options .* do not fit"):
-        open_dataset("folder", tmp_path, "train", forest, {"speed": 3})
+        open_dataset("cityscapes", tmp_path, "train", forest, {"speed": 3})
+    with pytest.raises(SsmaError, match=r"option 'depth_scal' is unknown, expected .*depth_scale"):
+        open_dataset("folder", tmp_path, "train", forest, {"depth_scal": 3})

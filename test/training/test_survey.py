@@ -44,7 +44,13 @@ def test_a_stream_without_images_is_refused(forest_folder: Path) -> None:
     assert survey(samples) == ["stream 'nir' is blank in 3 of 3 samples (no nir image)"]
 
 
-@pytest.mark.parametrize("scale", [1000.0, 1e-9])
+@pytest.mark.parametrize("scale", [1000.0, -1.0, 0.0, "abc", True])
+def test_a_scale_that_is_no_number_of_metres_is_refused_when_the_data_is_opened(forest_folder: Path, scale) -> None:
+    with pytest.raises(SsmaError, match=r"depth_scale is .*, expected"):
+        samples_of(forest_folder, depth_scale=scale)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
 def test_depth_of_another_unit_is_a_blank_stream(forest_folder: Path, scale: float) -> None:
     with pytest.raises(SsmaError, match=r"'hha' .no reading is left in its pictures"):
         refuse_blank(samples_of(forest_folder, depth_scale=scale), STREAMS, range(3), "here")

@@ -83,12 +83,13 @@ def check_positive(value: float, name: str) -> float:
 
 
 def check_bounds(near: float, far: float) -> tuple[float, float]:
-    """Both as floats, if they are finite metres with 0 < near < far.
+    """Both as floats, if they are finite with 0 <= near < far.
 
     Raises:
         ValueError: they are not.
     """
-    near, far = check_positive(near, "near"), check_positive(far, "far")
+    far = check_positive(far, "far")
+    near = float(near) if near == 0 and not isinstance(near, bool) else check_positive(near, "near")
     if near >= far:
         raise ValueError(f"near, far: got {near} and {far}, expected near < far")
     return near, far

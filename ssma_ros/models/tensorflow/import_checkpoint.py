@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -98,7 +98,9 @@ def import_checkpoint(
     network.contract = Contract(
         width=width,
         height=height,
-        streams=tuple(Stream(name, encoding) for name, encoding in modalities.items()),
+        streams=tuple(
+            Stream(name, encoding, parameters=_PARAMETERS.get(encoding, {})) for name, encoding in modalities.items()
+        ),
         labels=labels,
         network=network.describe(),
         description=f"{network.name} imported from a TensorFlow checkpoint of the authors.",
@@ -133,6 +135,11 @@ def _check_classes(variables: Mapping[str, NDArray[np.generic]], labels: LabelSe
             f"{where}: the network tells {kernel.shape[-1] if kernel.ndim else 0} classes apart, "
             f"expected {labels.num_classes} as label set '{labels.name}' has (void included)"
         )
+
+
+#: What the authors' programs fed their networks where it is not what an encoding does by itself: filled depth, its
+#: millimetres / 7000 over the whole colour map.
+_PARAMETERS: Mapping[str, Mapping[str, Any]] = {"depth_jet": {"near": 0.0, "far": 7.0}}
 
 
 def _modalities(encodings: Sequence[str] | None, count: int, where: str) -> dict[str, str]:

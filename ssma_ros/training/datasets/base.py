@@ -8,15 +8,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
-from ssma_ros.errors import SsmaError
+from ssma_ros.encodings.hha import unit_vector
+from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.frame import Intrinsics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Frame
@@ -67,6 +66,10 @@ class FrameDataset(ABC):
     def files(self, index: int) -> Sequence[Path]:
         """Files a sample is made from, for the data's digest."""
 
+    def label_file(self, index: int) -> Path:
+        """The label image among :meth:`files`."""
+        return self.files(index)[-1]
+
     def group(self, index: int) -> str | None:
         """What a sample has in common with others that are scored together, for example the condition it was taken
         under; None where the layout tells nothing."""
@@ -77,87 +80,50 @@ class FrameDataset(ABC):
         return {}
 
     def digest(self) -> str:
-        """SHA-256 over names and sizes of all files, the contents of every 50th sample and :meth:`settings`: quick, and
-        enough to notice another version of the data."""
+        """SHA-256 over names and sizes of all files, the contents of all labels and of every 50th sample, and
+        :meth:`settings`: quick, and enough to notice another version of the data."""
         digest = hashlib.sha256()
         for index in range(len(self)):
+            label = self.label_file(index)
             for path in self.files(index):
                 digest.update(f"{path.relative_to(self.root)}:{path.stat().st_size}\n".encode())
-                if index % 50 == 0:
+                if index % 50 == 0 or path == label:
                     digest.update(path.read_bytes())
-        settings = dict(self.settings())
-        if settings:  # without any the digest is that of the files alone, so that caches made before are found
-            digest.update(json.dumps(settings, sort_keys=True).encode())
+        digest.update(json.dumps(dict(self.settings()), sort_keys=True).encode())
         return digest.hexdigest()
 
-
-def read_image(path: Path, flags: int, what: str) -> NDArray[Any]:
-    """An image with OpenCV.
-
-    Raises:
-        SsmaError: missing or unreadable file.
-    """
-    if not path.is_file():
-        raise SsmaError(f"{what} {path}: no such file")
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise SsmaError(f"{what} {path}: cannot be read as an image")
-    return image
+    def state(self) -> str:
+        """SHA-256 over when each file was last changed: what a cache here depends on beside :meth:`digest`."""
+        stats = [path.stat() for index in range(len(self)) for path in self.files(index)]
+        return hashlib.sha256(repr([(s.st_mtime_ns, s.st_size) for s in stats]).encode()).hexdigest()
 
 
-def read_gray(path: Path, what: str, *dtypes: str) -> NDArray[Any]:
-    """A one-channel image in one of ``dtypes``.
+def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]:
+    """Intrinsics from a JSON file with fx, fy, cx, cy, width, height (first pixel centre at 0), and ``gravity``.
+
+    Returns:
+        The intrinsics, and "down" in the camera's optical frame where the file has ``gravity``: [x, y, z], or None.
 
     Raises:
-        SsmaError: missing, unreadable, or another kind of image.
+        SsmaError: missing file, unknown or missing field, or an impossible value.
     """
-    image = read_image(path, cv2.IMREAD_UNCHANGED, what)
-    if image.ndim != 2 or image.dtype.name not in dtypes:
-        raise SsmaError(
-            f"{what} {path}: has shape {image.shape} and type {image.dtype}, "
-            f"expected one channel of {' or '.join(dtypes)}"
-        )
-    return image
-
-
-def map_label(raw: NDArray[Any], labels: LabelSet, path: Path) -> NDArray[np.uint8]:
-    """Raw ids → train ids.
-
-    Raises:
-        SsmaError: an id that the label set does not know; the message has the id, the count and the file.
-    """
-    table = np.full(int(max(raw.max(initial=0), max(labels.raw_ids, default=0))) + 1, -1, np.int16)
-    for raw_id, train_id in labels.raw_ids.items():
-        if raw_id >= 0:
-            table[raw_id] = train_id
-    mapped = table[raw]
-    unknown = mapped < 0
-    if unknown.any():
-        ids, counts = np.unique(raw[unknown], return_counts=True)
-        raise SsmaError(
-            f"label image {path}: {counts[0]} pixels have id {ids[0]}, which label set '{labels.name}' does not know "
-            f"(it knows {', '.join(map(str, sorted(labels.raw_ids)))})"
-        )
-    return mapped.astype(np.uint8)
-
-
-def read_intrinsics(path: Path) -> Intrinsics:
-    """Intrinsics from a JSON file with fx, fy, cx, cy, width, height (first pixel centre at 0).
-
-    Raises:
-        SsmaError: missing file, field, or an impossible value.
-    """
+    names = ("fx", "fy", "cx", "cy", "width", "height", "gravity")
+    expected = "expected JSON with fx, fy, cx, cy, width, height, and gravity where it is known"
     try:
         document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Intrinsics(
+        for name in document:
+            if name not in names:
+                raise SsmaError(f"camera file {path}: '{name}' is unknown, {expected_one_of(name, names)}")
+        intrinsics = Intrinsics(
             fx=float(document["fx"]), fy=float(document["fy"]), cx=float(document["cx"]), cy=float(document["cy"]),
             width=int(document["width"]), height=int(document["height"]),
         )
+        gravity = document.get("gravity")
+        return intrinsics, None if gravity is None else unit_vector(gravity)
     except FileNotFoundError:
-        raise SsmaError(f"camera file {path}: no such file, expected JSON with fx, fy, cx, cy, width, height") from None
+        raise SsmaError(f"camera file {path}: no such file, {expected}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SsmaError(f"camera file {path}: {type(error).__name__} at {error}, "
-                        "expected JSON with fx, fy, cx, cy, width, height") from None
+        raise SsmaError(f"camera file {path}: {type(error).__name__} at {error}, {expected}") from None
 
 
 def check_size(image: NDArray[Any], expected: tuple[int, int], path: Path, what: str) -> None:

@@ -181,7 +181,9 @@ def open_samples(
     samples = EncodedSamples(dataset, contract)
     if not cache:
         return samples
-    folder = Path(cache) / f"{dataset.split}-{samples.digest[:16]}"
+    # A picture may be changed and keep its size: a cache belongs to the files as they were.
+    key = hashlib.sha256(f"{samples.digest} {dataset.state()}".encode()).hexdigest()
+    folder = Path(cache) / f"{dataset.split}-{key[:16]}"
     if not (folder / _META).is_file():
         build_cache(samples, contract.modalities, folder, progress=progress)
     return CachedSamples(folder, dataset.group)

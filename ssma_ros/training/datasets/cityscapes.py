@@ -9,7 +9,7 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
-from ssma_ros.training.datasets.base import read_gray
+from ssma_ros.training.datasets.images import read_gray
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class CityscapesDataset(PathDataset):
         return samples
 
     def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        assert sample.depth is not None
         assert sample.camera is not None
-        raw = read_gray(sample.depth, "disparity image", "uint16").astype(np.float32)
+        raw = read_gray(sample.images["depth"], "disparity image", ("uint16",)).astype(np.float32)
         camera = _camera(sample.camera)
         disparity = (raw - 1.0) / 256.0
         constant = np.float32(camera["extrinsic"]["baseline"] * camera["intrinsic"]["fx"])

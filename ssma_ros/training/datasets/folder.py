@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ssma_ros.errors import SsmaError
-from ssma_ros.training.datasets.base import check_size, read_gray, read_intrinsics
+from ssma_ros.encodings.hha import unit_vector
+from ssma_ros.errors import SsmaError, expected_one_of
+from ssma_ros.sensors import DRIVER, SENSORS, readings, setting_names
+from ssma_ros.training.datasets.base import read_intrinsics
 from ssma_ros.training.datasets.conditions import read_conditions, scene_of
+from ssma_ros.training.datasets.images import pictures_in
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Intrinsics
     from ssma_ros.labels import LabelSet
+    from ssma_ros.sensors import Reading
 
-#: Optional sensors and the folder each has unless ``folders`` says otherwise.
-_SENSOR_FOLDERS = {"color": "rgb", "depth": "depth", "nir": "nir"}
-_MILLIMETRE = 1e-3
+#: Metres of one unit of depth: more is a number of units a metre.
+_LARGEST_SCALE = 1.0
 
 
 class FolderDataset(PathDataset):
-    """``ROOT/SPLIT/{rgb,depth,nir,label}/NAME.png``, with ``ROOT[/SPLIT]/camera.json`` where there is depth.
+    """``ROOT/SPLIT/{rgb,depth,nir,…,label}/NAME.*``, with ``ROOT[/SPLIT]/camera.json`` where there is depth.
 
-    rgb: 8-bit colour. depth: 16-bit, 0 = no reading, in units of ``depth_scale`` metres. nir: 8- or 16-bit grey.
-    label: 8-bit ids. camera.json: fx, fy, cx, cy, width, height. A sensor whose folder is absent is absent from every
-    sample; within a folder that exists every labelled sample must have its file.
+    The folders of sensors are those of the table of sensors, ``label`` has the labels (see
+    :func:`~ssma_ros.training.datasets.label_images.read_label`); pictures are PNG, TIFF, BMP or, not for labels and
+    measurements, JPEG, and those of a sample share their name without suffix. camera.json has fx, fy, cx, cy, width,
+    height, and ``gravity`` where it is known; images of other sizes but one shape are of the same camera scaled. A
+    sensor whose folder is absent is absent from every sample; within a folder that exists every labelled sample must
+    have its file.
 
     Args:
-        depth_scale: metres of one depth unit (default: millimetres).
-        folders: sensor (``color``, ``depth``, ``nir``) → its folder, where it has another name. One-channel images are
-            read as colour too, with three equal channels: a camera of one band.
+        folders: sensor → its folder, where it has another name.
         camera: False = no camera.json, so no HHA; the set is not calibrated or its depth is not in metres.
+        gravity: "down" in the camera's optical frame (x right, y down, z forward) for all samples; a camera.json's own
+            comes first. None = estimated from depth.
         limit: split name → use only that many samples of it, the first by name; other splits whole.
+        settings: what the robot is told by the same names: ``depth_scale`` (metres of one unit, default millimetres),
+            ``depth_invalid``, ``nir_full_scale``, ``color_full_scale``, ….
     """
 
     def __init__(
@@ -46,65 +54,125 @@ class FolderDataset(PathDataset):
         split: str,
         labels: LabelSet,
         *,
-        depth_scale: float = _MILLIMETRE,
         folders: Mapping[str, str] | None = None,
         camera: bool = True,
+        gravity: Sequence[float] | None = None,
         limit: Mapping[str, int] | None = None,
+        **settings: Any,
     ) -> None:
-        self._depth_scale = depth_scale
+        where = f"data set {root}"
+        self._settings = dict(settings)
+        self.readings = _readings(where, settings)
         self._calibrated = camera
-        self._named = tuple((folders or {}).values())  # these must be there, the default ones may be
-        self._folders = {**_SENSOR_FOLDERS, **(folders or {})}
-        unknown = [s for s in self._folders if s not in _SENSOR_FOLDERS]
-        if unknown:
-            raise SsmaError(f"data set {root}: folders name sensor '{unknown[0]}', "
-                            f"expected one of {', '.join(_SENSOR_FOLDERS)}")
-        self._limit = (limit or {}).get(split)
+        self._down = None if gravity is None else _direction(where, gravity)
+        self._named = _names(where, "folders", folders, "sensor → folder", str)
+        for sensor in self._named:
+            if sensor not in SENSORS:
+                raise SsmaError(f"{where}: folders name sensor '{sensor}', {expected_one_of(sensor, SENSORS)}")
+        self._folders = {**{s.name: s.folder for s in SENSORS.values()}, **self._named}
+        self._limit = _names(where, "limit", limit, "split → number", int).get(split)
+        self._cameras: dict[Path, tuple[Intrinsics, NDArray[np.float64] | None]] = {}
         super().__init__(root, split, labels)
         self._conditions = read_conditions(self.root / split)
-        self._camera: Intrinsics | None = None
         if self._samples[0].camera is not None:
-            self._camera = read_intrinsics(self._samples[0].camera)
+            self._camera(self._samples[0].camera)
 
     def group(self, index: int) -> str | None:
         """Condition of the sample's scene, from ``SPLIT/conditions.json`` where the synthesizer wrote one."""
         return self._conditions.get(scene_of(self.name(index)))
 
     def settings(self) -> Mapping[str, Any]:
-        """Scale of depth, and which folder is depth's and which near infrared's; what is left is colour's."""
-        named: dict[str, Any] = {
-            sensor: folder for sensor, folder in self._folders.items()
-            if sensor != "color" and folder != _SENSOR_FOLDERS[sensor]
+        """What was said of the sensors, and gravity."""
+        chosen: dict[str, Any] = {
+            name: value for name, value in self._settings.items()
+            if self.readings[setting_names()[name][0].name] != setting_names()[name][0].reading
         }
-        return named if self._depth_scale == _MILLIMETRE else {**named, "depth_scale": float(self._depth_scale)}
+        if self.readings["depth"].scale == SENSORS["depth"].scale:  # said, and the same as not said
+            chosen.pop("depth_scale", None)
+        # What is left is colour's.
+        chosen |= {f"folder of {s}": f for s, f in self._named.items() if s != DRIVER and f != SENSORS[s].folder}
+        return chosen if self._down is None else {**chosen, "gravity": self._down.tolist()}
 
     def _list_samples(self) -> list[SamplePaths]:
         labels = require_folder(self.root, f"{self.split}/label")
         folder = labels.parent
-        for named in self._named:
+        for named in self._named.values():
             require_folder(self.root, f"{self.split}/{named}")
-        sensors = {s: folder / f for s, f in self._folders.items() if (folder / f).is_dir()}
-        if not sensors:
+        found = {s: pictures_in(folder / f) for s, f in self._folders.items() if (folder / f).is_dir()}
+        if not found:
             raise SsmaError(f"data set {self.root}: none of {', '.join(self._folders.values())} in {self.split}, "
                             "expected at least one")
         camera = None
-        if "depth" in sensors and self._calibrated:
+        if self._calibrated and "depth" in found:
             own = folder / "camera.json"
             camera = own if own.is_file() else self.root / "camera.json"
-        return [
-            SamplePaths(
-                name=label.stem, label=label, camera=camera, **{s: f / label.name for s, f in sensors.items()}
-            )
-            for label in sorted(labels.glob("*.png"))[: self._limit]
-        ]
-
-    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        assert sample.depth is not None
-        raw = read_gray(sample.depth, "depth image", "uint16")
-        return raw.astype(np.float32) * np.float32(self._depth_scale)
+        samples = []
+        for name, label in list(pictures_in(labels).items())[: self._limit]:
+            for sensor, pictures in found.items():
+                if name not in pictures:
+                    missing = f"{self.split}/{self._folders[sensor]}/{label.name}"
+                    raise SsmaError(f"data set {self.root}: {missing} is missing (sample {name}; a picture of another "
+                                    "kind would do)")
+            images = {sensor: pictures[name] for sensor, pictures in found.items()}
+            samples.append(SamplePaths(name=name, label=label, camera=camera, **images))
+        return samples
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
-        if self._camera is not None and sample.camera is not None:
-            expected = (self._camera.width, self._camera.height)
-            check_size(np.empty((height, width)), expected, sample.files[0], "image")
-        return self._camera
+        if sample.camera is None:
+            return None
+        camera, _ = self._camera(sample.camera)
+        if abs(camera.width * height - camera.height * width) > max(camera.width, width):
+            raise SsmaError(
+                f"camera file {sample.camera}: is of {camera.width}x{camera.height} pixels, {sample.files[0]} has "
+                f"{width}x{height}, which is another shape; expected the size of the images, or camera.json in the "
+                "split's folder"
+            )
+        return camera.resized(width, height)
+
+    def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
+        own = None if sample.camera is None else self._camera(sample.camera)[1]
+        return self._down if own is None else own
+
+    def _camera(self, path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]:
+        if path not in self._cameras:
+            self._cameras[path] = read_intrinsics(path)
+        return self._cameras[path]
+
+
+def _readings(where: str, settings: Mapping[str, Any]) -> dict[str, Reading]:
+    known = setting_names()
+    for name, value in settings.items():
+        if name not in known:
+            options = (*known, "folders", "camera", "gravity", "limit")
+            raise SsmaError(f"{where}: option '{name}' is unknown, {expected_one_of(name, options)}")
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in numbers):
+            raise SsmaError(f"{where}: {name} is {value!r}, expected a number (of {name}: metres, counts, … as the "
+                            "node's parameter of this name)")
+    try:
+        chosen = readings(settings)
+    except (ValueError, TypeError) as error:
+        raise SsmaError(f"{where}: {error}") from None
+    scale = chosen["depth"].scale
+    if "depth_scale" in settings and not 0.0 < scale <= _LARGEST_SCALE:
+        raise SsmaError(
+            f"{where}: depth_scale is {scale:g} metres for one unit of depth, expected more than 0 and at most "
+            f"{_LARGEST_SCALE:g}; a number of units a metre is its inverse (1000 units: 0.001)"
+        )
+    return chosen
+
+
+def _direction(where: str, gravity: Any) -> NDArray[np.float64]:
+    try:
+        return unit_vector(gravity)
+    except (ValueError, TypeError) as error:
+        raise SsmaError(f"{where}: {error}") from None
+
+
+def _names(where: str, option: str, given: Any, form: str, kind: type) -> dict[str, Any]:
+    """An option that maps names, checked."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(value, kind) for value in given.values()):
+        raise SsmaError(f"{where}: {option} is {given!r}, expected a mapping {form}")
+    return dict(given)

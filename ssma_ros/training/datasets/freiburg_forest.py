@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
-from ssma_ros.training.datasets.base import read_gray, read_image
+from ssma_ros.labels import apply_raw_ids
+from ssma_ros.training.datasets.images import pictures_in, read_gray
+from ssma_ros.training.datasets.label_images import read_raw_label
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ _COLORS = {
     (0, 0, 0): 5,
 }
 _DEFAULTS: Mapping[str, Any] = {"depth_scale": 0.2, "focal": None, "center": None}
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 class FreiburgForestDataset(PathDataset):
     """``SPLIT/{rgb, GT_color, nir_gray, depth_gray}/KEY_….*``; SPLIT is ``train`` or ``test``.
 
-    Files of a sample share what comes before the last underscore of their names. Near infrared and depth are used
+    Files of a sample share what comes before the first underscore of their names, as in the download:
+    ``rgb/KEY_Clipped.jpg``, ``GT_color/KEY_mask.png`` (or ``KEY_Clipped.png``), ``nir_gray/KEY.tif`` and
+    ``depth_gray/KEY_Clipped_redict_depth_gray.png``. Near infrared and depth are used
     where their folders exist. Images of a sample may differ a little in size and are brought to the colour image's.
     The set's depth is estimated, 8-bit and without a scale, and no intrinsics come with it: for HHA both are to be
     given.
@@ -79,13 +81,14 @@ class FreiburgForestDataset(PathDataset):
         return samples
 
     def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        assert sample.depth is not None
-        raw = read_gray(sample.depth, "depth image", "uint8", "uint16")
+        raw = read_gray(sample.images["depth"], "depth image", ("uint8", "uint16"))
         return raw.astype(np.float32) * np.float32(self._depth_scale)
 
-    def _read_raw_label(self, sample: SamplePaths) -> NDArray[Any]:
-        image = read_image(sample.label, cv2.IMREAD_COLOR, "label image")
-        code = image.astype(np.int32) @ np.array([1, 256, 65536])  # B, G, R
+    def _read_label(self, path: Path) -> NDArray[np.uint8]:
+        image = read_raw_label(path)
+        if image.ndim != 3:
+            raise SsmaError(f"label image {path}: has one channel, expected the colours of the set's annotation")
+        code = image.astype(np.int32) @ np.array([65536, 256, 1])
         raw = np.full(code.shape, 254, np.uint8)
         for (red, green, blue), raw_id in _COLORS.items():
             raw[code == blue + 256 * green + 65536 * red] = raw_id
@@ -93,9 +96,9 @@ class FreiburgForestDataset(PathDataset):
         if unknown.size:
             first = int(unknown[0])
             color = (first >> 16, first >> 8 & 255, first & 255)
-            raise SsmaError(f"label image {sample.label}: {unknown.size} pixels have a colour that is no class, "
+            raise SsmaError(f"label image {path}: {unknown.size} pixels have a colour that is no class, "
                             f"the first R, G, B = {color}")
-        return raw
+        return apply_raw_ids(raw, self.labels, path)
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
         if self._focal is None:
@@ -105,4 +108,11 @@ class FreiburgForestDataset(PathDataset):
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
-    return {p.stem.rpartition("_")[0] or p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in _PICTURES}
+    found: dict[str, Path] = {}
+    for name, path in pictures_in(folder).items():
+        key = name.partition("_")[0]
+        if key in found:
+            raise SsmaError(f"data set folder {folder}: {found[key].name} and {path.name} are one sample, expected one "
+                            "picture of each key (what comes before the first underscore)")
+        found[key] = path
+    return found

@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
-from ssma_ros.training.datasets.base import FrameDataset, check_size, map_label, read_gray, read_image
+from ssma_ros.kernels.shared.resampling import nearest
+from ssma_ros.sensors import SENSORS
+from ssma_ros.training.datasets.base import FrameDataset, check_size
+from ssma_ros.training.datasets.images import read_pixels, read_sensor
+from ssma_ros.training.datasets.label_images import read_label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Intrinsics
     from ssma_ros.labels import LabelSet
+    from ssma_ros.sensors import Reading
 
 
-@dataclass(frozen=True)
 class SamplePaths:
     """Files of one sample.
 
-    Attributes:
+    Args:
         name: unique in the split.
         label: label image.
-        color, depth, nir: images, None where the data set has no such sensor.
         camera: calibration file, or None.
+        images: by sensor its image, None where the data set has no such sensor.
+
+    Attributes:
+        images: those that are there, in the order of the table of sensors.
     """
 
-    name: str
-    label: Path
-    color: Path | None = None
-    depth: Path | None = None
-    nir: Path | None = None
-    camera: Path | None = None
+    def __init__(self, name: str, label: Path, camera: Path | None = None, **images: Path | None) -> None:
+        self.name, self.label, self.camera = name, label, camera
+        self.images: dict[str, Path] = {s: path for s in SENSORS if (path := images.pop(s, None)) is not None}
+        assert not images, f"no sensors: {', '.join(images)}"
 
     @property
     def files(self) -> list[Path]:
-        """All that are there, colour first."""
-        return [p for p in (self.color, self.depth, self.nir, self.label, self.camera) if p is not None]
+        """All that are there: images, the calibration, and last the label."""
+        return [*self.images.values(), *([] if self.camera is None else [self.camera]), self.label]
 
 
 class PathDataset(FrameDataset):
@@ -55,6 +59,8 @@ class PathDataset(FrameDataset):
     """
 
     may_resize = False
+    #: By sensor how raw values are read.
+    readings: Mapping[str, Reading] = MappingProxyType({})
 
     def __init__(self, root: str | Path, split: str, labels: LabelSet) -> None:
         super().__init__(root, split, labels)
@@ -72,14 +78,13 @@ class PathDataset(FrameDataset):
     def _list_samples(self) -> list[SamplePaths]:
         """The split's samples in a fixed order; called once, when ``root``, ``split`` and ``labels`` are set."""
 
-    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        """H×W metres, 0 = no reading; 16-bit millimetres unless a layout says otherwise."""
-        assert sample.depth is not None
-        return millimetres(read_gray(sample.depth, "depth image", "uint16"))
+    def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32] | None:
+        """H×W metres, 0 = no reading, where a layout stores depth in a way of its own; None = as ``readings`` say."""
+        return None
 
-    def _read_raw_label(self, sample: SamplePaths) -> NDArray[Any]:
-        """H×W raw ids; an 8- or 16-bit grey image unless a layout says otherwise."""
-        return read_gray(sample.label, "label image", "uint8", "uint16")
+    def _read_label(self, path: Path) -> NDArray[np.uint8]:
+        """H×W train ids."""
+        return read_label(path, self.labels)
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
         """Of the sample's colour image, which is ``width`` × ``height``; None where the layout has none."""
@@ -101,27 +106,28 @@ class PathDataset(FrameDataset):
         sample = self._samples[index]
         frame = Frame(stamp_ns=0, frame_id="camera")
         size: tuple[int, int] | None = None
-        if sample.color is not None:
-            frame.color = np.asarray(read_image(sample.color, cv2.IMREAD_COLOR, "colour image"), np.uint8)
-            size = _size(frame.color)
-        if sample.depth is not None:
-            depth = self._fit(self._read_depth(sample), size, sample.depth)
-            frame.depth, size = depth, size or _size(depth)
-        if sample.nir is not None:
-            nir = self._fit(read_gray(sample.nir, "near-infrared image", "uint8", "uint16"), size, sample.nir)
-            frame.nir, size = nir, size or _size(nir)
-            frame.nir_full_scale = 255.0 if nir.dtype == np.uint8 else 65535.0
+        for name, path in sample.images.items():
+            image = self._read_depth(sample) if name == "depth" else None
+            if image is None:
+                read_sensor(path, name, frame, self.readings)
+                image = frame.images[name]
+            frame.images[name] = self._fit(image, size, path)
+            size = size or _size(image)
         assert size is not None, "a sample has at least one sensor"
         frame.intrinsics = self._intrinsics(sample, *size)
+        frame.gravity = self._gravity(sample)
         return frame
+
+    def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
+        """"Down" in the optical frame, or None where the layout has none."""
+        return None
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """Train ids at the size of the first image; see :class:`FrameDataset`."""
         sample = self._samples[index]
-        first = sample.files[0]
-        size = _size(read_image(first, cv2.IMREAD_UNCHANGED, "image"))
-        raw = self._fit(self._read_raw_label(sample), size, sample.label)
-        return map_label(raw, self.labels, sample.label)
+        first = next(iter(sample.images.values()))
+        size = _size(read_pixels(first, "image"))
+        return self._fit(self._read_label(sample.label), size, sample.label)
 
     def _fit(self, image: NDArray[Any], size: tuple[int, int] | None, path: Path) -> NDArray[Any]:
         """``image`` at ``size``: to the nearest pixel where sizes may differ, refused where they may not."""
@@ -129,16 +135,11 @@ class PathDataset(FrameDataset):
             return image
         if not self.may_resize:
             check_size(image, size, path, "image")
-        return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return nearest(image, *size)
 
 
 def _size(image: NDArray[Any]) -> tuple[int, int]:
     return int(image.shape[1]), int(image.shape[0])
-
-
-def millimetres(raw: NDArray[Any]) -> NDArray[np.float32]:
-    """16-bit millimetres → float32 metres."""
-    return np.multiply(raw, np.float32(1e-3), dtype=np.float32)
 
 
 def require_folder(root: Path, name: str) -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
-from ssma_ros.training.datasets.base import read_gray
-from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, millimetres, read_lines, read_numbers
+from ssma_ros.training.datasets.images import read_gray
+from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, read_lines, read_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ class SunRgbdDataset(PathDataset):
         return samples
 
     def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        assert sample.depth is not None
-        raw = read_gray(sample.depth, "depth image", "uint16")
-        return millimetres(np.bitwise_or(raw >> np.uint16(3), raw << np.uint16(13)))
+        raw = read_gray(sample.images["depth"], "depth image", ("uint16",))
+        millimetres = np.bitwise_or(raw >> np.uint16(3), raw << np.uint16(13))
+        return np.multiply(millimetres, np.float32(1e-3), dtype=np.float32)
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
         if sample.camera is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
-from ssma_ros.training.datasets.base import read_image
+from ssma_ros.labels import apply_raw_ids
+from ssma_ros.training.datasets.images import read_pixels
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, read_lines, read_numbers, require_folder
 
 if TYPE_CHECKING:
@@ -28,22 +29,29 @@ class _Synthia(PathDataset):
     """What both forms share: depth in centimetres, ids in the first of three channels."""
 
     def _read_depth(self, sample: SamplePaths) -> NDArray[np.float32]:
-        assert sample.depth is not None
-        raw = read_image(sample.depth, cv2.IMREAD_UNCHANGED, "depth image")
+        path = sample.images["depth"]
+        raw = read_pixels(path, "depth image")
         if raw.dtype != np.uint16:
-            raise SsmaError(f"depth image {sample.depth}: type is {raw.dtype}, expected uint16 centimetres")
+            raise SsmaError(f"depth image {path}: type is {raw.dtype}, expected uint16 centimetres")
         one = raw if raw.ndim == 2 else raw[..., 0]
         metres = one.astype(np.float32) * np.float32(0.01)
         metres[one == np.iinfo(np.uint16).max] = 0.0  # the sky: infinitely far
         return metres
 
-    def _read_raw_label(self, sample: SamplePaths) -> NDArray[Any]:
-        raw = read_image(sample.label, cv2.IMREAD_UNCHANGED, "label image")
+    #: Ids that mean something else here than in SYNTHIA-RAND-CITYSCAPES, whose numbers label sets have.
+    renumbered: Mapping[int, int] = MappingProxyType({})
+
+    def _read_label(self, path: Path) -> NDArray[np.uint8]:
+        raw = read_pixels(path, "label image")
         # First channel as R, G, B, which OpenCV gives last; the others hold instance numbers.
-        return raw if raw.ndim == 2 else raw[..., 2]
+        raw = raw if raw.ndim == 2 else raw[..., 2]
+        changed = raw.copy()
+        for here, there in self.renumbered.items():
+            changed[raw == here] = there
+        return apply_raw_ids(changed, self.labels, path)
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
-        if sample.depth is None:
+        if "depth" not in sample.images:
             return None
         focal, cx, cy = _FOCAL, _CX, _CY
         if sample.camera is not None:
@@ -87,7 +95,12 @@ class SynthiaSequencesDataset(_Synthia):
         sequences: split name → names of its sequence folders, for example
             ``{"train": ["SYNTHIA-SEQS-01-SUMMER"], "val": ["SYNTHIA-SEQS-01-FALL"]}``.
         cameras: folders below RGB.
+
+    The sequences number some classes otherwise than SYNTHIA-RAND-CITYSCAPES: 12 is lane marking (22 there), 13 and 14
+    are nothing. They are given the numbers of that set, which the label set ``synthia12`` knows.
     """
+
+    renumbered = MappingProxyType({12: 22, 13: 0, 14: 0})
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ssma_ros.labels import LabelSet
     from ssma_ros.training.datasets.cache import Samples
 
 
@@ -52,17 +53,23 @@ def segmentation_loss(
     return total
 
 
-def class_shares(samples: Samples, num_classes: int, limit: int = 200) -> NDArray[np.float64]:
-    """Share of each class in the labelled pixels of up to ``limit`` samples spread over the split."""
+def class_shares(samples: Samples, labels: LabelSet, limit: int = 200) -> NDArray[np.float64]:
+    """Share of each class in the pixels that count, of up to ``limit`` samples spread over the split.
+
+    Void pixels take no part in the loss, so they count no more than ignored ones.
+    """
+    num_classes = labels.num_classes
     counts = np.zeros(num_classes, np.int64)
     for index in np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).astype(int)):
         label = samples[int(index)].label
         counts += np.bincount(label[label < num_classes].ravel(), minlength=num_classes)[:num_classes]
+    if labels.void_class is not None:
+        counts[labels.void_class] = 0
     return counts / max(int(counts.sum()), 1)
 
 
 def class_weights(
-    setting: str | Sequence[float], samples: Samples, num_classes: int
+    setting: str | Sequence[float], samples: Samples, labels: LabelSet
 ) -> Tensor | None:
     """Weights of the classes as a configuration states them.
 
@@ -75,11 +82,12 @@ def class_weights(
     if setting == "none":
         return None
     if setting == "balanced":
-        shares = class_shares(samples, num_classes)
+        shares = class_shares(samples, labels)
         weights = 1.0 / np.log(1.02 + shares)
         return torch.tensor(weights / (weights * shares).sum(), dtype=torch.float32)
-    if isinstance(setting, str) or len(setting) != num_classes:
+    if isinstance(setting, str) or len(setting) != labels.num_classes:
         raise SsmaError(
-            f"training configuration: class_weights is {setting!r}, expected none, balanced or {num_classes} numbers"
+            f"training configuration: class_weights is {setting!r}, expected none, balanced or {labels.num_classes} "
+            "numbers"
         )
     return torch.tensor(list(setting), dtype=torch.float32)

@@ -88,7 +88,7 @@ class Trainer:
         self._network = self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = WeightAverage(self._network, config.ema) if config.ema else None
         self._normalize = Normalizer(self._contract, self._device)
-        weights = class_weights(config.class_weights, train, self._contract.labels.num_classes)
+        weights = class_weights(config.class_weights, train, self._contract.labels)
         self._class_weights = None if weights is None else weights.to(self._device)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled="fp16" in config.precisions)
         self._progress = Progress()
