@@ -125,6 +125,13 @@ def test_every_room_is_in_the_table():
     assert table().keys() == room_graph().keys()
 
 
+def test_every_place_that_the_map_names_is_there():
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n## Where to put")[1]
+    named = re.findall(r"`([a-z_/]+(?:/|\.py|\.json|\.md))`", text)
+    assert len(named) > 8
+    assert [place for place in named if not any((root / place).exists() for root in (PACKAGE, PROJECT))] == []
+
+
 @pytest.mark.parametrize("name", sorted(room_graph()))
 def test_a_room_imports_what_the_table_allows(name: str):
     if name != "cli/":
