@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssma_ros.sensors import readings
-
 if TYPE_CHECKING:
     import argparse
 
-    from ssma_ros.recordings.play import PlayResult
+    from ssma_ros.recordings.play import PlayOptions, PlayResult
+    from ssma_ros.ros.parameters import FusionParameters
     from ssma_ros.segmenter import Segmenter
 
 NAME = "play"
@@ -21,30 +20,33 @@ HELP = "segment a rosbag2 recording into another one, without ROS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
+    """Add the command's arguments. Those of the node's parameters have no default of their own."""
     parser.add_argument("recording", help="rosbag2 folder, .mcap or .db3 file")
     parser.add_argument("-o", "--output", required=True, help="recording to make")
-    parser.add_argument("--model", default="forest_rgb_hha_evi", help="shipped model, folder or file (%(default)s)")
-    parser.add_argument("--backend", default="auto", help="what runs the network (%(default)s)")
-    parser.add_argument("--precision", default="auto", help="arithmetic of the network (%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default: all cores)")
+    parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
+                        help="set a parameter of the node, see docs/components.md")
+    parser.add_argument("--model", help="shipped model, folder or file (forest_rgb_hha_evi)")
+    parser.add_argument("--backend", help="what runs the network (auto)")
+    parser.add_argument("--precision", help="arithmetic of the network (auto)")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
     parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
                         help="use this topic for color, camera_info, depth, disparity or nir; ROLE:=none goes without")
     parser.add_argument("--outputs", default=None, metavar="NAMES",
                         help="comma-separated topics or patterns, for example mask,confidence/*; * is all")
     parser.add_argument("--namespace", default="/ssma_fusion", help="of the output topics (%(default)s)")
-    parser.add_argument("--output-resolution", choices=("network", "camera"), default="network",
-                        help="size of the output images (%(default)s)")
-    parser.add_argument("--min-confidence", type=float, default=0.0,
-                        help="pixels whose class is less probable (0..1) become 255, unlabelled (%(default)s)")
-    parser.add_argument("--sync-slop", type=float, default=0.05,
-                        help="largest stamp difference between colour and a partner, seconds (%(default)s)")
-    parser.add_argument("--size-mismatch", choices=("refuse", "resize"), default="refuse",
-                        help="depth or near infrared of another size than colour (%(default)s)")
+    parser.add_argument("--output-resolution", choices=("network", "camera"),
+                        help="size of the output images (network)")
+    parser.add_argument("--min-confidence", type=float,
+                        help="pixels whose class is less probable (0..1) become 255, unlabelled (0)")
+    parser.add_argument("--sync-slop", type=float,
+                        help="largest stamp difference between colour and a partner, seconds (0.05)")
+    parser.add_argument("--size-mismatch", choices=("refuse", "resize"),
+                        help="depth or near infrared of another size than colour (refuse)")
     parser.add_argument("--any-frame-id", action="store_true",
                         help="take depth and near infrared whose frame_id differs from colour's")
-    parser.add_argument("--nir-full-scale", type=float, default=65535.0,
-                        help="value of a saturated 16-bit near-infrared pixel (%(default)s)")
+    parser.add_argument("--nir-full-scale", type=float,
+                        help="value of a saturated 16-bit near-infrared pixel (65535)")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output (%(default)s)")
     parser.add_argument("--copy-inputs", action="store_true", help="write the used input messages too")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier recording of that name")
@@ -54,44 +56,25 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tqdm import tqdm
 
-    from ssma_ros.errors import SsmaError
-    from ssma_ros.messages.assemble import AssemblyOptions
-    from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions, play
-    from ssma_ros.recordings.topics import parse_mapping
-    from ssma_ros.segmenter import load
+    from ssma_ros.cli._node_parameters import not_applied
+    from ssma_ros.recordings.play import play
 
-    if not 0.0 <= args.sync_slop <= 10.0:
-        raise SsmaError(f"sync-slop: got {args.sync_slop}, expected 0 to 10 seconds")
-    if not 0.0 <= args.min_confidence <= 1.0:
-        raise SsmaError(f"min-confidence: got {args.min_confidence}, expected 0 to 1")
-    if not args.nir_full_scale > 0:
-        raise SsmaError(f"nir-full-scale: got {args.nir_full_scale}, expected a positive number")
-    if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
-        raise SsmaError(f"namespace: got '{args.namespace}', expected a ROS name that begins with /, such as /front")
-    options = PlayOptions(
-        topics=parse_mapping(args.topic),
-        outputs=DEFAULT_OUTPUTS if args.outputs is None else [name for name in args.outputs.split(",") if name],
-        namespace=args.namespace,
-        storage=args.storage,
-        overwrite=args.overwrite,
-        copy_inputs=args.copy_inputs,
-        slop_ns=round(args.sync_slop * 1e9),
-        assembly=AssemblyOptions(
-            args.size_mismatch, not args.any_frame_id, readings({"nir_full_scale": args.nir_full_scale})
-        ),
-    )
+    parameters = _parameters(args)
+    options = _options(args, parameters)
     # A terminated run cleans up as an interrupted one does.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
 
-            def make_segmenter() -> Segmenter:
-                bar.write("Loading the network (the first time compiles, about a minute) ...", file=sys.stderr)
-                return load(
-                    args.model, backend=args.backend, precision=args.precision, threads=args.threads,
-                    output_resolution=args.output_resolution, min_confidence=args.min_confidence,
-                )
+            def say(words: str) -> None:
+                bar.write(words, file=sys.stderr)
 
+            def make_segmenter() -> Segmenter:
+                say("Loading the network (the first time compiles, about a minute) ...")
+                return _segmenter(parameters)
+
+            for sentence in not_applied(parameters):
+                say(f"ssma: warning: {sentence}")
             result = play(
                 Path(args.recording), Path(args.output), make_segmenter, options,
                 on_start=bar.reset, on_frame=bar.update,
@@ -100,6 +83,52 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, previous)
     print(summary_line(result, Path(args.recording), Path(args.output)))
     return 0
+
+
+def _parameters(args: argparse.Namespace) -> FusionParameters:
+    """The node's parameters: those of the file, over them ``-p``, over them the arguments that are named."""
+    from ssma_ros.cli._node_parameters import read_assignments, read_params_file
+    from ssma_ros.errors import SsmaError
+    from ssma_ros.ros.parameters import FusionParameters
+
+    for name, low, high, words in (
+        ("sync_slop", 0.0, 10.0, "0 to 10 seconds"), ("min_confidence", 0.0, 1.0, "0 to 1"),
+        ("nir_full_scale", 1.0, 65535.0, "1 to 65535"),
+    ):  # fmt: skip
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            raise SsmaError(f"{name.replace('_', '-')}: got {value}, expected {words}")
+    values = {} if args.params_file is None else read_params_file(Path(args.params_file))
+    values |= read_assignments(args.param)
+    for name in ("model", "backend", "precision", "threads", "output_resolution", "min_confidence", "sync_slop",
+                 "size_mismatch", "nir_full_scale"):  # fmt: skip
+        if getattr(args, name) is not None:
+            values[name] = getattr(args, name)
+    if args.any_frame_id:
+        values["check_frame_id"] = False
+    return FusionParameters.from_values(values)
+
+
+def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOptions:
+    from ssma_ros.errors import SsmaError
+    from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions
+    from ssma_ros.recordings.topics import NONE, parse_mapping
+    from ssma_ros.ros.options import assembly_options
+    from ssma_ros.sensors import SENSORS
+
+    if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
+        raise SsmaError(f"namespace: got '{args.namespace}', expected a ROS name that begins with /, such as /front")
+    switched_off = {s: NONE for s in SENSORS if getattr(parameters, f"{s}_source", "image") == "none"}
+    return PlayOptions(
+        topics={**switched_off, **parse_mapping(args.topic)},
+        outputs=DEFAULT_OUTPUTS if args.outputs is None else [name for name in args.outputs.split(",") if name],
+        namespace=args.namespace,
+        storage=args.storage,
+        overwrite=args.overwrite,
+        copy_inputs=args.copy_inputs,
+        slop_ns=round(parameters.sync_slop * 1e9),
+        assembly=assembly_options(parameters),
+    )
 
 
 def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
@@ -117,3 +146,17 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
         else:
             lines += [f"{head}:", *(f"    {kind}" for kind in kinds)]
     return "\n".join(lines)
+
+
+def _segmenter(parameters: FusionParameters) -> Segmenter:
+    """As the node makes it of the same parameters."""
+    from ssma_ros.ros.options import encoder_options, segmenter_options
+    from ssma_ros.segmenter import load
+
+    options = segmenter_options(parameters)
+    return load(
+        parameters.model, backend=parameters.backend, precision=parameters.precision, threads=parameters.threads,
+        cache_dir=parameters.cache_dir or None, rebuild_engine=parameters.rebuild_engine,
+        preprocessing=parameters.preprocessing_device, output_resolution=options.output_resolution,
+        min_confidence=options.min_confidence, encoder_options=encoder_options(parameters),
+    )  # fmt: skip

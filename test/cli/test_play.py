@@ -1,15 +1,26 @@
+import json
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
-from recordings.small_recording import HEIGHT, WIDTH, write_small_recording
+from recordings.small_recording import FRAME_ID, HEIGHT, INTRINSICS, TOPICS, WIDTH, stamp, write_small_recording
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros import inference
+from ssma_ros.cli._node_parameters import read_params_file
 from ssma_ros.cli.main import main
+from ssma_ros.inputs.processor import InputEncoder
+from ssma_ros.messages.assemble import assemble_frame
+from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
+from ssma_ros.recordings.writer import RecordingWriter
+from ssma_ros.ros.options import assembly_options, encoder_options, segmenter_options
+from ssma_ros.ros.parameters import FusionParameters
+from ssma_ros.segmenter import Segmenter
 
 
 @pytest.fixture
@@ -51,7 +62,12 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
         (["--sync-slop", "-1"], "sync-slop: got -1.0, expected 0 to 10 seconds"),
         (["--min-confidence", "2"], "min-confidence: got 2.0, expected 0 to 1"),
         (["--namespace", "front left"], "namespace: got 'front left', expected a ROS name that begins with /"),
-        (["--nir-full-scale", "0"], "nir-full-scale: got 0.0, expected a positive number"),
+        (["-p", "camera_hight:=1.2"], "parameter 'camera_hight' is unknown, expected 'camera_height'"),
+        (["-p", "camera_height"], "argument 'camera_height', expected NAME:=VALUE"),
+        (["-p", "camera_height:=high"], "parameter camera_height is 'high', expected a finite real number"),
+        (["-p", "camera_height:=99.0"], "parameter camera_height is 99.0, expected 0 to 20"),
+        (["--params-file", "nowhere.yaml"], "parameter file nowhere.yaml: no such file"),
+        (["--nir-full-scale", "0"], "nir-full-scale: got 0.0, expected 1 to 65535"),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(tmp_path, stub_network, capsys, extra, sentence):
@@ -99,3 +115,114 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
     assert process.returncode == 130
     assert "ssma: interrupted" in error.decode()
     assert [p.name for p in tmp_path.iterdir()] == ["drive"]
+
+
+class SeeingBackend(StubBackend):
+    """Keeps what it is given."""
+
+    def __init__(self, contract) -> None:
+        super().__init__(contract)
+        self.seen: list[dict[str, np.ndarray]] = []
+
+    def infer(self, inputs, present, outputs=("mask", "confidence")):
+        self.seen.append({name: image.copy() for name, image in inputs.items()})
+        return super().infer(inputs, present, outputs)
+
+
+def tilting_moments(frames: int) -> list[dict[str, object]]:
+    """A camera over a floor that pitches from frame to frame, as on rough ground: gravity is not the same in each."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    ray_x, ray_y = (columns - INTRINSICS.cx) / INTRINSICS.fx, (rows - INTRINSICS.cy) / INTRINSICS.fy
+    moments = []
+    for index in range(frames):
+        pitch = np.radians(25 + 12 * (index % 2))
+        down = np.cos(pitch) * ray_y + np.sin(pitch)
+        depth = np.where(down > 0.1, 1.1 / np.maximum(down, 0.1), 0.0) * (1 + 0.05 * np.sin(9 * ray_x))
+        made = {"color": (random.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), "bgr8"),
+                "depth": ((1000 * depth).astype(np.uint16), "16UC1"),
+                "nir": (random.integers(0, 4096, (HEIGHT, WIDTH)).astype(np.uint16), "mono16")}  # fmt: skip
+        moments.append({role: messages.image(*image, stamp(index), FRAME_ID) for role, image in made.items()})
+    return moments
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"camera_height": 1.1, "gravity_smoothing": 2.0, "nir_full_scale": 4095.0},
+        {"gravity_guard": False, "gravity_smoothing": 0.0, "depth_scale": 0.0005},
+    ],
+)
+@pytest.mark.parametrize("form", ["file", "arguments"])
+def test_play_gives_the_network_what_the_node_gives_it(tmp_path, monkeypatch, parameters, form):
+    moments = tilting_moments(8)
+    info = messages.camera_info(INTRINSICS, stamp(0), FRAME_ID)
+    with RecordingWriter(tmp_path / "drive") as writer:
+        writer.write(TOPICS["camera_info"], CAMERA_INFO, info, stamp(0))
+        for index, moment in enumerate(moments):
+            for role, message in moment.items():
+                writer.write(TOPICS[role], IMAGE, message, stamp(index))
+    played = SeeingBackend(stub_contract(WIDTH, HEIGHT))
+    monkeypatch.setattr(inference, "load_backend", lambda model, **_: played)
+    options = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
+    if form == "file":
+        document = {"/**": {"ros__parameters": {"use_sim_time": True}}, "front": {"ros__parameters": parameters}}
+        (tmp_path / "fusion.yaml").write_text(json.dumps(document))
+        options = ["--params-file", str(tmp_path / "fusion.yaml")]
+    assert main(["play", str(tmp_path / "drive"), "-o", str(tmp_path / "out"), *options]) == 0
+
+    node = FusionParameters.from_values(parameters)
+    backend = SeeingBackend(stub_contract(WIDTH, HEIGHT))
+    segmenter = Segmenter(backend, segmenter_options(node), encoder_options(node), node.preprocessing_device)
+    segmenter.warm_up()
+    plain = InputEncoder(backend.contract)
+    differs = False
+    for moment in moments:
+        frame = assemble_frame(moment, info, assembly_options(node))
+        segmenter(frame)
+        differs |= not np.array_equal(plain.encode(frame).inputs["hha"], backend.seen[-1]["hha"])
+    assert len(played.seen) == len(backend.seen) == 1 + len(moments)
+    for ours, theirs in zip(played.seen, backend.seen, strict=True):
+        assert ours.keys() == theirs.keys() == {"rgb", "hha", "evi"}
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    # The robot's options change something here, so that equality says something.
+    assert differs == (parameters.get("gravity_smoothing") != 0.0)
+
+
+def test_what_play_cannot_take_from_a_recording_is_said(tmp_path, stub_network, capsys):
+    drive = write_small_recording(tmp_path / "drive")
+    options = ["-p", "gravity_frame:=odom", "-p", "register_depth:=true", "-p", "nir_source:=none"]
+    assert main(["play", str(drive), "-o", str(tmp_path / "out"), *options]) == 0
+    said = capsys.readouterr()
+    assert "ssma: warning: gravity_frame 'odom' is not used" in said.err
+    assert "ssma: warning: register_depth is not used" in said.err
+    assert "evi was blank in 3 of 3 frames: the recording has no near-infrared topic" in said.out
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 3", "has no 'ros__parameters'"),
+        ("- 1", "has no 'ros__parameters'"),
+        ("a: {ros__parameters: {model: x}}\nb: {ros__parameters: {model: y}}", "holds parameters of a, b, expected"),
+        ("a: {ros__parameters: {modle: x}}", "parameter 'modle' is unknown, expected 'model'"),
+    ],
+)
+def test_parameter_files_that_are_none(tmp_path, stub_network, capsys, text, sentence):
+    drive = write_small_recording(tmp_path / "drive")
+    (tmp_path / "fusion.yaml").write_text(text)
+    options = ["--params-file", str(tmp_path / "fusion.yaml")]
+    assert main(["play", str(drive), "-o", str(tmp_path / "out"), *options]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_parameters_of_the_node_among_several(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text(
+        "/**: {ros__parameters: {camera_height: 1.0, model: a}}\nfront:\n  ssma_fusion: {ros__parameters: {model: b}}\n"
+        "camera: {ros__parameters: {exposure: 3}}\n"
+    )
+    assert read_params_file(path) == {"camera_height": 1.0, "model": "b"}

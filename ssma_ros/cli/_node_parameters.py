@@ -1,0 +1,97 @@
+"""The node's parameters for a command that works without ROS, read as ROS reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ssma_ros.errors import SsmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ssma_ros.ros.parameters import FusionParameters
+
+_SECTION = "ros__parameters"
+_FOR_ALL = ("/**", "/*", "**")
+
+
+def read_params_file(path: Path) -> dict[str, Any]:
+    """The parameters of a ROS 2 parameter file: those for every node, over them those of its one other node.
+
+    Raises:
+        SsmaError: no such file, not YAML, not of this form, parameters of several nodes, or an unknown one.
+    """
+    from ssma_ros.documents import load_yaml
+
+    document = load_yaml(path, "parameter file")
+    sections = _sections(document) if isinstance(document, dict) else {}
+    if not sections:
+        raise SsmaError(f"parameter file {path}: has no '{_SECTION}', expected NODE: {{{_SECTION}: {{NAME: VALUE}}}}")
+    named = [name for name in sections if name not in _FOR_ALL]
+    if len(named) > 1:
+        ours = [name for name in named if name.rpartition("/")[2] == "ssma_fusion"]
+        if len(ours) != 1:
+            raise SsmaError(
+                f"parameter file {path}: holds parameters of {', '.join(named)}, expected those of one node, or of "
+                "ssma_fusion among them"
+            )
+        named = ours
+    values: dict[str, Any] = {}
+    for name in (*(name for name in sections if name in _FOR_ALL), *named):
+        values |= sections[name]
+    _check_names(values, f"parameter file {path}")
+    return values
+
+
+def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Parameters of ``NAME:=VALUE`` words; values are YAML, as for ``ros2 run``.
+
+    Raises:
+        SsmaError: no ``:=``, not YAML, or an unknown parameter.
+    """
+    from ssma_ros.documents import parse_yaml
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition(":=")
+        if not separator:
+            raise SsmaError(f"argument '{assignment}', expected NAME:=VALUE")
+        values[name] = parse_yaml(text, f"parameter {name}")
+    _check_names(values, "argument")
+    return values
+
+
+def not_applied(parameters: FusionParameters) -> list[str]:
+    """What the parameters ask for and a recording alone cannot give, in words."""
+    sentences = []
+    if parameters.gravity_frame:
+        sentences.append(
+            f"gravity_frame '{parameters.gravity_frame}' is not used: tf is not read from the recording, gravity is "
+            "estimated from depth"
+        )
+    if parameters.register_depth:
+        sentences.append("register_depth is not used: tf is not read from the recording, depth of another frame_id is "
+                         "refused")
+    return sentences
+
+
+def _sections(document: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Parameters by node; namespaces may be nested or written with slashes."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, content in document.items():
+        if not isinstance(content, dict):
+            continue
+        full = f"{prefix}/{name}" if prefix else str(name)
+        if isinstance(content.get(_SECTION), dict):
+            found[full] = content[_SECTION]
+        found |= _sections({k: v for k, v in content.items() if k != _SECTION}, full)
+    return found
+
+
+def _check_names(values: Mapping[str, Any], where: str) -> None:
+    """The node warns of an unknown name in its log; here nobody would see it."""
+    from ssma_ros.ros.parameters import unknown_names
+
+    for sentence in unknown_names(values):
+        raise SsmaError(f"{where}: {sentence.replace(' and ignored', '')}")
