@@ -205,6 +205,8 @@ class Frame:
             if sensor.pixels == "intensity":
                 _check_full_scale(name, image, self.full_scales.get(name))
         camera = self.intrinsics
+        if camera is not None and not isinstance(camera, Intrinsics):
+            raise ValueError(f"frame: intrinsics are a {type(camera).__name__}, expected Intrinsics(fx, fy, cx, cy, …)")
         if camera is not None and (camera.width, camera.height) != (width, height):
             raise ValueError(
                 f"frame: intrinsics are of {camera.width}x{camera.height}, expected {width}x{height} as the images are"

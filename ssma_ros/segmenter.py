@@ -138,7 +138,7 @@ class Segmenter:
                 A sensor left out blanks the streams that are made from it, and ``missing`` of the result says so.
 
         Raises:
-            TypeError: a field is unknown, or there are fields beside a frame.
+            TypeError: a field is unknown, there are fields beside a frame, or the frame is none.
             ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, holds none of the sensors that the
                 network's streams are made from, an output is unknown, or the segmenter is closed.
         """
@@ -148,6 +148,9 @@ class Segmenter:
             frame = Frame(**fields)
         elif fields:
             raise TypeError(f"segmenter: got a frame and {', '.join(fields)}, expected one or the other")
+        elif not isinstance(frame, Frame):
+            kind = type(frame).__name__
+            raise TypeError(f"segmenter: got a {kind} as the frame, expected a Frame, or images by name (color=…)")
         for name in outputs:
             if name not in OUTPUTS:
                 raise ValueError(f"outputs: got '{name}', {expected_one_of(name, OUTPUTS)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_its_example_runs(name: str) -> None:
     assert doctest.DocTestRunner().run(found[0], out=said.append).failed == 0, "".join(said)
 
 
+def test_what_the_readme_shows_runs() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0]
+    assert len([line for line in shown.splitlines() if line]) <= 6
+    frame = blank_frame(768, 384)
+    names = {"color": frame.color, "depth": frame.depth, "nir": frame.nir}
+    exec(shown, names)
+    assert (names["mask"].dtype, names["mask"].shape) == (np.uint8, (384, 768))
+    assert names["result"].missing == {}
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     manifest = (PROJECT / "package.xml").read_text(encoding="utf-8")
     assert f"<version>{ssma_ros.__version__}</version>" in manifest
@@ -125,6 +137,8 @@ def test_a_sensor_left_out_is_said(segment: Segmenter) -> None:
 def test_what_is_no_field_is_refused(segment: Segmenter) -> None:
     with pytest.raises(TypeError, match="'colour'"):
         segment(colour=images()["color"])
+    with pytest.raises(TypeError, match="got a ndarray as the frame, expected a Frame, or images by name"):
+        segment(images()["color"])
     with pytest.raises(TypeError, match="got a frame and nir, expected one or the other"):
         segment(Frame(**images()), nir=images()["nir"])
     with pytest.raises(ValueError, match=r"outputs: got 'gate', expected one of mask.*\('gates' may be meant\)"):
@@ -149,6 +163,7 @@ GREY = np.zeros((32, 64), np.uint8)
         ({"nir": GREY[..., None]}, r"nir is uint8 \(32, 64, 1\), expected uint8 or uint16 \(32, 64\)"),
         ({"nir": GREY.astype(np.uint16)}, r"nir is uint16 without nir_full_scale, expected .* \(65535, or less for"),
         ({"nir_full_scale": 4095}, "nir_full_scale is 4095, expected above 0 to 255 of uint8"),
+        ({"intrinsics": np.eye(3)}, r"intrinsics are a ndarray, expected Intrinsics\(fx, fy"),
         ({"intrinsics": Intrinsics(50, 50, 320, 240, 640, 480)}, "intrinsics are of 640x480, expected 64x32 as the im"),
     ],
 )
