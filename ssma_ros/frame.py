@@ -250,6 +250,7 @@ class Segmentation:
         inputs: the network's real inputs by stream name, H×W×3 uint8 each.
         present: which modalities the network was given.
         missing: for each blank modality the reason in words.
+        doubts: by modality what its input was made with where that is not what was asked for, with a remedy.
         timings_ms: milliseconds spent in each stage, by stage name.
 
     Example:
@@ -273,4 +274,5 @@ class Segmentation:
     inputs: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     present: Mapping[str, bool] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)

@@ -200,6 +200,7 @@ class Segmenter:
             inputs=encoded.inputs if "inputs" in outputs else {},
             present=encoded.present,
             missing=encoded.missing,
+            doubts=encoded.doubts,
         )
         if self.options.output_resolution == "camera":
             _to_camera_size(segmentation, *frame.size, frame.intrinsics)

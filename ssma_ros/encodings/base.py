@@ -51,6 +51,9 @@ class StreamEncoder(ABC):
         ValueError: a parameter is out of range.
     """
 
+    #: What the last picture was made with where that is not what was asked for, in words with a remedy; or empty.
+    doubt = ""
+
     def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions) -> None:
         self.parameters, self.options = parameters, options
 

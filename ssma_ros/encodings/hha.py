@@ -155,7 +155,8 @@ class HHAEncoder:
 
     Attributes:
         gravity: unit vector "down" (x right, y down, z forward) the last image was encoded with, or None before.
-        gravity_source: where it came from: ``given``, ``estimated``, ``held`` (estimate refused) or ``level``.
+        gravity_source: where it came from: ``given``, ``estimated``, ``held`` (estimate refused, the last good one
+            holds) or ``level`` (refused, and there has been no good one).
     """
 
     def __init__(self, options: HHAOptions | None = None) -> None:
@@ -222,7 +223,7 @@ class HHAEncoder:
         options, last = self.options, self.gravity
         upright = estimate[1] >= math.cos(math.radians(options.max_tilt)) - 1e-12
         if not upright or min(floors, walls) < options.min_support:
-            self.gravity_source = "level" if last is None else "held"
+            self.gravity_source = "level" if last is None or self.gravity_source == "level" else "held"
             return np.array([0.0, 1.0, 0.0]) if last is None else last
         self.gravity_source = "estimated"
         if options.smoothing == 0.0 or last is None or elapsed is None:
@@ -307,6 +308,18 @@ def stream_options(parameters: Mapping[str, Any], options: EncoderOptions) -> HH
         raise ValueError(str(error)) from None
 
 
+_REFUSED = (
+    "gravity estimated from depth is refused (the camera tilts by over 45 degrees, or sees too little ground and "
+    "walls), "
+)
+_REMEDY = ": set gravity_frame to a frame whose z axis points up, or gravity_guard to false"
+#: By source of gravity what is to be said of it.
+_DOUBTS = {
+    "held": f"{_REFUSED}the last good estimate holds{_REMEDY}",
+    "level": f"{_REFUSED}the camera counts as level{_REMEDY}",
+}
+
+
 class _Hha(StreamEncoder):
     def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions) -> None:
         super().__init__(parameters, options)
@@ -314,10 +327,12 @@ class _Hha(StreamEncoder):
 
     def encode(self, frame: Frame, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert frame.intrinsics is not None, "streams are encoded only when what they need is there"
-        return self._encoder.encode(
+        picture = self._encoder.encode(
             frame.depth, frame.intrinsics, gravity=frame.gravity, stamp_ns=frame.stamp_ns,
             threads=self.options.threads, out=out,
         )
+        self.doubt = _DOUBTS.get(self._encoder.gravity_source, "")
+        return picture
 
     def reset(self) -> None:
         self._encoder.reset()

@@ -35,6 +35,7 @@ class EncodedInputs:
         inputs: for each present stream an H×W×3 uint8 image, C-contiguous.
         present: for every stream of the contract whether it could be made.
         missing: for each stream that could not, the reason in words.
+        doubts: by stream what its picture was made with where that is not what was asked for.
         depth: H×W float32 completed depth in metres, 0 where it stayed empty, or None without depth.
         intrinsics: of the network's grid, or None where the frame had none.
         timings_ms: milliseconds by stage.
@@ -43,6 +44,7 @@ class EncodedInputs:
     inputs: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
     depth: NDArray[np.float32] | None = None
     intrinsics: Intrinsics | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)

@@ -110,7 +110,10 @@ class InputEncoder:
         for stream in streams:
             with _timed(encoded, f"encode_{stream.name}"):
                 out = encoded.inputs[stream.name]
-                encoded.inputs[stream.name] = self._encoders[stream.name].encode(grid, out)
+                encoder = self._encoders[stream.name]
+                encoded.inputs[stream.name] = encoder.encode(grid, out)
+                if encoder.doubt:
+                    encoded.doubts[stream.name] = encoder.doubt
 
     def _fitted(self, frame: Frame, encoded: EncodedInputs) -> Frame:
         """The frame on the network's grid."""

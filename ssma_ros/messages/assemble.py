@@ -166,6 +166,8 @@ def _intrinsics(
         intrinsics = conversion.intrinsics_from_camera_info(camera_info, topic)
         if (intrinsics.width, intrinsics.height) != (width, height):
             got = f"{intrinsics.width}x{intrinsics.height}"
+            if (int(camera_info.width), int(camera_info.height)) == (width, height):
+                got += " with binning and region of interest, which are of the image already"
             raise RefusedInput(topic, "size", got, f"{width}x{height} as the image is")
     except RefusedInput as refusal:
         reasons["camera_info"] = f"refused: {refusal}"

@@ -173,6 +173,12 @@ def _cropped(message: Any, topic: str, full: Intrinsics) -> Intrinsics:
     bin_x, bin_y = max(1, int(getattr(message, "binning_x", 0))), max(1, int(getattr(message, "binning_y", 0)))
     if width // bin_x == 0 or height // bin_y == 0:
         raise RefusedInput(topic, "binning", f"{bin_x}x{bin_y}", f"at most {width}x{height}")
+    if _is_binned_already(full.cx, full.width, bin_x) and _is_binned_already(full.cy, full.height, bin_y):
+        centre = f"a principal point of ({full.cx:g}, {full.cy:g}) in {full.width}x{full.height}"
+        raise RefusedInput(
+            topic, "binning", f"{bin_x}x{bin_y} beside {centre}", "0 where K, P and size are those of the binned "
+            "image, or K, P and size of the whole sensor (these look binned already)",
+        )
     return Intrinsics(
         fx=full.fx / bin_x,
         fy=full.fy / bin_y,
@@ -181,6 +187,11 @@ def _cropped(message: Any, topic: str, full: Intrinsics) -> Intrinsics:
         width=width // bin_x,
         height=height // bin_y,
     )
+
+
+def _is_binned_already(centre: float, size: int, binning: int) -> bool:
+    """Whether a principal point lies where a binned image has its middle, and not where the whole sensor has it."""
+    return binning > 1 and abs(centre - size / (2 * binning)) < 0.1 * size / binning
 
 
 def _pixels(message: Any, topic: str, accepted: Mapping[str, Layout]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -156,6 +156,44 @@ def synchronization_status(counters: SyncCounters, progress: Progress, degraded_
     return Status("synchronization", OK, f"{counters.matched} frames matched", values)
 
 
+def gravity_status(progress: Progress, now_ns: int) -> Status:
+    """Status of the direction that HHA takes for down; an estimate that is refused for a moment is no trouble."""
+    words = progress.gravity.lasting(now_ns)
+    return Status("gravity", WARN if words else OK, words or "as asked for")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What should come out.
+
+    Attributes:
+        driver: sensor whose images make frames now.
+        coming_hz: how fast they come.
+        work_ns: how long the work on the present frame has gone on, None while there is none.
+        patience_ns: without output for longer something is wrong.
+    """
+
+    driver: str
+    coming_hz: float
+    work_ns: int | None
+    patience_ns: int
+
+
+def why_nothing_comes_out(progress: Progress, demand: Demand, now_ns: int) -> Status | None:
+    """Status of inference while images come in and nothing goes out, or None where something does."""
+    quiet_ns = now_ns - progress.published_ns
+    if demand.coming_hz == 0.0 or quiet_ns < demand.patience_ns:
+        return None
+    if progress.unwanted_ns is not None and now_ns - progress.unwanted_ns < demand.patience_ns:
+        return Status("inference", OK, "nothing is segmented: nobody subscribes to an output")
+    record = progress.sensors.get(demand.driver)
+    reason = "" if record is None else record.current_reason(now_ns)
+    if demand.work_ns is not None and demand.work_ns > demand.patience_ns:
+        reason = f"the work on one frame has gone on for {demand.work_ns * _S:.1f} s"
+    words = f"nothing out for {quiet_ns * _S:.1f} s while {demand.driver} comes at {demand.coming_hz:.1f} Hz"
+    return Status("inference", ERROR, f"{words}: {reason or 'no frame was made of it, see synchronization'}")
+
+
 def inference_details(
     identity: Mapping[str, str], memory: Mapping[str, int | None], stages: StageTimes
 ) -> dict[str, str]:
@@ -173,8 +211,10 @@ def inference_details(
     return values
 
 
-def inference_status(progress: Progress, details: Mapping[str, str], rate_hz: float, now_ns: int) -> Status:
-    """Status of network and output; a lost frame is an ERROR for some seconds."""
+def inference_status(
+    progress: Progress, details: Mapping[str, str], rate_hz: float, now_ns: int, demand: Demand | None = None
+) -> Status:
+    """Status of network and output; a lost frame is an ERROR for some seconds, and so is no output on ``demand``."""
     values = {
         **details,
         "published": str(progress.published),
@@ -186,4 +226,7 @@ def inference_status(progress: Progress, details: Mapping[str, str], rate_hz: fl
     if lost is not None and now_ns - lost < FAILURE_SHOWN_NS:
         words = f"{progress.failures.total()} frames lost so far, last: {progress.last_failure}"
         return Status("inference", ERROR, words, values)
+    quiet = None if demand is None else why_nothing_comes_out(progress, demand, now_ns)
+    if quiet is not None:
+        return replace(quiet, values=values)
     return Status("inference", OK, f"{rate_hz:.1f} Hz out", values)

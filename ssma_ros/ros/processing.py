@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _MS = 1e-6  # of a nanosecond
 
+#: What has been so for this long is no hiccup, nanoseconds.
+LASTING_NS = 2_000_000_000
+
 #: How long the reason of the last frame is taken as the reason of now, nanoseconds.
 REASON_HOLDS_NS = 2_000_000_000
 
@@ -57,6 +60,28 @@ class SensorRecord:
 
 
 @dataclass
+class Doubt:
+    """Something that is not as it should be, and since when.
+
+    Attributes:
+        words: what, with a remedy, or empty.
+        since_ns: when it began.
+    """
+
+    words: str = ""
+    since_ns: int = 0
+
+    def note(self, words: str) -> None:
+        """What it is now."""
+        if words != self.words:
+            self.words, self.since_ns = words, time.monotonic_ns()
+
+    def lasting(self, now_ns: int) -> str:
+        """The words if it has been so for :data:`LASTING_NS`."""
+        return self.words if now_ns - self.since_ns >= LASTING_NS else ""
+
+
+@dataclass
 class Progress:
     """What the processor did so far; written by the worker, read by diagnostics.
 
@@ -64,23 +89,29 @@ class Progress:
         published: frames published.
         degraded: of these, frames that went without a sensor.
         refused: driving images refused.
+        published_ns: when the last one was, or the node was activated.
         unwanted: frames not segmented because nobody subscribes to any output.
+        unwanted_ns: when the last of them came, None for never.
         failures: frames lost to an exception, by its kind; the last one in words and when it was.
         outputs: rate of published frames.
         stages: milliseconds by stage, ``latency`` from the arrival of the driving image to the last publish.
         sensors: by sensor and ``camera_info``.
+        gravity: what is wrong with it.
     """
 
     published: int = 0
+    published_ns: int = field(default_factory=time.monotonic_ns)
     degraded: int = 0
     refused: int = 0
     unwanted: int = 0
+    unwanted_ns: int | None = None
     failures: Counter[str] = field(default_factory=Counter)
     last_failure: str = ""
     last_failure_ns: int | None = None
     outputs: RateMeter = field(default_factory=RateMeter)
     stages: StageTimes = field(default_factory=StageTimes)
     sensors: dict[str, SensorRecord] = field(default_factory=dict)
+    gravity: Doubt = field(default_factory=Doubt)
 
 
 class Geometry(Protocol):
@@ -136,6 +167,7 @@ class FrameProcessor:
         with self._publishing:
             self._open = is_open
             self._breaks += not is_open
+            self.progress.published_ns = time.monotonic_ns()
 
     def ticket(self) -> int:
         """What :meth:`handle` is given with a frame: it holds until results are held back again."""
@@ -154,6 +186,7 @@ class FrameProcessor:
             wanted = self._publishers.wanted()
         if not wanted:
             self.progress.unwanted += 1
+            self.progress.unwanted_ns = time.monotonic_ns()
             return
         start = time.monotonic_ns()
         frame = self._assemble(matched)
@@ -163,6 +196,7 @@ class FrameProcessor:
         needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
         result = self._segmenter(frame, needs)
         self._note_unused(result)
+        self._note_gravity(frame, result)
         segmented = time.monotonic_ns()
         with self._publishing:
             if not self._open or self._breaks != ticket:
@@ -172,6 +206,7 @@ class FrameProcessor:
         inference_ms = result.timings_ms.get("inference", 0.0)
         progress = self.progress
         progress.published += 1
+        progress.published_ns = end
         progress.degraded += any(not present for present in result.present.values())
         progress.outputs.tick(end)
         progress.stages.add(
@@ -230,6 +265,19 @@ class FrameProcessor:
                 record = self.progress.sensors.get(sensor)
                 if record is not None and sensor not in used and not record.reason:
                     self._note(sensor, f"not used: {result.missing[stream.name]}")
+
+    def _note_gravity(self, frame: Frame, result: Segmentation) -> None:
+        asked = self._parameters().gravity_frame
+        words = "; ".join(result.doubts.values())
+        if asked and frame.gravity is None:
+            words = (
+                f"tf knows no transform from gravity_frame '{asked}' to '{frame.frame_id}', gravity is estimated from "
+                "depth instead, expected both frames in one tf tree"
+            )
+        self.progress.gravity.note(words)
+        lasting = self.progress.gravity.lasting(time.monotonic_ns())
+        if lasting:
+            self._log.say("gravity", lasting)
 
     def _suspect(self, sensor: str, suspicion: str) -> None:
         record = self.progress.sensors[sensor]

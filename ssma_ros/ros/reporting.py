@@ -11,8 +11,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.qos import QoSProfile
 
 from ssma_ros.ros.diagnostics import (
+    Demand,
     InputState,
     Status,
+    gravity_status,
     inference_details,
     inference_status,
     info_status,
@@ -20,6 +22,7 @@ from ssma_ros.ros.diagnostics import (
     synchronization_status,
 )
 from ssma_ros.ros.process_memory import resident_bytes
+from ssma_ros.ros.processing import LASTING_NS
 from ssma_ros.ros.qos import with_overrides
 
 if TYPE_CHECKING:
@@ -101,8 +104,20 @@ class DiagnosticsReporter:
             backend = session.segmenter.backend
             memory = {"GPU": session.segmenter.memory_bytes, "process": resident_bytes()}
             details = inference_details(backend.identity, memory, progress.stages)
-        statuses.append(inference_status(progress, details, progress.outputs.rate_hz(now_ns), now_ns))
+        if any("depth" in stream.sensors for stream in session.segmenter.contract.streams):
+            statuses.append(gravity_status(progress, now_ns))
+        rate_hz = progress.outputs.rate_hz(now_ns)
+        statuses.append(inference_status(progress, details, rate_hz, now_ns, self._demand(session, now_ns)))
         return statuses
+
+    def _demand(self, session: FusionSession, now_ns: int) -> Demand:
+        driver = session.worker.driver()
+        return Demand(
+            driver=driver,
+            coming_hz=session.inputs.inputs[driver].rate.rate_hz(now_ns),
+            work_ns=session.worker.work_ns(now_ns),
+            patience_ns=LASTING_NS + round(session.parameters.sync_timeout * 1e9),
+        )
 
     def _state(self, session: FusionSession, entry: Input, age_ns: int | None, now_ns: int) -> InputState:
         parameters = session.parameters

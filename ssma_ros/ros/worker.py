@@ -36,6 +36,7 @@ class FusionWorker:
         self._changed = threading.Condition()
         self._active = False
         self._ending = False
+        self._began_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name="fusion", daemon=True)
         self._thread.start()
 
@@ -75,6 +76,16 @@ class FusionWorker:
             now = time.monotonic_ns()
             return {sensor: self._synchronizer.age_ns(sensor, now) for sensor in self._synchronizer.options.sensors}
 
+    def driver(self) -> str:
+        """The sensor whose images make frames now."""
+        with self._changed:
+            return self._synchronizer.driver(time.monotonic_ns())
+
+    def work_ns(self, now_ns: int) -> int | None:
+        """How long the work on the present frame has gone on, None while there is none."""
+        began = self._began_ns
+        return None if began is None else now_ns - began
+
     def close(self, timeout_s: float = 30.0) -> bool:
         """End the thread after the frame in work; False if it is still busy after ``timeout_s``."""
         with self._changed:
@@ -86,10 +97,13 @@ class FusionWorker:
 
     def _run(self) -> None:
         while (taken := self._wait()) is not None:
+            self._began_ns = time.monotonic_ns()
             try:
                 self._handle(*taken)
             except Exception as error:
                 self._failed(error)
+            finally:
+                self._began_ns = None
 
     def _wait(self) -> tuple[Matched[Any], int] | None:
         """The next frame and its ticket, or None at the end."""

@@ -346,3 +346,13 @@ def test_malformed_images_are_refused_or_are_what_they_say(fields: dict[str, Any
     assert pixels.shape[:2] == (fields["height"], fields["width"])
     assert fields["height"] * fields["step"] <= len(fields["data"])
     assert conversion.stamp_ns(message) == 1_500_000_000
+
+
+@pytest.mark.parametrize(("width", "cx"), [(16, 3.5), (16, 4.2)])
+def test_a_calibration_that_is_binned_already_is_not_binned_again(width: int, cx: float) -> None:
+    info = messages.camera_info(width, 12, binning_x=2, binning_y=2)
+    info.p[2], info.p[6] = cx, 2.5  # where an 8x6 image has its middle
+    with pytest.raises(RefusedInput, match="these look binned already"):
+        conversion.intrinsics_from_camera_info(info, "/info")
+    info.p[2], info.p[6] = 7.5, 5.5
+    assert conversion.intrinsics_from_camera_info(info, "/info").cx == 3.75

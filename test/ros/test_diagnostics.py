@@ -11,7 +11,9 @@ from ssma_ros.ros.diagnostics import (
     ERROR,
     OK,
     WARN,
+    Demand,
     InputState,
+    gravity_status,
     inference_details,
     inference_status,
     info_status,
@@ -19,7 +21,7 @@ from ssma_ros.ros.diagnostics import (
     life_cycle_status,
     synchronization_status,
 )
-from ssma_ros.ros.processing import Progress, SensorRecord
+from ssma_ros.ros.processing import Doubt, Progress, SensorRecord
 from ssma_ros.ros.statistics import RateMeter, StageTimes, ThrottledLog
 from ssma_ros.synchronization import SyncCounters
 
@@ -80,6 +82,42 @@ def test_counters_are_reported() -> None:
         "degraded, nir: silent": "3",
     }
     assert synchronization_status(counters, Progress(), {}).level == OK
+
+
+def demand(coming_hz: float = 30.0, work_ns: int | None = None) -> Demand:
+    return Demand("color", coming_hz, work_ns, patience_ns=2 * S)
+
+
+def test_nothing_out_while_images_come_in_is_never_well() -> None:
+    progress = Progress(published_ns=NOW - 3 * S)
+    status = inference_status(progress, {"device": "CPU"}, 0.0, NOW, demand())
+    words = "nothing out for 3.0 s while color comes at 30.0 Hz: "
+    assert (status.level, status.message) == (ERROR, f"{words}no frame was made of it, see synchronization")
+    assert status.values["device"] == "CPU"
+    status = inference_status(progress, {}, 0.0, NOW, demand(work_ns=5 * S))
+    assert status.message == f"{words}the work on one frame has gone on for 5.0 s"
+    progress.sensors["color"] = SensorRecord("refused: topic /x: encoding is 'y'", NOW)
+    assert inference_status(progress, {}, 0.0, NOW, demand()).message == f"{words}refused: topic /x: encoding is 'y'"
+
+
+def test_nothing_out_is_well_where_nothing_comes_in_where_nobody_listens_and_for_a_moment() -> None:
+    for progress, asked in [
+        (Progress(published_ns=NOW - 3 * S), demand(coming_hz=0.0)),
+        (Progress(published_ns=NOW - S), demand()),
+    ]:
+        status = inference_status(progress, {}, 0.0, NOW, asked)
+        assert (status.level, status.message) == (OK, "0.0 Hz out")
+    unwanted = Progress(published_ns=NOW - 9 * S, unwanted_ns=NOW - S)
+    status = inference_status(unwanted, {}, 0.0, NOW, demand())
+    assert (status.level, status.message) == (OK, "nothing is segmented: nobody subscribes to an output")
+
+
+def test_gravity_that_is_not_as_asked_for_is_warned_of_when_it_lasts() -> None:
+    progress = Progress()
+    progress.gravity = Doubt("the camera counts as level", NOW - S)
+    assert gravity_status(progress, NOW).level == OK
+    status = gravity_status(progress, NOW + S)
+    assert (status.level, status.message) == (WARN, "the camera counts as level")
 
 
 def test_inference_tells_latencies_identity_memory_and_lost_frames() -> None:

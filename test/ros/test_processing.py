@@ -10,6 +10,7 @@ import pytest
 from ros import messages
 from ros.stub_network import StubBackend, stub_contract
 
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.catalogue import Output, OutputCatalog
 from ssma_ros.ros.parameters import FusionParameters
@@ -200,6 +201,32 @@ def test_a_frame_taken_just_before_the_node_was_deactivated_and_activated_stays_
     assert rig.subscribed.published == []
     rig.handle()
     assert len(rig.subscribed.published) == 1
+
+
+def test_gravity_that_is_guessed_is_told_with_what_to_do() -> None:
+    """A camera on its side: the estimate is refused for ever, and the encoding takes the camera for level."""
+    rig = Rig("mask")
+    rig.processor._segmenter = Segmenter(rig.backend, encoder_options=EncoderOptions(gravity_guard=True))
+    side = np.repeat(np.linspace(500, 9000, SIZE[0]).astype(np.uint16)[None], SIZE[1], axis=0)
+    for _ in range(3):
+        rig.handle(depth=messages.image(side, "16UC1"))
+    words = rig.processor.progress.gravity.words
+    assert words.endswith("the camera counts as level: set gravity_frame to a frame whose z axis points up, or "
+                          "gravity_guard to false")
+    rig.processor._geometry = SimpleNamespace(gravity=lambda *_: np.array([-1.0, 0.0, 0.0]))
+    rig.processor._parameters = lambda: FusionParameters(gravity_frame="odom")
+    rig.handle(depth=messages.image(side, "16UC1"))
+    assert rig.processor.progress.gravity.words == ""
+
+
+def test_a_gravity_frame_that_tf_does_not_know_is_told() -> None:
+    rig = Rig("mask", gravity_frame="odom")
+    rig.processor._geometry = SimpleNamespace(gravity=lambda *_: None)
+    rig.handle()
+    assert rig.processor.progress.gravity.words == (
+        "tf knows no transform from gravity_frame 'odom' to 'camera', gravity is estimated from depth instead, "
+        "expected both frames in one tf tree"
+    )
 
 
 def test_gravity_from_tf_reaches_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
