@@ -150,13 +150,12 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
 
 def _segmenter(parameters: FusionParameters) -> Segmenter:
     """As the node makes it of the same parameters."""
-    from ssma_ros.ros.options import encoder_options, segmenter_options
+    from ssma_ros.ros.options import encoder_options, network_options, segmenter_options
     from ssma_ros.segmenter import load
 
     options = segmenter_options(parameters)
     return load(
-        parameters.model, backend=parameters.backend, precision=parameters.precision, threads=parameters.threads,
-        cache_dir=parameters.cache_dir or None, rebuild_engine=parameters.rebuild_engine,
-        preprocessing=parameters.preprocessing_device, output_resolution=options.output_resolution,
-        min_confidence=options.min_confidence, encoder_options=encoder_options(parameters),
+        parameters.model, **network_options(parameters), preprocessing=parameters.preprocessing_device,
+        output_resolution=options.output_resolution, min_confidence=options.min_confidence,
+        encoder_options=encoder_options(parameters),
     )  # fmt: skip

@@ -24,6 +24,7 @@ from ssma_ros.inference import load_backend
 from ssma_ros.inference.tensorrt.build_log import BuildLog
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
+from ssma_ros.ros.options import network_options
 from ssma_ros.ros.process_memory import give_back
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
@@ -46,15 +47,7 @@ def load_from_parameters(parameters: FusionParameters, progress: Progress | None
     Raises:
         SsmaError: see :func:`ssma_ros.inference.load_backend`.
     """
-    return load_backend(
-        parameters.model,
-        backend=parameters.backend,
-        precision=parameters.precision,
-        threads=parameters.threads,
-        cache_dir=parameters.cache_dir or None,
-        rebuild_engine=parameters.rebuild_engine,
-        progress=progress,
-    )
+    return load_backend(parameters.model, progress=progress, **network_options(parameters))
 
 
 class FusionNode(LifecycleNode):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.messages.assemble import AssemblyOptions
@@ -21,6 +21,17 @@ def assembly_options(parameters: FusionParameters) -> AssemblyOptions:
         check_frame_id=parameters.check_frame_id,
         readings=readings(vars(parameters)),
     )
+
+
+def network_options(parameters: FusionParameters) -> dict[str, Any]:
+    """The part of the parameters that says what runs the network, as arguments of its loader."""
+    return {
+        "backend": parameters.backend,
+        "precision": parameters.precision,
+        "threads": parameters.threads,
+        "cache_dir": parameters.cache_dir or None,
+        "rebuild_engine": parameters.rebuild_engine,
+    }
 
 
 def segmenter_options(parameters: FusionParameters) -> SegmenterOptions:
