@@ -6,12 +6,14 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import SsmaError, expected_one_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
+
+    from ssma_ros.messages.assemble import AssemblyOptions
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,34 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_recording(path: Path) -> bool:
-    """A bag file, or a folder with a rosbag2 recording's metadata."""
-    return path.is_file() or (path / "metadata.yaml").is_file()
+    """A file, or a folder with a rosbag2 recording."""
+    from ssma_ros.recordings import layout
+
+    return path.is_file() or layout.is_recording(path)
+
+
+def recording_form(args: argparse.Namespace) -> AssemblyOptions:
+    """How the messages of a recording are read: ``--options`` are what the node is told by the same names.
+
+    Args:
+        args: with the arguments of :func:`add_data_arguments`.
+
+    Raises:
+        SsmaError: impossible options, or a kind of data set.
+    """
+    from ssma_ros.messages.assemble import AssemblyOptions
+    from ssma_ros.sensors import readings, setting_names
+
+    if args.kind is not None:
+        raise SsmaError(f"kind '{args.kind}': {args.source} is a recording, expected no --kind")
+    options = _parse_options(args.options or "")
+    for name in options:
+        if name not in setting_names():
+            raise SsmaError(f"options: got '{name}' for a recording, {expected_one_of(name, setting_names())}")
+    try:
+        return AssemblyOptions(readings=readings(options))
+    except (TypeError, ValueError) as error:
+        raise SsmaError(f"options: {error}") from None
 
 
 def data_form(args: argparse.Namespace, models: Sequence[Path]) -> DataForm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.cli._data import add_data_arguments, data_form, is_recording
+from ssma_ros.cli._data import add_data_arguments, data_form, is_recording, recording_form
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +43,9 @@ class EvaluationSource:
     def __init__(self, args: argparse.Namespace, networks: Sequence[TrainedNetwork]) -> None:
         self._args = args
         self._is_recording = is_recording(args.source)
-        if not self._is_recording:
+        if self._is_recording:
+            self._assembly = recording_form(args)
+        else:
             from ssma_ros.training.datasets import open_dataset
 
             form = self._form = data_form(args, [network.path for network in networks])
@@ -55,7 +57,7 @@ class EvaluationSource:
         if self._is_recording:
             from ssma_ros.cli._labelled_recording import RecordingSamples
 
-            return RecordingSamples(self._args.source, contract)
+            return RecordingSamples(self._args.source, contract, self._assembly)
         from ssma_ros.training.datasets.cache import open_samples
 
         return open_samples(self._dataset, contract, self._args.cache, progress=not self._args.quiet)

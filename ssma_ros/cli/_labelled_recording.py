@@ -3,80 +3,84 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages import decode as conversion
-from ssma_ros.messages.assemble import assemble_frame
+from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.recordings.frames import RecordedFrames
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.training.datasets.cache import Sample, encode_sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
-
-_SLOP_NS = 50_000_000
-_SENSORS = {"color": "color", "depth": "depth", "disparity": "depth", "nir": "nir"}
+    from ssma_ros.messages.assemble import AssemblyOptions
+    from ssma_ros.recordings.frames import RecordedFrame
 
 
 class RecordingSamples:
-    """Every driving image that has a label, with the nearest image of each other sensor; held in memory.
+    """Every driving image that has a label of the same stamp, read and encoded when it is asked for.
+
+    One sample is held at a time: asked for in ascending order the recording is read once, and again from the start
+    whenever an earlier one is asked for. A driving image or label that cannot be read is a sample without streams,
+    which is not scored, and is told on standard error.
 
     Args:
         path: rosbag2 recording with a label topic.
         contract: of the network to feed.
+        assembly: how messages are read.
 
     Raises:
         SsmaError: no recording, no labels in it, or labels that the contract's label set does not know.
     """
 
-    def __init__(self, path: Path, contract: Contract) -> None:
+    def __init__(self, path: Path, contract: Contract, assembly: AssemblyOptions | None = None) -> None:
         self._path = path
-        self._streams = contract.modalities
-        self._samples: list[Sample] = []
-        self._names: list[str] = []
-        with RecordingReader(path) as reader:
-            topics = find_input_topics(reader.topics, str(path))
-            if topics.label is None:
-                raise SsmaError(f"recording {path}: has no label topic, expected one to evaluate against")
-            messages = _messages_by_role(reader, topics.by_name())
-        info = next(iter(messages.pop("camera_info", {}).values()), None)
-        labels = messages.pop("label", {})
-        driver = next(role for role in _SENSORS if role in messages)
-        encoder = InputEncoder(contract)
-        for stamp in sorted(set(messages[driver]) & set(labels)):
-            near = {_SENSORS[role]: _nearest(found, stamp) for role, found in messages.items()}
-            frame = assemble_frame({s: m for s, m in near.items() if m is not None}, info, driver=_SENSORS[driver])
-            raw = _label_image(labels[stamp], topics.label.name)
-            self._samples.append(encode_sample(encoder, frame, apply_raw_ids(raw, contract.labels, path)))
-            encoder.reset()
-            self._names.append(str(stamp))
-        if not self._samples:
-            raise SsmaError(f"recording {path}: no {driver} image has a label of the same stamp")
+        self._contract = contract
+        self._encoder = InputEncoder(contract)
+        self._reader = RecordingReader(path)
+        weakref.finalize(self, self._reader.close)
+        topics = find_input_topics(self._reader.topics, str(path))
+        if topics.label is None:
+            raise SsmaError(f"recording {path}: has no label topic, expected one to evaluate against")
+        self._label_topic = topics.label.name
+        self._frames = RecordedFrames(self._reader, topics, assembly=assembly)
+        self._labelled = self._frames.labelled()
+        if not self._labelled:
+            raise SsmaError(f"recording {path}: no image on {self._frames.topic.name} has a label of the same stamp")
+        for note in self._frames.account.notes:
+            print(f"ssma: recording {path}: {note}", file=sys.stderr)
+        self._told: set[int] = set()
+        self._ahead: Iterator[RecordedFrame] = iter(())
+        self._next: RecordedFrame | None = None
+        self._last: tuple[int, Sample, dict[str, str]] | None = None
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._labelled)
 
     def __getitem__(self, index: int) -> Sample:
-        return self._samples[index]
+        return self._sample(index)[1]
 
     def name(self, index: int) -> str:
         """Stamp of the driving image, nanoseconds."""
-        return self._names[index]
+        return str(self._frames.stamp_ns(self._labelled[index]))
 
     def blank(self, index: int) -> dict[str, str]:
-        """Streams that a sample lacks."""
-        pairs = zip(self._streams, self._samples[index].present, strict=True)
-        return {s: "the recording has no image for it near the label's stamp" for s, there in pairs if not there}
+        """Streams that a sample lacks, with the reasons."""
+        return self._sample(index)[2]
 
     def group(self, index: int) -> None:
         """A recording tells of no conditions."""
@@ -85,6 +89,44 @@ class RecordingSamples:
     def digest(self) -> str:
         """Of the recording alone, see :func:`recording_digest`; nothing is cached by it."""
         return recording_digest(self._path)
+
+    def _sample(self, index: int) -> tuple[int, Sample, dict[str, str]]:
+        if self._last is not None and self._last[0] == index:
+            return self._last
+        wanted = self._labelled[index]
+        if self._last is None or self._last[0] > index:
+            self._ahead = self._frames.read(self._labelled[index:])
+            self._next = next(self._ahead, None)
+        while self._next is not None and self._next.index < wanted:
+            self._next = next(self._ahead, None)
+        found = self._next if self._next is not None and self._next.index == wanted else None
+        self._last = (index, *self._encoded(index, found))
+        return self._last
+
+    def _encoded(self, index: int, found: RecordedFrame | None) -> tuple[Sample, dict[str, str]]:
+        if found is None:
+            return self._nothing(index, "its image cannot be read")
+        if found.label is None:
+            return self._nothing(index, "its label cannot be read")
+        try:
+            raw = _label_image(found.label, self._label_topic)
+        except RefusedInput as refusal:
+            return self._nothing(index, str(refusal))
+        sample = encode_sample(self._encoder, found.frame, apply_raw_ids(raw, self._contract.labels, self._path))
+        self._encoder.reset()  # samples are taken in any order; nothing carries over
+        reasons = {stream.name: why_blank(stream, found.frame) for stream in self._contract.streams}
+        return sample, {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _nothing(self, index: int, reason: str) -> tuple[Sample, dict[str, str]]:
+        """A sample that is not scored."""
+        if index not in self._told:
+            self._told.add(index)
+            print(f"ssma: recording {self._path}: image of stamp {self.name(index)} ns is not scored: {reason}",
+                  file=sys.stderr)
+        size = (self._contract.height, self._contract.width)
+        names = self._contract.modalities
+        blank, label = np.zeros((*size, 3), np.uint8), np.full(size, self._contract.labels.ignore_id, np.uint8)
+        return Sample((blank,) * len(names), (False,) * len(names), label), dict.fromkeys(names, reason)
 
 
 def recording_digest(path: Path) -> str:
@@ -98,18 +140,8 @@ def _label_image(message: Any, topic: str) -> NDArray[np.uint8]:
     image = conversion.decoded(message, topic)
     if image.encoding not in ("mono8", "8UC1"):
         raise SsmaError(f"label topic {topic}: encoding is {image.encoding}, expected mono8 or 8UC1")
-    rows = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)
-    return rows[:, : image.width]
-
-
-def _messages_by_role(reader: RecordingReader, roles: dict[str, str]) -> dict[str, dict[int, Any]]:
-    found: dict[str, dict[int, Any]] = {}
-    for recorded in reader.messages(roles.keys()):
-        message = reader.deserialize(recorded)
-        found.setdefault(roles[recorded.topic], {})[stamp_of(message)] = message
-    return found
-
-
-def _nearest(messages: dict[int, Any], stamp: int) -> Any | None:
-    best = min(messages, key=lambda other: abs(other - stamp))
-    return messages[best] if abs(best - stamp) <= _SLOP_NS else None
+    data = np.frombuffer(image.data, np.uint8)
+    if image.step < image.width or data.size < image.height * image.step:
+        expected = f"{image.height * image.step} (height {image.height} times step {image.step})"
+        raise RefusedInput(topic, "data", f"{data.size} bytes", expected)
+    return data[: image.height * image.step].reshape(image.height, image.step)[:, : image.width]

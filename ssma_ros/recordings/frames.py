@@ -38,12 +38,14 @@ class RecordedFrame:
     """One frame of a recording.
 
     Attributes:
+        index: of the frame in the recording, from 0; those whose driving image is refused are left out.
         frame: what the sensors saw.
         arrived_ns: when the driving image was recorded.
         new_beginning: stamps jumped; whoever remembers earlier frames forgets them now.
-        label: message with the classes of the driving image, or None.
+        label: message with the classes of the driving image, None where there is none or it cannot be read.
     """
 
+    index: int
     frame: Frame
     arrived_ns: int
     new_beginning: bool
@@ -109,6 +111,10 @@ class RecordedFrames:
         """The topic whose images make frames."""
         return self._topics.roles[self._index.driver]
 
+    def stamp_ns(self, index: int) -> int:
+        """Header stamp of a frame's driving image."""
+        return self._index.stamp_ns(index)
+
     def labelled(self) -> list[int]:
         """Indices of the frames that have a label."""
         return [index for index in range(len(self)) if "label" in self._index.members(index)]
@@ -140,17 +146,18 @@ class RecordedFrames:
                 if last[role][number] >= 0:
                     window.put((role, number), recorded)
                 while place < len(frames):
-                    members = self._index.members(frames[place])
+                    index = frames[place]
+                    members = self._index.members(index)
                     if any(wanted >= seen[name] for name, wanted in members.items()):
                         break
-                    begins |= self._index.begins(frames[place])
-                    made = self._assemble(frames[place], members, window)
+                    begins |= self._index.begins(index)
+                    made = self._assemble(index, members, window)
                     for name, used in members.items():
                         if last[name][used] == place:
                             window.drop((name, used))
                     place += 1
                     if made is not None:
-                        yield RecordedFrame(made[0], made[1], begins, made[2])
+                        yield RecordedFrame(index, made[0], made[1], begins, made[2])
                         begins = False
 
     def _assemble(self, index: int, members: Mapping[str, int], window: Window) -> tuple[Frame, int, Any] | None:

@@ -60,6 +60,10 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self._matching)
 
+    def stamp_ns(self, index: int) -> int:
+        """Header stamp of a frame's driving image."""
+        return int(self._stamps[self.driver].taken[self._matching.order[index]])
+
     def begins(self, index: int) -> bool:
         """Whether stamps jumped before a frame."""
         return bool(self._matching.begins[index])

@@ -41,6 +41,13 @@ class _Metadata:
     problems: list[str] = field(default_factory=list)
 
 
+def is_recording(path: Path) -> bool:
+    """Whether a folder is a recording, with or without ``metadata.yaml``, or a file is a storage file."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or bool(_storage_files(path))
+    return _is_storage(path)
+
+
 def find_storage(path: Path) -> Layout:
     """The storage files of ``path``: a rosbag2 folder, with or without ``metadata.yaml``, or a storage file itself.
 
