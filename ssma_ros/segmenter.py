@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,7 +56,8 @@ class SegmenterOptions:
 class Segmenter:
     """Preprocessing and inference for one network, called with a frame or with its images. :func:`load` makes one.
 
-    Not re-entrant: one frame at a time. A context manager, which releases the network at the end.
+    One frame at a time: a call from another thread meanwhile is refused. A context manager, which releases the network
+    at the end.
 
     Args:
         backend: a loaded network; the segmenter closes it with itself.
@@ -89,6 +91,7 @@ class Segmenter:
         self._backend = backend
         self._feed = make_feed(backend, encoder_options, preprocessing)
         self._closed = False
+        self._at_work = threading.Lock()
         self.options = options or SegmenterOptions()
 
     def __enter__(self) -> Segmenter:
@@ -141,6 +144,7 @@ class Segmenter:
             TypeError: a field is unknown, there are fields beside a frame, or the frame is none.
             ValueError: the frame is not as :class:`~ssma_ros.frame.Frame` states, holds none of the sensors that the
                 network's streams are made from, an output is unknown, or the segmenter is closed.
+            RuntimeError: it is at work on another frame.
         """
         if self._closed:
             raise ValueError("segmenter: it is closed, expected a call before close() or the end of its with block")
@@ -154,6 +158,14 @@ class Segmenter:
         for name in outputs:
             if name not in OUTPUTS:
                 raise ValueError(f"outputs: got '{name}', {expected_one_of(name, OUTPUTS)}")
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError("segmenter: it is at work in another thread, expected one frame at a time")
+        try:
+            return self._segment(frame, outputs)
+        finally:
+            self._at_work.release()
+
+    def _segment(self, frame: Frame, outputs: Collection[str]) -> Segmentation:
         start = time.perf_counter()
         encoded, raw = self._feed.segment(frame, outputs)
         after = time.perf_counter()

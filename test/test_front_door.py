@@ -12,6 +12,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +221,28 @@ def test_the_block_releases_the_network_and_no_frame_is_taken_afterwards(segment
     assert segment.backend.closed
     with pytest.raises(ValueError, match="segmenter: it is closed"):
         segment(**images())
+
+
+def test_two_threads_do_not_share_a_frame(segment: Segmenter) -> None:
+    """Both would write into the same work memory."""
+    given, inside, finish = images(), threading.Event(), threading.Event()
+    infer = segment.backend.infer
+
+    def slow(*arguments: Any) -> Any:
+        inside.set()
+        assert finish.wait(60)
+        return infer(*arguments)
+
+    segment.backend.infer = slow
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(segment, **given)
+        assert inside.wait(60)
+        with pytest.raises(RuntimeError, match="at work in another thread, expected one frame at a time"):
+            segment(**given)
+        finish.set()
+        mask = first.result().mask
+    segment.backend.infer = infer
+    np.testing.assert_array_equal(segment(**given).mask, mask)
 
 
 def test_options_reach_the_segmenter_and_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
