@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ssma_ros.messages.transports import decompress
+from ssma_ros.errors import SsmaError
+from ssma_ros.messages.decode import decoded
 from ssma_ros.recordings import records as messages
+from ssma_ros.recordings.index import messages_of
 from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
     from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
     from ssma_ros.recordings.topics import InputTopics
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,21 +47,24 @@ class PlayableMessage:
 def playable_messages(reader: RecordingReader, topics: InputTopics) -> Iterator[PlayableMessage]:
     """The messages of ``topics`` in the order in which they were recorded, calibration before images of its time.
 
+    A message that cannot be read, such as a truncated picture, is left out with a warning in the log.
+
     Raises:
-        SsmaError: the recording is damaged or a compressed image cannot be decoded.
+        SsmaError: the recording is damaged.
     """
-    roles = topics.by_name()
-    recorded = reader.messages(roles.keys())
-    for _, moment in groupby(recorded, key=lambda message: message.stamp_ns):
-        for message in sorted(moment, key=lambda m: roles[m.topic] != "camera_info"):
-            yield _playable(reader, message, roles[message.topic])
+    for _, moment in groupby(messages_of(reader, topics), key=lambda pair: pair[1].stamp_ns):
+        for role, message in sorted(moment, key=lambda pair: pair[0] != "camera_info"):
+            try:
+                yield _playable(reader, message, role)
+            except SsmaError as error:
+                logger.warning("not played: %s (recorded at %.3f s)", error, message.stamp_ns * 1e-9)
 
 
 def _playable(reader: RecordingReader, recorded: RecordedMessage, role: str) -> PlayableMessage:
     message = reader.deserialize(recorded)
     kind, data = recorded.type, recorded.data
     if kind == COMPRESSED_IMAGE:
-        picture = decompress(message, recorded.topic)
+        picture = decoded(message, recorded.topic)
         message = messages.make(IMAGE, **vars(picture))
         kind, data = IMAGE, bytes(typestore().serialize_cdr(message, IMAGE))
     return PlayableMessage(role, kind, recorded.stamp_ns, messages.stamp_of(message), data)

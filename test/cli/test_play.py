@@ -117,6 +117,65 @@ def test_an_interrupt_leaves_nothing(tmp_path, number):
     assert [p.name for p in tmp_path.iterdir()] == ["drive"]
 
 
+def test_every_message_is_accounted_for(tmp_path, stub_network, capsys):
+    """One truncated colour image, one missing, depth whose stamps are 60 ms late from the fourth on."""
+    drive = write_small_recording(tmp_path / "whole", frames=6)
+    with RecordingReader(drive) as reader, RecordingWriter(tmp_path / "drive") as writer:
+        for m in reader.messages():
+            if m.topic == TOPICS["color"] and m.stamp_ns == stamp(4):
+                continue
+            data = bytearray(m.data)
+            if m.topic == TOPICS["depth"] and m.stamp_ns >= stamp(3):
+                data[8:12] = (int.from_bytes(data[8:12], "little") + 60_000_000).to_bytes(4, "little")
+            bad = m.topic == TOPICS["color"] and m.stamp_ns == stamp(1)
+            writer.write_serialized(m.topic, m.type, bytes(data[:500] if bad else data), m.stamp_ns)
+    assert main(["play", str(tmp_path / "drive"), "-o", str(tmp_path / "out")]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].startswith("drive: 4 frames segmented, 3 with every sensor, 1 degraded; ")
+    assert "color /camera/image_rect: 5 read, 4 used, 1 refused" in lines
+    assert "depth /depth/image_rect: 6 read, 3 used, 3 unused" in lines
+    assert "nir /nir/image_rect: 6 read, 4 used, 2 unused" in lines
+    (refused,) = (line for line in lines if line.startswith("refused 1: "))
+    assert "message on /camera/image_rect" in refused
+    assert f"(at {stamp(1) * 1e-9:.3f} s)" in refused
+    assert (
+        "hha was blank in 1 of 4 frames: nearest depth was 60 ms after the driving image, sync_slop is 50 ms" in lines
+    )
+
+
+def test_a_recording_whose_every_image_is_refused_is_an_error(tmp_path, stub_network, capsys):
+    drive = write_small_recording(tmp_path / "whole", frames=3)
+    with RecordingReader(drive) as reader, RecordingWriter(tmp_path / "drive") as writer:
+        for m in reader.messages():
+            writer.write_serialized(m.topic, m.type, m.data[:60] if m.topic == TOPICS["color"] else m.data, m.stamp_ns)
+    assert main(["play", str(tmp_path / "drive"), "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "no usable driving image on /camera/image_rect (refused 3: " in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("reader_gone", ["at once", "never"])
+def test_play_into_head_is_no_traceback(tmp_path, reader_gone):
+    drive = write_small_recording(tmp_path / "drive")
+    code = (
+        "import sys; from ros.stub_network import StubBackend, stub_contract; from ssma_ros import inference\n"
+        "from ssma_ros.cli.main import main\n"
+        f"inference.load_backend = lambda model, **_: StubBackend(stub_contract({WIDTH}, {HEIGHT}))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "play", str(drive), "-o", str(tmp_path / "out")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    if reader_gone == "at once":
+        process.stdout.close()
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait(60) == (141 if reader_gone == "at once" else 0)
+    assert (tmp_path / "out" / "metadata.yaml").exists()  # what was asked for is done all the same
+
+
 class SeeingBackend(StubBackend):
     """Keeps what it is given."""
 

@@ -10,6 +10,7 @@ from ssma_ros.recordings.playback import PlayableMessage, ReadAhead, playable_me
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
+from ssma_ros.recordings.writer import RecordingWriter
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -32,6 +33,21 @@ def test_calibration_comes_before_the_images_of_its_moment(shared_data):
     with RecordingReader(shared_data / "rosbag2_from_real_images" / "nyu_16UC1_mcap") as reader:
         topics = find_input_topics(reader.topics, "nyu")
         assert [m.role for m in playable_messages(reader, topics)] == ["camera_info", "color", "depth"] * 2
+
+
+def test_a_truncated_picture_is_left_out_with_a_word(tmp_path, caplog):
+    drive = write_small_recording(tmp_path / "whole", compressed=True)
+    with RecordingReader(drive) as reader, RecordingWriter(tmp_path / "drive") as writer:
+        for m in reader.messages():
+            bad = m.topic.startswith("/camera/image") and m.stamp_ns == stamp(1)
+            writer.write_serialized(m.topic, m.type, m.data[:300] if bad else m.data, m.stamp_ns)
+    with RecordingReader(tmp_path / "drive") as reader:
+        played = list(playable_messages(reader, find_input_topics(reader.topics, "drive")))
+    assert [m.due_ns for m in played if m.role == "color"] == [stamp(0), stamp(2)]
+    assert len(played) == 14
+    (record,) = caplog.records
+    assert "not played: recording" in record.getMessage()
+    assert f"recorded at {stamp(1) * 1e-9:.3f} s" in record.getMessage()
 
 
 def message(index: int, size: int) -> PlayableMessage:
