@@ -16,18 +16,24 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
     from launch import LaunchContext
 
 # argument, name inside the node (which is also the default), description
 TOPICS = (
-    ("color", "camera/image_rect", "rectified colour image"),
     ("color_info", "camera/camera_info", "camera info of the rectified colour image"),
-    ("depth", "depth/image_rect", "depth image registered to the colour camera"),
     ("depth_info", "depth/camera_info", "camera info of the depth camera (only with register_depth)"),
-    ("disparity", "depth/disparity", "disparity image (only with depth_source: disparity)"),
-    ("nir", "nir/image_rect", "near-infrared image registered to the colour camera"),
+    *(
+        (sensor.name, sensor.topic, f"{sensor.title} image, rectified" + (
+            "" if sensor.name == DRIVER else f" and registered to the {SENSORS[DRIVER].title} camera"))
+        for sensor in SENSORS.values()
+    ),
+    *(
+        ("disparity", sensor.disparity, f"disparity image (only with {sensor.name}_source: disparity)")
+        for sensor in SENSORS.values() if sensor.disparity
+    ),
 )
 # Arguments that win over the parameter file where they are given, and their types.
 OVERRIDES = {"model": str, "autostart": bool, "use_sim_time": bool}
