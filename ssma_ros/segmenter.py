@@ -15,6 +15,7 @@ from ssma_ros.feeding import check_preprocessing, make_feed
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.labels import UNLABELLED
+from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ssma_ros.inference.runtime.protocol import Backend, RawOutputs
     from ssma_ros.inputs.encoded import EncodedInputs
     from ssma_ros.labels import LabelSet
+    from ssma_ros.sensors import Sensor
 
 #: What a :class:`Segmenter` can be asked for; ``mask`` and ``confidence`` always come.
 OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
@@ -287,15 +289,17 @@ def _to_camera_size(result: Segmentation, width: int, height: int, intrinsics: I
 
 
 def blank_frame(width: int, height: int) -> Frame:
-    """A mid-grey frame with every sensor and a plausible depth ramp, for warming up and benchmarks."""
-    ramp = np.linspace(20.0, 2.0, height, dtype=np.float32)
-    return Frame(
-        stamp_ns=0,
-        frame_id="",
-        color=np.full((height, width, 3), 127, np.uint8),
-        depth=np.repeat(ramp[:, None], width, axis=1),
-        nir=np.full((height, width), 127, np.uint8),
-        intrinsics=Intrinsics(
-            fx=0.6 * width, fy=0.6 * width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
-        ),
+    """A mid-grey frame with every sensor and plausible ramps of what is measured, for warming up and benchmarks."""
+    images = {sensor.name: _plausible_image(sensor, width, height) for sensor in SENSORS.values()}
+    camera = Intrinsics(
+        fx=0.6 * width, fy=0.6 * width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
     )
+    return Frame(images=images, intrinsics=camera)
+
+
+def _plausible_image(sensor: Sensor, width: int, height: int) -> NDArray[Any]:
+    if sensor.pixels != "measurement":
+        return np.full((height, width, 3)[: 3 if sensor.channels == 3 else 2], 127, np.uint8)
+    low, high = (2.0, 20.0) if sensor.unit == "m" else sensor.plausible
+    ramp = np.linspace(high, low, height, dtype=np.float32)
+    return np.repeat(ramp[:, None], width, axis=1)

@@ -56,7 +56,8 @@ def _setting(sensor: Sensor, name: str) -> Any:
             live=True, low=-10000.0, high=10000.0,
         )
     return option(
-        sensor.invalid, f"Raw values of {sensor.title} that mean \"no reading\", besides 0 and NaN.", live=True,
+        sensor.invalid or (0.0,),  # ROS knows no type of an empty list
+        f"Raw values of {sensor.title} that mean \"no reading\", besides 0 and NaN; [0.0] = none.", live=True,
         element=float,
     )
 

@@ -164,7 +164,7 @@ def test_unknown_parameters_are_refused(parameters, message):
         encoder(Stream("hha", "hha", parameters=parameters))
 
 
-@pytest.mark.parametrize("bounds", [{"near": 50.0}, {"far": "x"}, {"near": 0.0}])
+@pytest.mark.parametrize("bounds", [{"near": 50.0}, {"far": "x"}, {"near": -1.0}])
 @pytest.mark.parametrize("encoding", ["depth_jet", "depth_gray"])
 def test_impossible_bounds_of_depth_are_refused_at_once(bounds, encoding):
     with pytest.raises(SsmaError, match=r"stream 'far_away': (near|far)"):
