@@ -112,6 +112,10 @@ SENSORS: Mapping[str, Sensor] = {
         Sensor(
             "nir", "near infrared", "intensity", "nir/image_rect", "nir", frozenset({"nir", "ir", "infrared"}),
         ),
+        Sensor(
+            "thermal", "thermal", "measurement", "thermal/image_rect", "thermal", frozenset({"thermal", "lwir"}),
+            unit="K", scale=0.01, plausible=(220.0, 420.0), settings=("scale", "offset", "invalid"),
+        ),
     )
 }
 
