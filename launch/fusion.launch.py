@@ -114,7 +114,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             "fastdds", default_value="false", choices=["true", "false"],
-            description="use config/fastdds.xml (64 MB shared memory); the other processes need it too",
+            description="use config/fastdds.xml (128 MB shared memory); the other processes need it too",
         ),
         *(
             DeclareLaunchArgument(name, default_value=default, description=f"topic of the {text}")

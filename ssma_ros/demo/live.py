@@ -27,7 +27,7 @@ _LAST_DOMAIN = 101
 
 
 #: One segment of config/fastdds.xml for each of the three processes, and some room.
-_SHARED_MEMORY_BYTES = 4 * 64 * 2**20
+_SHARED_MEMORY_BYTES = 4 * 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def shared_memory_note(folder: str = "/dev/shm") -> str | None:
         return None
     return (
         f"{folder} has {free / 2**20:.0f} MB free, expected {_SHARED_MEMORY_BYTES / 2**20:.0f}: images will go by "
-        "UDP and some may be lost (docker run --shm-size=512m)"
+        "UDP and some may be lost (docker run --shm-size=1g)"
     )
 
 

@@ -22,9 +22,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
 from ssma_ros.inference.tensorrt.build_log import BuildLog
+from ssma_ros.ros.bond import ManagerBond
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
 from ssma_ros.ros.options import network_options
+from ssma_ros.ros.params_files import files_for_others
 from ssma_ros.ros.process_memory import give_back
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
@@ -68,6 +70,7 @@ class FusionNode(LifecycleNode):
         super().__init__(NODE_NAME)
         self._load = load or self._load_network
         self._session: FusionSession | None = None
+        self._bond = ManagerBond(self)
         self._life_state = "unconfigured"
         #: How long the last transition of each kind took, milliseconds.
         self.transitions_ms: dict[str, float] = {}
@@ -93,11 +96,15 @@ class FusionNode(LifecycleNode):
     def on_activate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Let frames through."""
         assert self._session is not None, "only a configured node is activated"
-        return self._transition("activate", self._session.activate, "active")
+        answer = self._transition("activate", self._session.activate, "active")
+        if answer == TransitionCallbackReturn.SUCCESS and not self.parameters.autostart:
+            self._bond.start()
+        return answer
 
     def on_deactivate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Stop publishing."""
         assert self._session is not None, "only an active node is deactivated"
+        self._bond.stop()
         return self._transition("deactivate", self._session.deactivate, "inactive")
 
     def on_cleanup(self, _state: LifecycleState) -> TransitionCallbackReturn:
@@ -159,6 +166,7 @@ class FusionNode(LifecycleNode):
         self._session = FusionSession(self, self.parameters, self._load)
 
     def _end_session(self, timeout_s: float = 30.0) -> None:
+        self._bond.stop()
         session, self._session = self._session, None
         if session is not None:
             session.close(timeout_s)
@@ -221,6 +229,8 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
     node: FusionNode | None = None
     try:
         node = FusionNode(load)
+        for sentence in files_for_others(sys.argv if arguments is None else arguments, node.get_fully_qualified_name()):
+            node.get_logger().warning(sentence)
         executor = SingleThreadedExecutor()  # one thread is enough: callbacks only pass messages on
         executor.add_node(node)
         if node.parameters.autostart and not node.start():

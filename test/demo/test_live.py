@@ -80,7 +80,7 @@ def test_a_truncated_recording_is_one_sentence(tmp_path, scratch):
 def test_small_shared_memory_is_noted(monkeypatch):
     assert shared_memory_note("/not/there") is None
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
-    assert "64 MB free, expected 256" in shared_memory_note()
+    assert "64 MB free, expected 512" in shared_memory_note()
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**30))
     assert shared_memory_note() is None
 
