@@ -67,7 +67,7 @@ setup(
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),
     ],
     install_requires=[
-        "numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.58", "rosbags>=0.11.6,<0.12", "tqdm>=4.60",
+        "numpy>=1.26", "opencv-python-headless>=4.6", "numba>=0.58", "rosbags>=0.11.7,<0.12", "tqdm>=4.60",
         "pillow>=10.1",
     ],
     extras_require={

@@ -200,16 +200,17 @@ class SqliteFile:
 
     def messages(self, topics: Collection[str] | None) -> Iterator[RecordedMessage]:
         """See :class:`StorageFile`."""
-        known = {name for name, _ in self.counts}
-        wanted = sorted(known if topics is None else known & set(topics))
-        marks = ", ".join("?" * len(wanted))
-        rows = self._database.execute(
-            "SELECT t.name, t.type, m.timestamp, m.data FROM messages m JOIN topics t ON m.topic_id = t.id "
-            f"WHERE t.name IN ({marks}) ORDER BY m.timestamp, m.id",
-            wanted,
+        named = self._database.execute("SELECT id, name, type FROM topics").fetchall()
+        wanted = {number: (name, kind) for number, name, kind in named if topics is None or name in topics}
+        # Only times and places are put in order: without the index of time sqlite would sort the pictures themselves.
+        order = self._database.execute(
+            f"SELECT rowid, topic_id, timestamp FROM messages WHERE topic_id IN ({', '.join('?' * len(wanted))}) "
+            "ORDER BY timestamp, rowid",
+            list(wanted),
         )
-        for topic, kind, stamp_ns, data in rows:
-            yield RecordedMessage(topic, kind, stamp_ns, _plain(data))
+        for row, number, stamp_ns in order:
+            (data,) = self._database.execute("SELECT data FROM messages WHERE rowid = ?", (row,)).fetchone()
+            yield RecordedMessage(*wanted[number], stamp_ns, _plain(data))
 
     def close(self) -> None:
         """See :class:`StorageFile`. Idempotent."""

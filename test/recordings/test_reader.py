@@ -206,6 +206,23 @@ def test_database_of_a_killed_recorder(tmp_path, sidecar, count):
     assert {p.name: p.read_bytes() for p in killed.iterdir()} == before
 
 
+def test_a_database_without_its_index_of_time_is_read_in_order(tmp_path):
+    """Made by other tools, in whatever order."""
+    recording = write_small_recording(tmp_path / "drive", frames=6, storage="sqlite3")
+    whole = read_all(recording)
+    database = sqlite3.connect(storage_file(recording))
+    database.execute("DROP INDEX timestamp_idx")
+    rows = database.execute("SELECT id, topic_id, timestamp, data FROM messages").fetchall()
+    database.execute("DELETE FROM messages")
+    database.executemany("INSERT INTO messages VALUES (?, ?, ?, ?)", [(100 - row[0], *row[1:]) for row in rows])
+    database.commit()
+    database.close()
+    assert sorted(read_all(recording), key=lambda m: (m.stamp_ns, m.topic)) == sorted(
+        whole, key=lambda m: (m.stamp_ns, m.topic)
+    )
+    assert [m.stamp_ns for m in read_all(recording)] == [m.stamp_ns for m in whole]
+
+
 def test_log_in_a_folder_that_cannot_be_opened_in_place(tmp_path, monkeypatch):
     """Where sqlite has no lock-free access a copy is read."""
     source = write_small_recording(tmp_path / "drive", frames=12, storage="sqlite3")
