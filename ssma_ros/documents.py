@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from ssma_ros.errors import SsmaError, expected_one_of
-from ssma_ros.options import alternatives, annotations_of, options_of
+from ssma_ros.options import alternatives, annotation_of, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -146,7 +146,8 @@ def read(kind: type[_T], document: Any, what: str, prefix: str = "") -> _T:
     """
     known = {item.name: item for item in fields(kind) if item.init}  # type: ignore[arg-type]
     check_keys(document, known, what, prefix)
-    hints, options = annotations_of(kind), options_of(kind)
+    options = options_of(kind)
+    hints = {name: annotation_of(kind, name) for name in known}
     values = {}
     for name, item in known.items():
         if name in document:

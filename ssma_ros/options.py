@@ -5,14 +5,13 @@ The reader of documents, the node's parameters, the command line and the tables 
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import types
 from dataclasses import MISSING, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+from ssma_ros.errors import SsmaError
 
 _T = TypeVar("_T")
 
@@ -89,34 +88,49 @@ def options_of(kind: type[Any]) -> dict[str, Option]:
     """
     if kind in _OPTIONS:
         return _OPTIONS[kind]
-    hints = annotations_of(kind)
     found: dict[str, Option] = {}
     for item in dataclasses.fields(kind):
         declared: Option | None = item.metadata.get("option")
         if declared is not None:
-            hint = hints[item.name]
-            if declared.choices is None and get_origin(hint) is Literal:
-                declared = dataclasses.replace(declared, choices=get_args(hint))
+            if declared.choices is None and "Literal" in str(item.type):
+                hint = annotation_of(kind, item.name)
+                if get_origin(hint) is Literal:
+                    declared = dataclasses.replace(declared, choices=get_args(hint))
             found[item.name] = declared
     _OPTIONS[kind] = found
     return found
 
 
-def annotations_of(kind: type[Any]) -> dict[str, Any]:
-    """Types of a dataclass's fields, resolved."""
-    return get_type_hints(kind)
+def annotation_of(kind: type[Any], name: str) -> Any:
+    """The type of one field, resolved; those of other fields may be known to type checkers only."""
+    owner = next(base for base in kind.__mro__ if name in vars(base).get("__annotations__", {}))
+    stated = vars(owner)["__annotations__"][name]
+    holder = type("Holder", (), {"__annotations__": {name: stated}, "__module__": owner.__module__})
+    return get_type_hints(holder)[name]
 
 
-def part(kind: Callable[..., _T], whole: Any, **others: Any) -> _T:
+def composed(name: str, *kinds: type[Any]) -> type[Any]:
+    """A frozen dataclass with the options of all ``kinds``, in order; other fields of theirs are left out."""
+    fields = []
+    for kind in kinds:
+        declared = options_of(kind)
+        for item in dataclasses.fields(kind):
+            if item.name in declared:
+                metadata = {"option": declared[item.name]}
+                fields.append((item.name, item.type, dataclasses.field(default=item.default, metadata=metadata)))
+    return dataclasses.make_dataclass(name, fields, frozen=True)
+
+
+def part(kind: type[_T], whole: Any, /, **others: Any) -> _T:
     """The options of dataclass ``kind`` out of an object that has fields of the same names.
 
     Args:
         kind: the dataclass to make.
         whole: has an attribute for each option of ``kind`` that ``others`` leaves out.
-        others: fields whose values come from elsewhere.
+        others: fields and options whose values come from elsewhere.
     """
-    names = {item.name for item in dataclasses.fields(kind)} - others.keys()  # type: ignore[arg-type]
-    return kind(**{name: getattr(whole, name) for name in names if hasattr(whole, name)}, **others)
+    names = options_of(kind).keys() - others.keys()
+    return kind(**{name: getattr(whole, name) for name in names}, **others)
 
 
 def check_ranges(options: Any) -> None:
@@ -136,31 +150,42 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def add_option(parser: argparse.ArgumentParser, kind: type[Any], name: str, *flags: str, text: str = "") -> None:
+def add_option(parser: argparse.ArgumentParser, kind: type[Any], name: str, *, unset: bool = False) -> None:
     """A command line option of a dataclass's field: ``--its-name`` with its type, text, default and range.
+
+    What is no such value ends the parsing with an :class:`~ssma_ros.errors.SsmaError`.
 
     Args:
         parser: gets it.
         kind: the dataclass that declares it.
         name: of the field.
-        flags: further spellings.
-        text: instead of the declared one, where the command knows better.
+        unset: None is told where the command line does not name it, instead of the default.
     """
     declared = options_of(kind)[name]
     default = next(item.default for item in dataclasses.fields(kind) if item.name == name)
     number = type(default) if isinstance(default, (int, float)) else str
-    words = (text or declared.text).rstrip(".").replace("%", "%%")
-    reach = "" if declared.choices is not None or not declared.range_words else f", {declared.range_words}"
+    words = declared.text.rstrip(".").replace("%", "%%")
+    expected = declared.range_words or {int: "a whole number", float: "a number", str: "text"}[number]
 
     def convert(given: str) -> Any:
-        value = number(given)
-        if not declared.allows(value):
-            raise ValueError
+        try:
+            value = number(given)
+        except ValueError:
+            value = None
+        if value is None or value != value or not declared.allows(value):  # NaN is not itself
+            got = given if value is None else value
+            raise SsmaError(f"{name.replace('_', '-')}: got {got}, expected {expected}")
         return value
 
-    convert.__name__ = {int: "whole number", float: "number", str: "text"}[number] + reach
-    shown = " (%(default)s)" if str(default) else ""
+    shown = f" ({default})" if str(default) else ""
     parser.add_argument(
-        f"--{name.replace('_', '-')}", *flags, dest=name, type=convert, choices=declared.choices, default=default,
-        help=f"{words[:1].lower()}{words[1:]}{shown}",
+        f"--{name.replace('_', '-')}", dest=name, type=convert, default=None if unset else default,
+        metavar=name.upper() if declared.choices is None else f"{{{','.join(declared.choices)}}}",
+        help=f"{words}{shown}",
     )
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type[Any], *names: str, unset: bool = False) -> None:
+    """A command line option (:func:`add_option`) for each of ``names``, or for every option of ``kind``."""
+    for name in names or options_of(kind):
+        add_option(parser, kind, name, unset=unset)

@@ -15,6 +15,7 @@ from ssma_ros.feeding import check_preprocessing, make_feed
 from ssma_ros.frame import Frame, Intrinsics, Segmentation
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.labels import UNLABELLED
+from ssma_ros.options import check_ranges, option
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -37,22 +38,22 @@ OUTPUTS = ("mask", "confidence", "probabilities", "gates", "inputs", "depth")
 
 @dataclass(frozen=True)
 class SegmenterOptions:
-    """How results are delivered.
+    """How results are delivered. To the camera's size mask and depth are resampled by nearest pixel, confidences
+    bilinearly.
 
-    Attributes:
-        output_resolution: ``network`` delivers images at the network's size, ``camera`` at the camera's
-            (mask and depth by nearest pixel, confidences bilinearly).
-        min_confidence: pixels whose winning class is less probable than this (0..1) become 255, unlabelled.
+    Raises:
+        ValueError: an option is out of range.
     """
 
-    output_resolution: Literal["network", "camera"] = "network"
-    min_confidence: float = 0.0
+    output_resolution: Literal["network", "camera"] = option(
+        "network", "Size of all output images: the network's own, or the camera's (resampled).", live=True
+    )
+    min_confidence: float = option(
+        0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
+    )
 
     def __post_init__(self) -> None:
-        if self.output_resolution not in ("network", "camera"):
-            raise ValueError(f"output_resolution is '{self.output_resolution}', expected network or camera")
-        if not 0.0 <= self.min_confidence <= 1.0:
-            raise ValueError(f"min_confidence is {self.min_confidence}, expected 0 to 1")
+        check_ranges(self)
 
 
 class Segmenter:

@@ -2,9 +2,9 @@
 
 Pure logic: it is fed with stamps, opaque items and the current time, and holds no thread, no clock and no ROS.
 The driving image (colour) sets the pace. For each driving image the nearest partner of every other sensor within
-``slop_ns`` is taken. A frame is ready as soon as no better partner can come, or when it has waited ``timeout_ns``;
-sensors silent for longer than ``stale_ns`` are not waited for at all. Whatever else ends the wait (too many waiting, a
-jump of the stamps, another driver) makes the frame ready too, so that every driving image becomes a frame.
+``sync_slop`` is taken. A frame is ready as soon as no better partner can come, or when it has waited ``sync_timeout``;
+sensors silent for longer than ``stale_after`` are not waited for at all. Whatever else ends the wait (too many
+waiting, a jump of the stamps, another driver) makes the frame ready too, so that every driving image becomes a frame.
 
 Of several frames that are ready the oldest is given out first while the one who takes them keeps pace. Where he is
 slower than the driving images, or has left a frame lying for too long, the newest wins.
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ssma_ros.options import check_ranges, option
 from ssma_ros.pacing import Pace
 from ssma_ros.sensors import DRIVER, SENSORS
 
@@ -41,34 +42,55 @@ _STAMPS = 10
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """How frames are matched. All times in nanoseconds.
+    """How frames are matched.
 
     Attributes:
         sensors: those that are subscribed, in the order in which they may drive.
         drivers: sensors that may drive; the first is the regular driver, the others step in (in this order)
             while all before them are silent.
-        slop_ns: largest stamp difference between the driving image and a partner.
-        timeout_ns: how long a driving image waits for its partners after it arrived.
-        stale_ns: a sensor silent for longer is not waited for.
-        jump_ns: a stamp that goes back by more is a new beginning (bag loop, reset of simulated time), by less
-            a message that was overtaken; a gap forward by more also makes the next frame a new beginning.
+        jump_ns: nanoseconds. A stamp that goes back by more is a new beginning (bag loop, reset of simulated time), by
+            less a message that was overtaken; a gap forward by more also makes the next frame a new beginning.
         queue_size: driving images that wait at most, and messages kept of each partner. When another driving image
             comes, the one that has waited longest becomes a frame with the partners that are there.
     """
 
     sensors: tuple[str, ...] = tuple(SENSORS)
     drivers: tuple[str, ...] = (DRIVER,)
-    slop_ns: int = 50 * _MS
-    timeout_ns: int = 100 * _MS
-    stale_ns: int = 500 * _MS
+    sync_slop: float = option(
+        0.05, "Largest stamp difference between the driving image and a partner, seconds.",
+        live=True, low=0.0, high=10.0,
+    )
+    sync_timeout: float = option(
+        0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
+    )
+    stale_after: float = option(
+        0.5, "A sensor silent for longer is reported and no longer waited for, seconds. More than its period.",
+        live=True, low=0.01, high=3600.0,
+    )
     jump_ns: int = _S
     queue_size: int = 100
 
     def __post_init__(self) -> None:
         if not self.drivers or any(d not in self.sensors for d in self.drivers):
             raise ValueError(f"drivers are {self.drivers}, expected at least one of {self.sensors}")
-        if min(self.slop_ns, self.timeout_ns, self.stale_ns, self.jump_ns) < 0 or self.queue_size < 1:
-            raise ValueError(f"sync options {self}, expected times of at least 0 and a queue of at least 1")
+        check_ranges(self)
+        if self.jump_ns < 0 or self.queue_size < 1:
+            raise ValueError(f"sync options {self}, expected a jump of at least 0 and a queue of at least 1")
+
+    @property
+    def slop_ns(self) -> int:
+        """``sync_slop`` in nanoseconds, as stamps are."""
+        return round(self.sync_slop * _S)
+
+    @property
+    def timeout_ns(self) -> int:
+        """``sync_timeout`` in nanoseconds."""
+        return round(self.sync_timeout * _S)
+
+    @property
+    def stale_ns(self) -> int:
+        """``stale_after`` in nanoseconds."""
+        return round(self.stale_after * _S)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_unsure_pixels_become_unlabelled(segmenter):
 
 
 def test_impossible_options_are_refused():
-    with pytest.raises(ValueError, match="expected network or camera"):
+    with pytest.raises(ValueError, match="expected one of network, camera"):
         SegmenterOptions(output_resolution="half")
     with pytest.raises(ValueError, match="expected 0 to 1"):
         replace(SegmenterOptions(), min_confidence=1.5)

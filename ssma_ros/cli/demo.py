@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.options import add_options
 
 if TYPE_CHECKING:
     import argparse
@@ -20,13 +21,12 @@ _STAGES = ("waiting", "preprocessing", "inference", "publishing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    from ssma_ros.inference.loading import ModelOptions
+
     parser.add_argument("recording", nargs="?", help="rosbag2 folder or file (default: the one that ships)")
     parser.add_argument("-o", "--output", default="demo_output", help="folder for the results (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1.0, help="speed of playing (default: %(default)s)")
-    parser.add_argument("--model", default="forest_rgb_hha_evi", help="shipped model, folder or file (%(default)s)")
-    parser.add_argument("--backend", default="auto", help="what runs the network (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="arithmetic of the network (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the network (default: all cores)")
+    add_options(parser, ModelOptions, "model", "backend", "precision", "threads")
     parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
                         help="use this topic of the recording for color, camera_info, depth, disparity, nir or label")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output recording")

@@ -10,14 +10,14 @@ import pkgutil
 import select
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros import cli
 from ssma_ros.errors import SsmaError
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 #: Modules of this package that are no command.
 _PLUMBING = ("main",)
@@ -53,7 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="ssma", description="Multimodal semantic segmentation with SSMA fusion networks."
     )
     parser.add_argument("--version", action="version", version=f"ssma_ros {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
     names = _command_modules()
     for name in names:
         if not name.startswith(_BENCHMARK):
@@ -66,11 +68,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+def _add(commands: argparse._SubParsersAction[_CommandParser], name: str) -> None:
     module = importlib.import_module(f"ssma_ros.cli.{name}")
     parser = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
-    module.add_arguments(parser)
+    parser.declare = module.add_arguments
     parser.set_defaults(run=module.run)
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Declares its arguments when it is used: they are made from options, whose modules are too slow to import for a
+    command that was not asked for."""
+
+    declare: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
+        """As of the base class."""
+        declare, self.declare = self.declare, None
+        if declare is not None:
+            declare(self)
+        return super().parse_known_args(*arguments, **named)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,8 +113,8 @@ def _nobody_reads() -> bool:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(arguments)
     try:
+        args = build_parser().parse_args(arguments)
         status: int = args.run(args)
     except SsmaError as error:
         print(f"ssma: {error}", file=sys.stderr)

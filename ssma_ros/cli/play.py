@@ -17,36 +17,29 @@ if TYPE_CHECKING:
 
 NAME = "play"
 HELP = "segment a rosbag2 recording into another one, without ROS"
+#: Parameters of the node with a command line option of their own.
+_NAMED = ("model", "backend", "precision", "threads", "output_resolution", "min_confidence", "sync_slop",
+          "size_mismatch", "nir_full_scale")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments. Those of the node's parameters have no default of their own."""
+    from ssma_ros.options import add_options
+    from ssma_ros.ros.parameters import FusionParameters
+
     parser.add_argument("recording", help="rosbag2 folder, .mcap or .db3 file")
     parser.add_argument("-o", "--output", required=True, help="recording to make")
     parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
     parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
                         help="set a parameter of the node, see docs/components.md")
-    parser.add_argument("--model", help="shipped model, folder or file (forest_rgb_hha_evi)")
-    parser.add_argument("--backend", help="what runs the network (auto)")
-    parser.add_argument("--precision", help="arithmetic of the network (auto)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
+    add_options(parser, FusionParameters, *_NAMED, unset=True)
     parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
                         help="use this topic for color, camera_info, depth, disparity or nir; ROLE:=none goes without")
     parser.add_argument("--outputs", default=None, metavar="NAMES",
                         help="comma-separated topics or patterns, for example mask,confidence/*; * is all")
     parser.add_argument("--namespace", default="/ssma_fusion", help="of the output topics (%(default)s)")
-    parser.add_argument("--output-resolution", choices=("network", "camera"),
-                        help="size of the output images (network)")
-    parser.add_argument("--min-confidence", type=float,
-                        help="pixels whose class is less probable (0..1) become 255, unlabelled (0)")
-    parser.add_argument("--sync-slop", type=float,
-                        help="largest stamp difference between colour and a partner, seconds (0.05)")
-    parser.add_argument("--size-mismatch", choices=("refuse", "resize"),
-                        help="depth or near infrared of another size than colour (refuse)")
     parser.add_argument("--any-frame-id", action="store_true",
                         help="take depth and near infrared whose frame_id differs from colour's")
-    parser.add_argument("--nir-full-scale", type=float,
-                        help="value of a saturated 16-bit near-infrared pixel (65535)")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output (%(default)s)")
     parser.add_argument("--copy-inputs", action="store_true", help="write the used input messages too")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier recording of that name")
@@ -88,20 +81,11 @@ def run(args: argparse.Namespace) -> int:
 def _parameters(args: argparse.Namespace) -> FusionParameters:
     """The node's parameters: those of the file, over them ``-p``, over them the arguments that are named."""
     from ssma_ros.cli._node_parameters import read_assignments, read_params_file
-    from ssma_ros.errors import SsmaError
     from ssma_ros.ros.parameters import FusionParameters
 
-    for name, low, high, words in (
-        ("sync_slop", 0.0, 10.0, "0 to 10 seconds"), ("min_confidence", 0.0, 1.0, "0 to 1"),
-        ("nir_full_scale", 1.0, 65535.0, "1 to 65535"),
-    ):  # fmt: skip
-        value = getattr(args, name)
-        if value is not None and not low <= value <= high:
-            raise SsmaError(f"{name.replace('_', '-')}: got {value}, expected {words}")
     values = {} if args.params_file is None else read_params_file(Path(args.params_file))
     values |= read_assignments(args.param)
-    for name in ("model", "backend", "precision", "threads", "output_resolution", "min_confidence", "sync_slop",
-                 "size_mismatch", "nir_full_scale"):  # fmt: skip
+    for name in _NAMED:
         if getattr(args, name) is not None:
             values[name] = getattr(args, name)
     if args.any_frame_id:
@@ -111,10 +95,12 @@ def _parameters(args: argparse.Namespace) -> FusionParameters:
 
 def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOptions:
     from ssma_ros.errors import SsmaError
+    from ssma_ros.messages.assemble import AssemblyOptions
+    from ssma_ros.options import part
     from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions
     from ssma_ros.recordings.topics import NONE, parse_mapping
-    from ssma_ros.ros.options import assembly_options
-    from ssma_ros.sensors import SENSORS
+    from ssma_ros.sensors import SENSORS, readings
+    from ssma_ros.synchronization import SyncOptions
 
     if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
         raise SsmaError(f"namespace: got '{args.namespace}', expected a ROS name that begins with /, such as /front")
@@ -126,8 +112,8 @@ def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOpti
         storage=args.storage,
         overwrite=args.overwrite,
         copy_inputs=args.copy_inputs,
-        slop_ns=round(parameters.sync_slop * 1e9),
-        assembly=assembly_options(parameters),
+        slop_ns=part(SyncOptions, parameters).slop_ns,
+        assembly=part(AssemblyOptions, parameters, readings=readings(vars(parameters))),
     )
 
 
@@ -150,12 +136,12 @@ def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
 
 def _segmenter(parameters: FusionParameters) -> Segmenter:
     """As the node makes it of the same parameters."""
-    from ssma_ros.ros.options import encoder_options, network_options, segmenter_options
-    from ssma_ros.segmenter import load
+    from ssma_ros.encodings.base import EncoderOptions
+    from ssma_ros.inference.loading import ModelOptions
+    from ssma_ros.options import part
+    from ssma_ros.segmenter import SegmenterOptions, load
 
-    options = segmenter_options(parameters)
     return load(
-        parameters.model, **network_options(parameters), preprocessing=parameters.preprocessing_device,
-        output_resolution=options.output_resolution, min_confidence=options.min_confidence,
-        encoder_options=encoder_options(parameters),
+        **vars(part(ModelOptions, parameters)), **vars(part(SegmenterOptions, parameters)),
+        preprocessing=parameters.preprocessing_device, encoder_options=part(EncoderOptions, parameters),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ssma_ros.cli._data import add_data_arguments
 from ssma_ros.errors import SsmaError
+from ssma_ros.options import add_options
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +23,8 @@ HELP = "compare a graph or an engine with float32 on real frames; fails below a 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
+    from ssma_ros.inference.loading import ModelOptions
+
     parser.add_argument("model", help="engine, ONNX graph, weights, model folder or shipped model to verify")
     parser.add_argument("--frames", type=Path, required=True, metavar="SOURCE",
                         help="recording, or data set split ROOT/SPLIT (then the mIoU of both is told, too)")
@@ -29,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=16, help="frames at most (%(default)s)")
     parser.add_argument("--reference", type=Path,
                         help="fp32 ONNX graph or weights (default: the .onnx or weights beside the model)")
-    parser.add_argument("--backend", default="auto", help="what runs the model (%(default)s)")
-    parser.add_argument("--precision", default="auto", help="arithmetic of that (%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    add_options(parser, ModelOptions, "backend", "precision", "threads")
     parser.add_argument("--threshold", type=float,
                         help="least share of pixels of equal class (default: 0.9999 fp32, 0.999 fp16, 0.995 bf16, "
                              "0.99 int8)")

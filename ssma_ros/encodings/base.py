@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ssma_ros.options import check_ranges, option, with_default
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -23,21 +24,37 @@ if TYPE_CHECKING:
 class EncoderOptions:
     """What belongs to the robot and not to the network, so is not in the contract. The defaults change nothing.
 
-    Attributes:
-        camera_height: metres of the camera over the ground it drives on, known better than any estimate from one
-            image; the floor of HHA's height channel. None = as the contract says.
-        gravity_smoothing: seconds, time constant of a low-pass on the gravity estimated for HHA; 0 = each image by
-            itself. Needs stamps that follow each other; a jump resets it.
-        gravity_guard: refuse an estimate that tilts the camera by over 45° or rests on few floor or wall normals; the
-            last good one holds, or the camera counts as level. The contract's own limits come first.
-        threads: threads that share the work on depth; with more than one, the streams without depth are made beside it.
-            They change nothing but the time it takes.
+    Smoothing needs stamps that follow each other; a jump resets it. Of the guard, the contract's own limits come first.
+    With more than one thread the streams without depth are made beside it; they change nothing but the time it takes.
+
+    Raises:
+        ValueError: an option is out of range.
     """
 
-    camera_height: float | None = None
-    gravity_smoothing: float = 0.0
-    gravity_guard: bool = False
-    threads: int = 1
+    preprocessing_threads: int = option(1, "CPU threads of the depth preprocessing.", low=1, high=64)
+    gravity_guard: bool = option(
+        False, "Refuse a gravity estimate that tilts the camera by over 45 degrees or rests on few normals; the last "
+        "good one holds, or the camera counts as level.",
+    )
+    gravity_smoothing: float = option(
+        0.0, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
+        low=0.0, high=60.0,
+    )
+    camera_height: float = option(
+        0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
+        "network's contract says.", low=0.0, high=20.0,
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class RobotEncoderOptions(EncoderOptions):
+    """The same as they begin on a robot, whose images follow each other and whose camera stands about upright."""
+
+    gravity_guard: bool = with_default(EncoderOptions, "gravity_guard", True)
+    gravity_smoothing: float = with_default(EncoderOptions, "gravity_smoothing", 0.5)
 
 
 class StreamEncoder(ABC):

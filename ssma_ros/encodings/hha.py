@@ -295,13 +295,13 @@ def stream_options(parameters: Mapping[str, Any], options: EncoderOptions) -> HH
         ValueError: a parameter is out of range.
     """
     chosen = {key: parameters[key] for key in _PARAMETERS if key in parameters}
-    if options.camera_height is not None:
+    if options.camera_height:
         chosen.pop("floor_percentile", None)
     if options.gravity_guard:
         chosen.setdefault("max_tilt", ROBOT_OPTIONS.max_tilt)
         chosen.setdefault("min_support", ROBOT_OPTIONS.min_support)
     # A pixel without depth would come out as "nearest possible": it is blanked as a blank modality is.
-    chosen.update(mask_missing=True, camera_height=options.camera_height, smoothing=options.gravity_smoothing)
+    chosen.update(mask_missing=True, camera_height=options.camera_height or None, smoothing=options.gravity_smoothing)
     try:
         return HHAOptions(**chosen)
     except TypeError as error:
@@ -329,7 +329,7 @@ class _Hha(StreamEncoder):
         assert frame.intrinsics is not None, "streams are encoded only when what they need is there"
         picture = self._encoder.encode(
             frame.depth, frame.intrinsics, gravity=frame.gravity, stamp_ns=frame.stamp_ns,
-            threads=self.options.threads, out=out,
+            threads=self.options.preprocessing_threads, out=out,
         )
         self.doubt = _DOUBTS.get(self._encoder.gravity_source, "")
         return picture

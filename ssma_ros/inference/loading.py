@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError, expected_one_of
+from ssma_ros.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,30 @@ logger = logging.getLogger(__name__)
 
 #: Values of the ``backend`` argument.
 BACKENDS = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which network runs, and how."""
+
+    model: str = option(
+        "forest_rgb_hha_evi",
+        "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
+    )
+    backend: str = option("auto", "What runs the network.", choices=BACKENDS)
+    precision: str = option(
+        "auto", "Arithmetic of the network, as far as the backend has it.",
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
+    )
+    threads: int = option(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
+    rebuild_engine: bool = option(
+        False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
+    )
+    cache_dir: str = option(
+        "", "Folder where OpenVINO keeps compiled networks and TensorRT engines it builds; empty: none are kept, and "
+        "engines lie beside their .onnx.",
+    )
+
 
 #: File of a model folder that each kind of backend reads.
 ONNX_NAME = "model.onnx"
@@ -58,8 +84,8 @@ def load_backend(
             folder ``int8`` picks the quantised graph.
         threads: of a CPU backend; 0 uses all cores.
         providers: ONNX Runtime's execution providers in order of preference.
-        cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None keeps no
-            graphs, and engines beside their ``.onnx``.
+        cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None or "" keeps
+            no graphs, and engines beside their ``.onnx``.
         rebuild_engine: with TensorRT, build a missing or stale engine from the graph beside it (takes minutes).
         progress: told how far that is; None says it as warnings in the log, which are seen wherever nothing else is
             set up.
@@ -68,6 +94,7 @@ def load_backend(
         SsmaError: no such model; the file is not what its name says; contract and graph do not fit; a package or
             device is missing. Never an import error.
     """
+    cache_dir = cache_dir or None
     if backend not in BACKENDS:
         raise SsmaError(f"backend: got '{backend}', {expected_one_of(backend, BACKENDS)}")
     if threads < 0:

@@ -71,7 +71,7 @@ class InputEncoder:
             encoded.inputs[stream.name] = self._arrays.take((self._contract.height, self._contract.width, 3), np.uint8)
         of_depth = [stream for stream in made if "depth" in stream.sensors]
         others = [stream for stream in made if "depth" not in stream.sensors]
-        beside = self._options.threads > 1 and grid.depth is not None
+        beside = self._options.preprocessing_threads > 1 and grid.depth is not None
         with running_aside(lambda: self._make(others, grid, encoded)) if beside else nullcontext():
             if grid.depth is not None:
                 with _timed(encoded, "depth_completion"):
@@ -96,12 +96,12 @@ class InputEncoder:
             blur=completion.blur,
             extrapolate=completion.extrapolate,
             hha=any(encoding_of(stream).needs_camera for stream in self._contract.streams),
-            threads=self._options.threads,
+            threads=self._options.preprocessing_threads,
         )
 
     def _complete(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
         out = self._arrays.take(depth.shape, np.float32)
-        completed = self._completion.complete(depth, self._options.threads, out)
+        completed = self._completion.complete(depth, self._options.preprocessing_threads, out)
         # What the blur leaks into a hole is no reading; from here on a hole is exactly 0.
         return depth_completion.keep_readings(completed, out)
 

@@ -9,6 +9,7 @@ from ssma_ros.frame import Frame
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.options import check_ranges, option
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -31,19 +32,27 @@ DEFAULT_TOPICS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class AssemblyOptions:
-    """How strictly images of several sensors are put together.
+    """How strictly images of several sensors are put together. Measurements are resized by nearest pixel, light
+    bilinearly; an image of another frame_id is not registered to the driving one.
 
     Attributes:
-        size_mismatch: what to do with an image of another size than the driving one: ``refuse`` it, or ``resize`` it
-            (nearest pixel for measurements, bilinear for light). Resizing is right only where both pictures show the
-            same field of view.
-        check_frame_id: refuse images whose frame_id differs from the driving image's: they are not registered to it.
         readings: by sensor how its raw values are read; by the sensor's convention where nothing is said.
+
+    Raises:
+        ValueError: an option is out of range.
     """
 
-    size_mismatch: Literal["refuse", "resize"] = "refuse"
-    check_frame_id: bool = True
+    size_mismatch: Literal["refuse", "resize"] = option(
+        "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
+        "(only where both show the same field of view).", live=True,
+    )
+    check_frame_id: bool = option(
+        True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
+    )
     readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def assemble_frame(

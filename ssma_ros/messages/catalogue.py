@@ -20,6 +20,7 @@ from ssma_ros.labels import UNLABELLED
 from ssma_ros.messages.cloud import PointCloudBuilder
 from ssma_ros.messages.memory import MessageMemory
 from ssma_ros.messages.palette_png import palette_png
+from ssma_ros.options import check_ranges, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,21 +44,29 @@ Fields = dict[str, Any]
 class OutputOptions:
     """How outputs look.
 
-    Attributes:
-        class_confidence_topics: classes with a topic of their own; ``("*",)`` = all.
-        class_confidence_encoding: ``mono8`` (probability × 255) or ``32FC1`` (0..1).
-        overlay_opacity: weight of the class colours in the overlay, 0..1.
-        points_depth: ``measured`` or ``completed``.
-        points_semantic_fields: classes with a field ``sem_<class>`` in the cloud; ``("*",)`` = all.
-        jpeg_quality: 1..100.
+    Raises:
+        ValueError: an option is out of range.
     """
 
-    class_confidence_topics: tuple[str, ...] = ("*",)
-    class_confidence_encoding: Literal["mono8", "32FC1"] = "mono8"
-    overlay_opacity: float = 0.5
-    points_depth: Literal["measured", "completed"] = "measured"
-    points_semantic_fields: tuple[str, ...] = ()
-    jpeg_quality: int = 80
+    class_confidence_topics: tuple[str, ...] = option(
+        ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none.", live=True
+    )
+    class_confidence_encoding: Literal["mono8", "32FC1"] = option(
+        "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).", live=True
+    )
+    overlay_opacity: float = option(
+        0.5, "Weight of the class colours in ~/overlay; 0..1.", live=True, low=0.0, high=1.0
+    )
+    points_depth: Literal["measured", "completed"] = option(
+        "measured", "Depth of ~/points: measured = what the sensor saw; completed = with the holes filled.", live=True
+    )
+    points_semantic_fields: tuple[str, ...] = option(
+        ("",), "Classes that get a float32 field sem_<class> (0..1) in ~/points; '*' = all, '' = none.", live=True
+    )
+    jpeg_quality: int = option(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import ROLES, SENSOR_OF_ROLE, find_input_topics
 from ssma_ros.recordings.window import Window
 from ssma_ros.sensors import SENSORS
+from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from ssma_ros.recordings.reader import RecordedMessage, Topic
     from ssma_ros.recordings.topics import InputTopics
 
-#: Largest stamp difference between the driving image and a partner, unless another is asked for.
-SLOP_NS = 50_000_000
+#: How far the stamps of the driving image and a partner may lie apart, unless another is asked for.
+SLOP_NS = SyncOptions().slop_ns
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
+from ssma_ros.inference.loading import ModelOptions
 from ssma_ros.inference.tensorrt.build_log import BuildLog
+from ssma_ros.options import part
 from ssma_ros.ros.bond import ManagerBond
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
-from ssma_ros.ros.options import network_options
 from ssma_ros.ros.params_files import files_for_others
 from ssma_ros.ros.process_memory import give_back
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
@@ -49,7 +50,7 @@ def load_from_parameters(parameters: FusionParameters, progress: Progress | None
     Raises:
         SsmaError: see :func:`ssma_ros.inference.load_backend`.
     """
-    return load_backend(parameters.model, progress=progress, **network_options(parameters))
+    return load_backend(**vars(part(ModelOptions, parameters)), progress=progress)
 
 
 class FusionNode(LifecycleNode):

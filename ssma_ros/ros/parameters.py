@@ -10,11 +10,17 @@ import dataclasses
 import difflib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from ssma_ros.encodings.base import RobotEncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.options import Option, option, options_of
-from ssma_ros.ros.sensor_parameters import RELIABILITY, SensorParameters, sensor_parameter_names
+from ssma_ros.inference.loading import ModelOptions
+from ssma_ros.messages.assemble import AssemblyOptions
+from ssma_ros.messages.catalogue import OutputOptions
+from ssma_ros.options import Option, composed, option, options_of
+from ssma_ros.ros.sensor_parameters import RELIABILITY, SensorParameters
+from ssma_ros.segmenter import SegmenterOptions
+from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,57 +36,18 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class FusionParameters(SensorParameters):
-    """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
+class NodeOptions:
+    """What the node alone uses."""
 
-    model: str = option(
-        "forest_rgb_hha_evi",
-        "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
-    )
-    backend: str = option(
-        "auto", "What runs the network.", choices=("auto", "openvino", "onnxruntime", "tensorrt", "torch")
-    )
-    precision: str = option(
-        "auto", "Arithmetic of the network, as far as the backend has it.",
-        choices=("auto", "fp32", "bf16", "fp16", "int8"),
-    )
-    threads: int = option(0, "CPU threads of the network; 0 = all cores.", low=0, high=1024)
-    preprocessing_threads: int = option(1, "CPU threads of the depth preprocessing.", low=1, high=64)
-    preprocessing_device: str = option(
+    preprocessing_device: Literal["auto", "cpu", "gpu"] = option(
         "auto", "Where images become network inputs; auto: on the GPU where TensorRT runs the network, else on the "
-        "processor.", choices=("auto", "cpu", "gpu"),
-    )
-    rebuild_engine: bool = option(
-        False, "With TensorRT, build a missing or stale engine from the .onnx beside it at configure; takes minutes.",
-    )
-    cache_dir: str = option(
-        "", "Folder where OpenVINO keeps compiled networks and TensorRT engines it builds; empty: none are kept, and "
-        "engines lie beside their .onnx.",
+        "processor.",
     )
     autostart: bool = option(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."
     )
-    driver: str = option(
+    driver: Literal["color", "any"] = option(
         "color", "color: no output without the colour image. any: when it fails, depth or near infrared drives.",
-        choices=("color", "any"),
-    )
-    sync_slop: float = option(
-        0.05, "Largest stamp difference between the driving image and a partner, seconds.",
-        live=True, low=0.0, high=10.0,
-    )
-    sync_timeout: float = option(
-        0.1, "How long a driving image waits for its partners after it arrived, seconds.", live=True, low=0.0, high=10.0
-    )
-    stale_after: float = option(
-        0.5, "A sensor silent for longer is reported and no longer waited for, seconds. More than its period.",
-        live=True, low=0.01, high=3600.0,
-    )
-    size_mismatch: str = option(
-        "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
-        "(only where both show the same field of view).", live=True, choices=("refuse", "resize"),
-    )
-    check_frame_id: bool = option(
-        True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
     )
     register_depth: bool = option(
         False, "Reproject depth of another frame_id into the colour camera with tf and depth/camera_info "
@@ -90,51 +57,35 @@ class FusionParameters(SensorParameters):
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
         "Empty: estimated from the depth image. Needs tf2_ros.",
     )
-    gravity_guard: bool = option(
-        True, "Refuse a gravity estimate that tilts the camera by over 45 degrees or rests on few normals; the last "
-        "good one holds, or the camera counts as level.",
-    )
-    gravity_smoothing: float = option(
-        0.5, "Time constant of a low-pass on the gravity estimated from depth, seconds; 0 = each image by itself.",
-        low=0.0, high=60.0,
-    )
-    camera_height: float = option(
-        0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
-        "network's contract says.", low=0.0, high=20.0,
-    )
     camera_info_reliability: str = option(
         "best_effort", "QoS reliability of the camera_info subscriptions.", choices=RELIABILITY
     )
     input_queue: int = option(5, "QoS depth of the sensor subscriptions, messages.", low=1, high=100)
-    output_resolution: str = option(
-        "network", "Size of all output images: the network's own, or the camera's (resampled).",
-        live=True, choices=("network", "camera"),
-    )
-    min_confidence: float = option(
-        0.0, "Pixels whose winning class is less probable become 255, unlabelled; 0..1.", live=True, low=0.0, high=1.0
-    )
-    class_confidence_topics: tuple[str, ...] = option(
-        ("*",), "Classes that get a topic ~/confidence/<class>; '*' = all, '' = none.", live=True
-    )
-    class_confidence_encoding: str = option(
-        "mono8", "Encoding of ~/confidence/<class>: mono8 (probability times 255) or 32FC1 (0..1).",
-        live=True, choices=("mono8", "32FC1"),
-    )
-    overlay_opacity: float = option(
-        0.5, "Weight of the class colours in ~/overlay; 0..1.", live=True, low=0.0, high=1.0
-    )
-    points_depth: str = option(
-        "measured", "Depth of ~/points: measured = what the sensor saw; completed = with the holes filled.",
-        live=True, choices=("measured", "completed"),
-    )
-    points_semantic_fields: tuple[str, ...] = option(
-        ("",), "Classes that get a float32 field sem_<class> (0..1) in ~/points; '*' = all, '' = none.", live=True
-    )
-    jpeg_quality: int = option(80, "Quality of ~/overlay/compressed; 1..100.", live=True, low=1, high=100)
     diagnostics_period: float = option(
         1.0, "Seconds between two messages on /diagnostics; a change of level or reason is sent at once.",
         low=0.1, high=60.0,
     )
+
+
+if TYPE_CHECKING:
+
+    class _Parts(
+        ModelOptions, RobotEncoderOptions, SyncOptions, AssemblyOptions, SegmenterOptions, OutputOptions, NodeOptions,
+        SensorParameters,
+    ):
+        """See below."""
+
+else:
+    #: The options of each part of the program, which declares them where it uses them, in one dataclass.
+    _Parts = composed(
+        "_Parts", ModelOptions, RobotEncoderOptions, SyncOptions, AssemblyOptions, SegmenterOptions, OutputOptions,
+        NodeOptions, SensorParameters,
+    )
+
+
+@dataclass(frozen=True)
+class FusionParameters(_Parts):
+    """Parameters of the fusion node. See the ``text`` of each for meaning and unit."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -162,20 +113,14 @@ class FusionParameters(SensorParameters):
         return dataclasses.replace(self, **{name: _frozen(value, known[name]) for name, value in changes.items()})
 
 
-def _items() -> list[dataclasses.Field[Any]]:
-    """The node's own parameters as they are declared, then those of its sensors."""
-    of_sensors = sensor_parameter_names()
-    return sorted(dataclasses.fields(FusionParameters), key=lambda item: item.name in of_sensors)
-
-
 def constraints() -> dict[str, Option]:
-    """Option of every parameter, in order of declaration."""
-    return {item.name: options_of(FusionParameters)[item.name] for item in _items()}
+    """What every parameter means and may be, in order of declaration."""
+    return options_of(FusionParameters)
 
 
 def defaults() -> dict[str, Any]:
     """Default value of every parameter, in order of declaration."""
-    return {item.name: item.default for item in _items()}
+    return {item.name: item.default for item in dataclasses.fields(FusionParameters)}
 
 
 def why_invalid(name: str, value: Any) -> str | None:
@@ -190,11 +135,7 @@ def why_invalid(name: str, value: Any) -> str | None:
             return wrong_type(name, value)
     elif type(value) is not type(default):
         return wrong_type(name, value)
-    if constraint.choices is not None and value not in constraint.choices:
-        return _sentence(name, value, f"one of {', '.join(constraint.choices)}")
-    if constraint.low is not None and constraint.high is not None and not constraint.low <= value <= constraint.high:
-        return _sentence(name, value, f"{constraint.low:g} to {constraint.high:g}")
-    return None
+    return None if constraint.allows(value) else _sentence(name, value, constraint.range_words)
 
 
 def wrong_type(name: str, value: Any) -> str:
@@ -261,11 +202,8 @@ def to_markdown() -> str:
 
 
 def _range_words(constraint: Option) -> str:
-    if constraint.choices is not None:
-        return f" One of {', '.join(constraint.choices)}."
-    if constraint.low is not None and constraint.high is not None:
-        return f" Range {constraint.low:g} to {constraint.high:g}."
-    return ""
+    words = constraint.range_words if constraint.choices is not None else f"range {constraint.range_words}"
+    return f" {words[:1].upper()}{words[1:]}." if constraint.range_words else ""
 
 
 def _yaml(value: Any) -> str:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ssma_ros.inputs.encoded import why_blank
-from ssma_ros.messages.assemble import assemble_frame
+from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
 from ssma_ros.messages.plausibility import Plausibility
 from ssma_ros.messages.refusal import RefusedInput
-from ssma_ros.ros.options import assembly_options
+from ssma_ros.options import part
 from ssma_ros.ros.statistics import RateMeter, StageTimes
+from ssma_ros.sensors import readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,7 +235,7 @@ class FrameProcessor:
             frame = assemble_frame(
                 matched.items,
                 info,
-                assembly_options(parameters),
+                part(AssemblyOptions, parameters, readings=readings(vars(parameters))),
                 driver=matched.driver,
                 topics=self._inputs.topics(),
                 missing=matched.missing,

@@ -88,8 +88,3 @@ else:
         [item for index, sensor in enumerate(SENSORS.values()) for item in _fields(sensor, is_first=index == 0)],
         frozen=True,
     )
-
-
-def sensor_parameter_names() -> set[str]:
-    """Names of the parameters in this class."""
-    return {item.name for item in dataclasses.fields(SensorParameters)}  # type: ignore[arg-type]

@@ -7,9 +7,10 @@ import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.messages.catalogue import OutputCatalog, unknown_classes
-from ssma_ros.ros.options import encoder_options, output_options, segmenter_options
+from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
+from ssma_ros.options import part
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
 from ssma_ros.ros.qos import unused_overrides
@@ -17,7 +18,7 @@ from ssma_ros.ros.statistics import ThrottledLog
 from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
-from ssma_ros.segmenter import Segmenter
+from ssma_ros.segmenter import Segmenter, SegmenterOptions
 from ssma_ros.sensors import DRIVER, SENSORS
 from ssma_ros.synchronization import SyncOptions
 
@@ -56,7 +57,8 @@ class FusionSession:
             undo.callback(self.segmenter.close)
             contract = self.segmenter.contract
             sensors = needed_sensors(contract, parameters)
-            self.publishers = OutputPublishers(node, OutputCatalog(contract, output_options(parameters)), self.log.say)
+            catalog = OutputCatalog(contract, part(OutputOptions, parameters))
+            self.publishers = OutputPublishers(node, catalog, self.log.say)
             undo.callback(self.publishers.close)
             self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
             undo.callback(self.inputs.close)
@@ -86,7 +88,8 @@ class FusionSession:
         try:
             _check_class_names(backend.contract, parameters)
             device = parameters.preprocessing_device
-            segmenter = Segmenter(backend, segmenter_options(parameters), encoder_options(parameters), device)
+            encoding = part(EncoderOptions, parameters)
+            segmenter = Segmenter(backend, part(SegmenterOptions, parameters), encoding, device)
             logger.info(f"preprocessing on the {segmenter.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
             logger.info("the first start of an installation compiles its kernels here, which can take a minute")
@@ -121,10 +124,10 @@ class FusionSession:
         """Adopt changed live parameters, checked before, from the next frame on."""
         contract = self.segmenter.contract
         before, self.parameters = self.parameters, parameters
-        self.segmenter.options = segmenter_options(parameters)
+        self.segmenter.options = part(SegmenterOptions, parameters)
         self.worker.set_options(sync_options(contract, parameters, needed_sensors(contract, parameters)))
-        if output_options(before) != output_options(parameters):
-            catalog = OutputCatalog(contract, output_options(parameters))
+        if part(OutputOptions, before) != part(OutputOptions, parameters):
+            catalog = OutputCatalog(contract, part(OutputOptions, parameters))
             self.processor.between_frames(lambda: self.publishers.set_catalog(catalog))
         if self.worker.active and before.min_confidence != parameters.min_confidence:
             self.publishers.publish_label_info(parameters.min_confidence)
@@ -171,13 +174,7 @@ def sync_options(contract: Contract, parameters: FusionParameters, sensors: tupl
         # A sensor can stand in for colour only if some stream is made from it alone.
         alone = {stream.sensors[0] for stream in contract.streams if len(stream.sensors) == 1}
         drivers += tuple(sensor for sensor in sensors if sensor != DRIVER and sensor in alone)
-    return SyncOptions(
-        sensors=sensors,
-        drivers=drivers,
-        slop_ns=round(parameters.sync_slop * 1e9),
-        timeout_ns=round(parameters.sync_timeout * 1e9),
-        stale_ns=round(parameters.stale_after * 1e9),
-    )
+    return part(SyncOptions, parameters, sensors=sensors, drivers=drivers)
 
 
 def _check_class_names(contract: Contract, parameters: FusionParameters) -> None:

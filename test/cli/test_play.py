@@ -12,15 +12,17 @@ from ros.stub_network import StubBackend, stub_contract
 from ssma_ros import inference
 from ssma_ros.cli._node_parameters import read_params_file
 from ssma_ros.cli.main import main
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.inputs.processor import InputEncoder
-from ssma_ros.messages.assemble import assemble_frame
+from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.options import part
 from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
 from ssma_ros.recordings.writer import RecordingWriter
-from ssma_ros.ros.options import assembly_options, encoder_options, segmenter_options
 from ssma_ros.ros.parameters import FusionParameters
-from ssma_ros.segmenter import Segmenter
+from ssma_ros.segmenter import Segmenter, SegmenterOptions
+from ssma_ros.sensors import readings
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
     assert main(["play", str(drive), "-o", str(tmp_path / "out"), *network, *outputs]) == 0
     assert stub_network == [
         ("m", {
-            "backend": "openvino", "precision": "fp32", "threads": 2, "cache_dir": None, "rebuild_engine": False,
+            "backend": "openvino", "precision": "fp32", "threads": 2, "cache_dir": "", "rebuild_engine": False,
         })
     ]
     said = capsys.readouterr().out
@@ -59,7 +61,7 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
         (["--topic", "depth:=/nowhere"], "no topic /nowhere for depth"),
         (["--topic", "smell:=/nose"], "topic mapping 'smell:=/nose': expected ROLE:=/topic"),
         (["--outputs", "maks"], "outputs: 'maks' is no output"),
-        (["--sync-slop", "-1"], "sync-slop: got -1.0, expected 0 to 10 seconds"),
+        (["--sync-slop", "-1"], "sync-slop: got -1.0, expected 0 to 10"),
         (["--min-confidence", "2"], "min-confidence: got 2.0, expected 0 to 1"),
         (["--namespace", "front left"], "namespace: got 'front left', expected a ROS name that begins with /"),
         (["-p", "camera_hight:=1.2"], "parameter 'camera_hight' is unknown, expected 'camera_height'"),
@@ -233,12 +235,12 @@ def test_play_gives_the_network_what_the_node_gives_it(tmp_path, monkeypatch, pa
 
     node = FusionParameters.from_values(parameters)
     backend = SeeingBackend(stub_contract(WIDTH, HEIGHT))
-    segmenter = Segmenter(backend, segmenter_options(node), encoder_options(node), node.preprocessing_device)
+    segmenter = Segmenter(backend, part(SegmenterOptions, node), part(EncoderOptions, node), node.preprocessing_device)
     segmenter.warm_up()
     plain = InputEncoder(backend.contract)
     differs = False
     for moment in moments:
-        frame = assemble_frame(moment, info, assembly_options(node))
+        frame = assemble_frame(moment, info, part(AssemblyOptions, node, readings=readings(vars(node))))
         segmenter(frame)
         differs |= not np.array_equal(plain.encode(frame).inputs["hha"], backend.seen[-1]["hha"])
     assert len(played.seen) == len(backend.seen) == 1 + len(moments)

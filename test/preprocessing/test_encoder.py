@@ -86,7 +86,7 @@ EVERY_ENCODING = tuple(
 @pytest.mark.parametrize("size", [(160, 120), (96, 64)])
 def test_threads_change_nothing(size):
     contract = Contract(*size, EVERY_ENCODING, LABELS)
-    one, two = (InputEncoder(contract, EncoderOptions(threads=threads)) for threads in (1, 2))
+    one, two = (InputEncoder(contract, EncoderOptions(preprocessing_threads=threads)) for threads in (1, 2))
     for seed in range(3):
         frame = busy_frame(seed)
         expected, result = one.encode(frame), two.encode(frame)

@@ -16,10 +16,12 @@ from ros.in_process import LoggedNode, node_in_process
 from ros.stub_network import StubBackend
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.assemble import AssemblyOptions
+from ssma_ros.options import part
 from ssma_ros.ros.declaration import unreadable_arguments
 from ssma_ros.ros.fusion_node import FusionNode
-from ssma_ros.ros.options import assembly_options
 from ssma_ros.ros.parameters import FusionParameters, constraints, defaults
+from ssma_ros.sensors import readings
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 LIVE = sorted(name for name, constraint in constraints().items() if constraint.live)
@@ -63,7 +65,8 @@ def derived(node: LoggedNode) -> tuple[Any, ...]:
     assert session is not None
     catalog = session.publishers._catalog
     return (
-        assembly_options(session.parameters),  # made anew for every frame
+        # Made anew for every frame.
+        part(AssemblyOptions, session.parameters, readings=readings(vars(session.parameters))),
         session.segmenter.options,
         session.worker._synchronizer.options,
         catalog.options,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.catalogue import OutputOptions
+from ssma_ros.options import options_of, part
 from ssma_ros.ros.parameters import (
     FusionParameters,
     constraints,
@@ -16,6 +20,8 @@ from ssma_ros.ros.parameters import (
     to_yaml,
     unknown_names,
 )
+from ssma_ros.ros.sensor_parameters import SensorParameters
+from ssma_ros.synchronization import SyncOptions
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +81,22 @@ def test_misspelt_names_are_found_with_what_was_meant() -> None:
         "parameter 'modell' is unknown and ignored, expected 'model'",
         "parameter 'xyz' is unknown and ignored, expected a name from docs/components.md",
     ]
+
+
+@pytest.mark.parametrize("name", sorted(set(constraints()) - set(options_of(SensorParameters))))
+def test_a_parameter_is_declared_in_one_file(name: str) -> None:
+    """Where it is used, as a field of a dataclass: ``name: type = option(…)``. Those of sensors are made of a table;
+    training has options of the same names that mean other things."""
+    declared = re.compile(rf"^    {name}: [^\n]* = option\(", re.MULTILINE)
+    package = PROJECT / "ssma_ros"
+    sources = {path: path.read_text("utf-8") for path in package.rglob("*.py") if path.parts[-3] != "training"}
+    assert len([path for path, source in sources.items() if declared.search(source)]) == 1
+    words = constraints()[name].text[:40]
+    assert len([path for path, source in sources.items() if words in source]) == 1
+
+
+def test_a_part_of_the_parameters_is_what_the_room_takes() -> None:
+    parameters = FusionParameters.from_values({"sync_slop": 0.2, "camera_height": 1.2, "jpeg_quality": 7})
+    assert part(SyncOptions, parameters).slop_ns == 200_000_000
+    assert part(EncoderOptions, parameters) == EncoderOptions(1, True, 0.5, 1.2)
+    assert part(OutputOptions, parameters).jpeg_quality == 7

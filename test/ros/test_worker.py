@@ -51,7 +51,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 def worker(handler: Handler) -> Iterator[FusionWorker]:
-    worker = FusionWorker(SyncOptions(timeout_ns=20 * MS), handler.handle, handler.ticket, handler.errors.append)
+    worker = FusionWorker(SyncOptions(sync_timeout=0.02), handler.handle, handler.ticket, handler.errors.append)
     worker.set_active(True)
     yield worker
     handler.go_on.set()
