@@ -84,8 +84,8 @@ def load_backend(
             folder ``int8`` picks the quantised graph.
         threads: of a CPU backend; 0 uses all cores.
         providers: ONNX Runtime's execution providers in order of preference.
-        cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None or "" keeps
-            no graphs, and engines beside their ``.onnx``.
+        cache_dir: where OpenVINO keeps compiled graphs between runs and TensorRT the engines it builds; None or ""
+            keeps no graphs, and engines beside their ``.onnx``.
         rebuild_engine: with TensorRT, build a missing or stale engine from the graph beside it (takes minutes).
         progress: told how far that is; None says it as warnings in the log, which are seen wherever nothing else is
             set up.
