@@ -104,6 +104,8 @@ def _from_recording(contract: Contract, source: Path, count: int) -> Iterator[En
             encoded = encoder.encode(recorded.frame)
             encoder.reset()  # frames are far apart; nothing carries over
             yield EncodedFrame(encoded.inputs, encoded.present)
+        for warning in frames.account.warnings():
+            print(f"ssma: recording {source}: {warning}", file=sys.stderr)
 
 
 def _from_dataset(contract: Contract, source: Path, count: int, form: DataForm) -> Iterator[EncodedFrame]:

@@ -21,7 +21,7 @@ from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.training.datasets.cache import Sample, encode_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,9 +61,8 @@ class RecordingSamples:
         self._labelled = self._frames.labelled()
         if not self._labelled:
             raise SsmaError(f"recording {path}: no image on {self._frames.topic.name} has a label of the same stamp")
-        for note in self._frames.account.notes:
-            print(f"ssma: recording {path}: {note}", file=sys.stderr)
-        self._told: set[int] = set()
+        self._told: set[str] = set()
+        self._tell(self._frames.account.warnings())
         self._ahead: Iterator[RecordedFrame] = iter(())
         self._next: RecordedFrame | None = None
         self._last: tuple[int, Sample, dict[str, str]] | None = None
@@ -101,7 +100,15 @@ class RecordingSamples:
             self._next = next(self._ahead, None)
         found = self._next if self._next is not None and self._next.index == wanted else None
         self._last = (index, *self._encoded(index, found))
+        self._tell(self._frames.account.suspicions.values())
         return self._last
+
+    def _tell(self, sentences: Iterable[str]) -> None:
+        """Each of them once, on standard error."""
+        for sentence in sentences:
+            if sentence not in self._told:
+                self._told.add(sentence)
+                print(f"ssma: recording {self._path}: {sentence}", file=sys.stderr)
 
     def _encoded(self, index: int, found: RecordedFrame | None) -> tuple[Sample, dict[str, str]]:
         if found is None:
@@ -119,10 +126,7 @@ class RecordingSamples:
 
     def _nothing(self, index: int, reason: str) -> tuple[Sample, dict[str, str]]:
         """A sample that is not scored."""
-        if index not in self._told:
-            self._told.add(index)
-            print(f"ssma: recording {self._path}: image of stamp {self.name(index)} ns is not scored: {reason}",
-                  file=sys.stderr)
+        self._tell([f"image of stamp {self.name(index)} ns is not scored: {reason}"])
         size = (self._contract.height, self._contract.width)
         names = self._contract.modalities
         blank, label = np.zeros((*size, 3), np.uint8), np.full(size, self._contract.labels.ignore_id, np.uint8)

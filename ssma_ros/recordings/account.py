@@ -110,6 +110,11 @@ class Account:
         lines += [f"suspicious: {sentence}" for sentence in self.suspicions.values()]
         return lines
 
+    def warnings(self) -> list[str]:
+        """What whoever reads only the frames should hear of."""
+        refused = [f"refused {reason}" for topic in self.topics.values() for reason in topic.refusals.lines()]
+        return [*refused, *self.notes, *self.suspicions.values()]
+
 
 def new_topic(role: str, name: str, count: int) -> TopicAccount:
     """Of a topic with ``count`` messages, none of them used yet."""

@@ -7,6 +7,7 @@ those are held that a frame still waits for. Memory does not grow with the recor
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ssma_ros.frame import Frame
     from ssma_ros.recordings.reader import RecordedMessage, Topic
     from ssma_ros.recordings.topics import InputTopics
+
+logger = logging.getLogger(__name__)
 
 #: How far the stamps of the driving image and a partner may lie apart, unless another is asked for.
 SLOP_NS = SyncOptions().slop_ns
@@ -54,7 +57,7 @@ class RecordedFrame:
 
 
 def read_frames(recording: Path, topics: Mapping[str, str] | None = None) -> Iterator[Frame]:
-    """The frames of a recording in order of their stamps.
+    """The frames of a recording in order of their stamps; at its end the log says what was refused or looks wrong.
 
     Args:
         recording: rosbag2 folder or file.
@@ -64,9 +67,11 @@ def read_frames(recording: Path, topics: Mapping[str, str] | None = None) -> Ite
         SsmaError: a recording that cannot be used.
     """
     with RecordingReader(recording) as reader:
-        found = find_input_topics(reader.topics, str(recording), topics)
-        for recorded in RecordedFrames(reader, found).read():
+        frames = RecordedFrames(reader, find_input_topics(reader.topics, str(recording), topics).without("label"))
+        for recorded in frames.read():
             yield recorded.frame
+        for warning in frames.account.warnings():
+            logger.warning("recording %s: %s", recording, warning)
 
 
 class RecordedFrames:

@@ -65,7 +65,7 @@ class KilledMcap:
             raise ValueError(f"{size} bytes, no whole record")
         self._tail = saved + _END
         self.note = (
-            f"{path.name} ends without its summary (recorder killed?): read as far as it goes, "
+            f"{path.name} has no summary, or a damaged one (recorder killed?): read as far as it goes, "
             f"{self._end} of {size} bytes" + (f" and {len(saved)} more of its last chunk" if saved else "")
             + f"; `mcap recover {path.name} -o whole.mcap` mends it"
         )  # fmt: skip

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import quote
 
 from rosbags.rosbag2 import Reader
@@ -113,12 +113,7 @@ class McapFile:
     def __init__(self, path: Path, scratch: TemporaryDirectory[str] | None = None) -> None:
         self._scratch = scratch
         self.notes: list[str] = []
-        source: Any = path
-        if not is_closed(path):
-            source = KilledMcap(path)
-            self.notes.append(source.note)
-        self._reader = Reader(source)
-        self._reader.open()
+        self._reader = self._open(path)
         self.counts: Counter[tuple[str, str]] = Counter()
         for connection in self._reader.connections:
             self.counts[connection.topic, connection.msgtype] += connection.msgcount
@@ -127,6 +122,25 @@ class McapFile:
             self.close()
             raise ValueError("it was not closed, and not one message of it is whole")
         self.span_ns = (self._reader.start_time, self._reader.end_time - 1) if there else None
+
+    def _open(self, path: Path) -> Reader:
+        """By its summary; where that is missing or damaged, by the records themselves."""
+        problem: Exception | None = None
+        if is_closed(path):
+            reader = Reader(path)
+            try:
+                reader.open()
+                return reader
+            except Exception as error:  # of any kind, see open_storage
+                problem = error
+        try:
+            source = KilledMcap(path)
+            reader = Reader(cast("Any", source))  # has of a path what the library asks for
+            reader.open()
+        except Exception as error:
+            raise problem or error from error
+        self.notes.append(source.note)
+        return reader
 
     def messages(self, topics: Collection[str] | None) -> Iterator[RecordedMessage]:
         """See :class:`StorageFile`."""

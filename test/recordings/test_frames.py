@@ -294,3 +294,10 @@ def test_colour_that_was_lost_in_compression_is_said(tmp_path):
     found, account = read(tmp_path / "drive")
     assert len(found) == 2
     assert any("its colour was lost when it was compressed" in note for note in account.notes)
+
+
+def test_whoever_reads_only_frames_hears_what_was_refused(tmp_path, caplog):
+    moments = [images(i) for i in range(3)]
+    shorten(moments[1]["depth"])
+    assert len(list(read_frames(write(tmp_path / "drive", moments)))) == 3
+    assert "refused 1: topic /depth/image_rect: data is 50 bytes" in caplog.text

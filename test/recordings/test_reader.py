@@ -1,15 +1,17 @@
 import re
 import shutil
 import sqlite3
+import struct
 from pathlib import Path
 
+import lz4.frame
 import numpy as np
 import pytest
 from recordings.small_recording import TOPICS, color, depth_mm, stamp, write_small_recording
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.recordings import storage
+from ssma_ros.recordings import killed_mcap, storage
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
 from ssma_ros.recordings.records import image, stamp_of
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE, typestore
@@ -116,15 +118,15 @@ def test_mcap_without_one_whole_message_is_one_clear_error(tmp_path, kept):
     assert f"`mcap recover {path.name}`" in refused(recording)
 
 
-def long_recording(folder: Path, compression: str) -> Path:
-    """120 images, in several chunks."""
+def long_recording(folder: Path, compression: str, first: int = 0) -> Path:
+    """120 images, in several chunks, from the time of image ``first`` on."""
     writer = Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP)
     if compression == "zstd":
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     writer.open()
     connection = writer.add_connection("/camera/image_rect", IMAGE, typestore=typestore())
     random = np.random.default_rng(0)
-    for index in range(120):
+    for index in range(first, first + 120):
         message = image(random.integers(0, 256, (60, 120, 3), np.uint8), "bgr8", stamp(index), "camera")
         writer.write(connection, stamp(index), typestore().serialize_cdr(message, IMAGE))
     writer.close()
@@ -148,6 +150,46 @@ def test_killed_mcap_is_read_as_far_as_it_goes(tmp_path, compression, kept):
     record = size / len(whole)
     lost = 2 if not compression else 8  # of a compressed chunk only whole blocks of 128 KiB come back
     assert len(messages) >= int(kept * size / record) - lost
+
+
+def test_mcap_with_a_damaged_summary_is_read_by_its_records(tmp_path):
+    recording = long_recording(tmp_path / "drive", "zstd")
+    whole = read_all(recording)
+    path = storage_file(recording)
+    data = bytearray(path.read_bytes())
+    data[-200:-60] = bytes(140)
+    path.write_bytes(data)
+    with RecordingReader(recording) as reader:
+        assert list(reader.messages()) == whole
+        assert "no summary, or a damaged one" in reader.notes[0]
+
+
+def test_mcap_whose_last_part_was_not_closed(tmp_path):
+    (tmp_path / "split").mkdir()
+    parts = [read_all(long_recording(tmp_path / f"drive_{n}", "zstd", 120 * n)) for n in (0, 1)]
+    for name in ("drive_0", "drive_1"):
+        data = storage_file(tmp_path / name).read_bytes()
+        (tmp_path / "split" / f"{name}.mcap").write_bytes(data if name == "drive_0" else data[: len(data) // 2])
+    with RecordingReader(tmp_path / "split") as reader:
+        messages = list(reader.messages())
+        assert len(reader.notes) == 2
+    assert messages[:120] == parts[0]
+    assert len(messages) > 160
+    assert messages[120:] == parts[1][: len(messages) - 120]
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.99])
+def test_chunk_of_lz4_is_unpacked_as_far_as_it_goes(part):
+    record = struct.pack("<BQ", 5, 3000)
+    random = np.random.default_rng(0)
+    records = b"".join(record + random.bytes(3000) for _ in range(200))
+    packed = lz4.frame.compress(records)
+    chunk = struct.pack("<QQQII", 0, 0, len(records), 0, 3) + b"lz4" + struct.pack("<Q", len(packed)) + packed
+    assert killed_mcap._unpack(chunk) == (records, True)
+    found, whole = killed_mcap._unpack(chunk[: int(part * len(chunk))])
+    assert not whole
+    assert records.startswith(found)
+    assert len(found) > (part - 0.15) * len(records)
 
 
 def test_zeros_that_a_power_cut_leaves_end_a_killed_mcap(tmp_path):
