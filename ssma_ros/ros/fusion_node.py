@@ -6,6 +6,7 @@ Started as ``ros2 run ssma_ros fusion_node``, ``python -m ssma_ros.ros.fusion_no
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,9 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import rclpy
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -24,6 +27,7 @@ from ssma_ros.inference import load_backend
 from ssma_ros.inference.loading import ModelOptions
 from ssma_ros.inference.tensorrt.build_log import BuildLog
 from ssma_ros.options import part
+from ssma_ros.ros.aside import Aside
 from ssma_ros.ros.bond import ManagerBond
 from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     Load = Callable[[FusionParameters], Backend]
 
 NODE_NAME = "ssma_fusion"
+
+#: How often the log says that a configure still goes on, seconds.
+_STILL_S = 10.0
 
 
 def load_from_parameters(parameters: FusionParameters, progress: Progress | None = None) -> Backend:
@@ -71,15 +78,19 @@ class FusionNode(LifecycleNode):
         super().__init__(NODE_NAME)
         self._load = load or self._load_network
         self._session: FusionSession | None = None
+        self._configuring_since: float | None = None
+        self._still_said = 0.0
+        self.aside = Aside(self)
         self._bond = ManagerBond(self)
         self._life_state = "unconfigured"
         #: How long the last transition of each kind took, milliseconds.
         self.transitions_ms: dict[str, float] = {}
         self._parameter_set = ParameterSet(
-            self, lambda: self._session is not None, self._check_parameters, self._parameters_changed
+            self, lambda: self._session is not None or self._configuring_since is not None, self._check_parameters,
+            self._parameters_changed,
         )
         self._reporter = DiagnosticsReporter(self)
-        self._survive_wrong_transitions()
+        self._change_states_patiently()
         # Steady, so that reports go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(CHECK_PERIOD_S, self._report, clock=steady)
@@ -128,8 +139,10 @@ class FusionNode(LifecycleNode):
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def close(self) -> None:
-        """Release everything and leave the graph."""
+        """Release everything and leave the graph; nothing of it while a configure cannot be ended (``aside.busy``)."""
         self._life_state = "finalized"
+        if not self.aside.wait(4.0):
+            return
         try:
             self._end_session(timeout_s=4.0)  # launch sends SIGTERM five seconds after SIGINT
         finally:
@@ -164,7 +177,17 @@ class FusionNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _begin_session(self) -> None:
-        self._session = FusionSession(self, self.parameters, self._load)
+        self._configuring_since = self._still_said = time.monotonic()
+        try:
+            self._session = FusionSession(self, self.parameters, self._load)
+            try:
+                self._session.check_parameters(self.parameters)  # live ones may have changed meanwhile
+                self._session.set_parameters(self.parameters)
+            except BaseException:
+                self._end_session()
+                raise
+        finally:
+            self._configuring_since = None
 
     def _end_session(self, timeout_s: float = 30.0) -> None:
         self._bond.stop()
@@ -177,11 +200,12 @@ class FusionNode(LifecycleNode):
     def _load_network(self, parameters: FusionParameters) -> Backend:
         return load_from_parameters(parameters, BuildLog(self.get_logger().info, self.context.ok))
 
-    def _survive_wrong_transitions(self) -> None:
-        """Answer a request for a transition that is not possible now with "no".
+    def _change_states_patiently(self) -> None:
+        """Configure beside the executor, and answer a request for a transition that is not possible now with "no".
 
-        rclpy (7.1) lets its own exception through when such a request names the transition by number, as nav2's
-        lifecycle manager does; it would end the process.
+        A configure that compiles takes minutes, in which the node goes on to answer what else it is asked. rclpy (7.1)
+        lets its own exception through when a request names an impossible transition by number, as nav2's lifecycle
+        manager does; it would end the process.
         """
         service: Any = getattr(self, "_service_change_state", None)
         if service is None:  # another rclpy
@@ -199,7 +223,17 @@ class FusionNode(LifecycleNode):
                 return response
             return answered
 
-        service.callback = guarded
+        async def aside(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            asked = request.transition
+            if asked.label != "configure" and (asked.label or asked.id != Transition.TRANSITION_CONFIGURE):
+                return guarded(request, response)
+            answered: ChangeState.Response = await self.aside.run(lambda: guarded(request, response))
+            return answered
+
+        service.callback = aside
+        # Of its own, or the services beside it would wait as long.
+        service.callback_group = MutuallyExclusiveCallbackGroup()
+        service.callback_group.add_entity(service)
 
     def _check_parameters(self, parameters: FusionParameters) -> None:
         if self._session is not None:
@@ -210,7 +244,13 @@ class FusionNode(LifecycleNode):
             self._session.set_parameters(parameters)
 
     def _report(self) -> None:
-        life = life_cycle_status(self._life_state, self.transitions_ms)
+        state, since, now = self._life_state, self._configuring_since, time.monotonic()
+        if since is not None:
+            state = f"configuring for {now - since:.0f} s"
+            if now - self._still_said >= _STILL_S:
+                self._still_said = now
+                self.get_logger().info(f"still {state}")
+        life = life_cycle_status(state, self.transitions_ms)
         self._reporter.check(self._session, life, self.parameters.diagnostics_period)
 
 
@@ -234,8 +274,11 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
             node.get_logger().warning(sentence)
         executor = SingleThreadedExecutor()  # one thread is enough: callbacks only pass messages on
         executor.add_node(node)
-        if node.parameters.autostart and not node.start():
-            return 1
+        if node.parameters.autostart:
+            started = node.aside.run(node.start)
+            executor.spin_until_future_complete(started)
+            if started.done() and not started.result():
+                return 1
         executor.spin()
     except SsmaError as error:
         print(f"fusion_node: {error}", file=sys.stderr)
@@ -250,6 +293,10 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         if node is not None:
             node.close()
         rclpy.try_shutdown()
+        if node is not None and node.aside.busy:  # a compiler cannot be interrupted, nor Python be ended beside it
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
     return 0
 
 

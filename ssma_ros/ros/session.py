@@ -92,7 +92,6 @@ class FusionSession:
             segmenter = Segmenter(backend, part(SegmenterOptions, parameters), encoding, device)
             logger.info(f"preprocessing on the {segmenter.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
-            logger.info("the first start of an installation compiles its kernels here, which can take a minute")
             segmenter.warm_up()
             OutputCatalog(backend.contract).warm_up()  # else the first subscriber of a cloud would stop all outputs
         except BaseException:

@@ -12,8 +12,16 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs rclpy (make test installs it)")
 
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import GetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from ros.in_process import node_in_process
 from ros.live import (
     INPUTS,
+    NODE,
     START_S,
     STUB_COMMAND,
     Cameras,
@@ -26,7 +34,10 @@ from ros.live import (
     wait_until,
 )
 from ros.rig import MASK, Rig
+from ros.stub_network import StubBackend
 from sensor_msgs.msg import Image
+
+from ssma_ros.ros.parameters import FusionParameters
 
 SHIPPED_COMMAND = ("-m", "ssma_ros.ros.fusion_node")
 #: What the interface promises for activate and deactivate, and for a restart after a crash.
@@ -48,6 +59,57 @@ def test_signal_while_configuring_ends_the_node_with_status_0(tmp_path: Path, do
         node.wait_for_text("warming up")
         assert node.end() == 0
         assert "Traceback" not in node.text()
+
+
+@pytest.mark.parametrize("autostart", ["true", "false"])
+def test_the_node_answers_while_it_configures(tmp_path: Path, domain: int, autostart: str) -> None:
+    """A first start compiles for a minute: who asks gets an answer, and what changes meanwhile is not forgotten."""
+    with live_node(tmp_path, domain, "-p", f"autostart:={autostart}", SSMA_STUB_DELAY="4.0") as (node, peer):
+        peer.subscribe("/diagnostics", DiagnosticArray)
+        if autostart == "false":
+            client = peer.node.create_client(ChangeState, f"{NODE}/change_state")
+            wait_until(client.service_is_ready, "service change_state")
+            client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+        node.wait_for_text("warming up")
+        assert peer.state() == "configuring"
+        wait_until(lambda: "configuring for" in peer.statuses().get("life cycle", (0, ""))[1], "it in diagnostics")
+        assert set_parameter(peer, "min_confidence", 0.7) == (True, "")
+        refused, reason = set_parameter(peer, "camera_height", 1.5)
+        assert not refused
+        assert "is read at configure" in reason
+        assert "model ready" not in node.text()
+        expected = "active" if autostart == "true" else "inactive"
+        wait_until(lambda: peer.state() == expected, f"state {expected}")
+        assert peer.change_state("deactivate" if autostart == "true" else "activate")
+        request = GetParameters.Request(names=["min_confidence"])
+        assert peer.call(f"{NODE}/get_parameters", GetParameters, request).values[0].double_value == 0.7
+
+
+def test_a_configure_that_cannot_be_interrupted_does_not_keep_the_node(tmp_path: Path, domain: int) -> None:
+    with live_node(tmp_path, domain, SSMA_STUB_DELAY="600") as (node, _):
+        node.wait_for_text("warming up")
+        assert node.end() == 0  # after which end() would lose patience long before the ten minutes
+        assert "Traceback" not in node.text()
+
+
+def test_a_live_parameter_that_changes_while_configuring_is_that_of_the_session(domain: int) -> None:
+    with node_in_process(domain) as node:
+
+        def load(_: FusionParameters) -> StubBackend:
+            assert node.set_parameters([Parameter("min_confidence", value=0.7)])[0].successful
+            return StubBackend()
+
+        node._load = load
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node._session is not None
+        assert node._session.segmenter.options.min_confidence == 0.7
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        node._load = lambda _: (  # a class that the network does not have: nobody could know while it was loaded
+            node.set_parameters([Parameter("points_semantic_fields", value=["lava"])]) and StubBackend()
+        )
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert "parameter points_semantic_fields names lava" in node.log.errors()[-1]
+        assert node._session is None
 
 
 def test_life_cycle_by_services(tmp_path: Path, domain: int) -> None:
