@@ -107,10 +107,14 @@ def _form_of_runs(models: Sequence[Path]) -> DataForm:
 
 
 def _of_run(model: Path) -> DataForm | None:
-    """From ``config.yaml`` of the run's folder, which holds the folder of the model (or of its weights or graph)."""
-    folder = model if model.is_dir() else model.parent
-    path = folder.resolve().parent / "config.yaml"
-    if folder.name not in ("model", "best") or not path.is_file():
+    """From ``config.yaml`` of the run's folder, which holds the folder of the model (or its weights or graph)."""
+    from ssma_ros.inference.loading import RUN_BEST, RUN_RESULT
+
+    folder = (model if model.is_dir() else model.parent).resolve()
+    parts = (RUN_RESULT, RUN_BEST)
+    run = folder.parent if folder.name in parts else folder
+    path = run / "config.yaml"
+    if not path.is_file() or not any((run / part).is_dir() for part in parts):
         return None
     from ssma_ros.training.fit.config import load_config
 

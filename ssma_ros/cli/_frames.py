@@ -52,8 +52,9 @@ def checked_frames(args: argparse.Namespace, contract: Contract, source: Path, c
         SsmaError: as there, or a stream is blank in every frame: neither calibration nor agreement would mean anything.
     """
     from ssma_ros.cli._data import DataForm, data_form, is_recording
+    from ssma_ros.inference import locate_model
 
-    form = DataForm() if is_recording(source) else data_form(args, [Path(args.model)])
+    form = DataForm() if is_recording(source) else data_form(args, [locate_model(args.model)])
     frames = encoded_frames(contract, source, count, form)
     for stream in contract.modalities:
         lacking = sum(not frame.present[stream] for frame in frames)

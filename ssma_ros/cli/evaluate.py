@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``ssma evaluate``."""
     from ssma_ros.cli._evaluation_source import add_source_arguments
 
-    parser.add_argument("model", metavar="MODEL", help="model folder, .safetensors file or name of a shipped model")
+    parser.add_argument("model", metavar="MODEL",
+                        help="training run, model folder, .safetensors file or name of a shipped model")
     add_source_arguments(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="DIR",
                         help="write a report with pictures into this folder")

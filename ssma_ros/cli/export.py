@@ -60,13 +60,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     try:
+        from ssma_ros.inference import locate_model
         from ssma_ros.inference.build.export import export_onnx
         from ssma_ros.models import load_model
     except ImportError as error:
         raise SsmaError(f"export: package {error.name} is not installed, try 'pip install ssma_ros[train]'") from None
-    # A training run keeps its result in a folder of its own.
-    result = args.model / "model"
-    network = load_model(result if result.is_dir() else args.model)
+    network = load_model(locate_model(args.model))
     assert network.contract is not None  # load_model sets it
     export_onnx(
         network,

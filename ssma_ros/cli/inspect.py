@@ -21,7 +21,9 @@ _DEPLOYED = (".onnx", ".engine", ".xml")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument(
-        "model", help="shipped model, model folder, or .safetensors, .onnx or .engine file with its contract beside it"
+        "model",
+        help="shipped model, model folder, training run, or .safetensors, .onnx or .engine file with its contract "
+             "beside it"
     )
 
 

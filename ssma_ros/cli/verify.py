@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     from ssma_ros.inference.loading import ModelOptions
 
-    parser.add_argument("model", help="engine, ONNX graph, weights, model folder or shipped model to verify")
+    parser.add_argument("model",
+                        help="engine, ONNX graph, weights, model folder, training run or shipped model to verify")
     parser.add_argument("--frames", type=Path, required=True, metavar="SOURCE",
                         help="recording, or data set split ROOT/SPLIT (then the mIoU of both is told, too)")
     add_data_arguments(parser)

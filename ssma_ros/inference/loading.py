@@ -30,7 +30,7 @@ class ModelOptions:
 
     model: str = option(
         "forest_rgb_hha_evi",
-        "Network: name of a shipped model, a model folder, or a .onnx, .engine or .safetensors file.",
+        "Network: name of a shipped model, a model folder, a training run, or a .onnx, .engine or .safetensors file.",
     )
     backend: str = option("auto", "What runs the network.", choices=BACKENDS)
     precision: str = option(
@@ -51,6 +51,9 @@ class ModelOptions:
 ONNX_NAME = "model.onnx"
 INT8_NAME = "model.int8.onnx"
 WEIGHTS_NAME = "weights.safetensors"
+#: Folders of a training run: its result, and the best of its validations.
+RUN_RESULT = "model"
+RUN_BEST = "best"
 
 _SHIPPED = Path(__file__).parents[1] / "weights"
 _SUFFIXES = {".onnx": "graph", ".engine": "engine", ".safetensors": "weights"}
@@ -75,9 +78,9 @@ def load_backend(
     """Load a frozen network, checked against its input contract, on the device of choice.
 
     Args:
-        model: name of a shipped model (:func:`shipped_models`), a model folder, or a ``.onnx``, ``.engine`` or
-            ``.safetensors`` file with its contract beside it. For TensorRT a ``.onnx`` stands for the engine of the
-            same name.
+        model: name of a shipped model (:func:`shipped_models`), a model folder or the training run it lies in, or a
+            ``.onnx``, ``.engine`` or ``.safetensors`` file with its contract beside it. For TensorRT a ``.onnx``
+            stands for the engine of the same name.
         backend: one of :data:`BACKENDS`. ``auto``: TensorRT for an engine, PyTorch for bare weights; for an ONNX
             graph OpenVINO on x86 where it is installed, else ONNX Runtime.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``, as far as the backend has it. In a model
@@ -132,7 +135,9 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
     Raises:
         SsmaError: there is no such file, or it is of a kind the backend does not read.
     """
-    path = locate_model(model)
+    path = Path(model)
+    if not (path.is_dir() and (path / _wanted(backend, precision)).is_file()):
+        path = locate_model(model)  # a run's folder may hold a graph of its own beside the result
     if path.is_dir():
         path = _in_folder(path, backend, precision)
     if path.suffix not in _SUFFIXES:
@@ -149,12 +154,16 @@ def find_model(model: str | Path, *, backend: str = "auto", precision: str = "au
 
 
 def locate_model(model: str | Path) -> Path:
-    """Where ``model`` is: a path as it stands, or the folder of a shipped model of that name.
+    """Where ``model`` is: a path as it stands, the result of a training run of that path, or the folder of a shipped
+    model of that name.
 
     Raises:
-        SsmaError: there is neither. A missing file with the suffix of a model is left to its reader to name.
+        SsmaError: there is none of these, or the run has not ended. A missing file with the suffix of a model is left
+            to its reader to name.
     """
     path = Path(model)
+    if path.is_dir():
+        return _result_of(path)
     if path.exists() or path.suffix in _SUFFIXES:
         return path
     if path.name != str(model) or not (_SHIPPED / path.name).is_dir():
@@ -165,11 +174,34 @@ def locate_model(model: str | Path) -> Path:
     return _SHIPPED / path.name
 
 
+def _result_of(folder: Path) -> Path:
+    """The model of a training run's folder; any other folder is a model's own."""
+    result, best = folder / RUN_RESULT, folder / RUN_BEST
+    if (folder / WEIGHTS_NAME).is_file():
+        return folder
+    if (result / WEIGHTS_NAME).is_file():
+        return result
+    if (folder / "checkpoint.pt").is_file():
+        instead = f", or {best} with the best of its validations so far" if best.is_dir() else ""
+        raise SsmaError(f"model {folder}: is a training run that has not ended, expected one with {RUN_RESULT}/ in it; "
+                        f"start it again and it goes on{instead}")
+    return folder
+
+
+def _wanted(backend: str, precision: str) -> str:
+    """The file of a model folder."""
+    return WEIGHTS_NAME if backend == "torch" else INT8_NAME if precision == "int8" else ONNX_NAME
+
+
 def _in_folder(folder: Path, backend: str, precision: str) -> Path:
-    name = WEIGHTS_NAME if backend == "torch" else INT8_NAME if precision == "int8" else ONNX_NAME
+    name = _wanted(backend, precision)
     path = folder / name
     if not path.is_file():
-        raise SsmaError(f"model folder {folder}: no {name} in it, expected one for backend {backend}")
+        remedy = ""
+        if backend != "torch" and (folder / WEIGHTS_NAME).is_file():
+            how = " --precision int8 --calibration SOURCE" if name == INT8_NAME else ""
+            remedy = f"; its weights become one with 'ssma export {folder} -o {path}{how}', or run in backend torch"
+        raise SsmaError(f"model folder {folder}: no {name} in it, expected one for backend {backend}{remedy}")
     return path
 
 

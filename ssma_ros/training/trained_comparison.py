@@ -16,7 +16,7 @@ import yaml
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
-from ssma_ros.inference.loading import WEIGHTS_NAME
+from ssma_ros.inference.loading import WEIGHTS_NAME, locate_model
 from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
@@ -235,7 +235,9 @@ def _check_starts(config: TrainConfig, folder: Path) -> None:
 
 
 def _weights_file(path: str) -> Path:
-    return Path(path) / WEIGHTS_NAME if Path(path).is_dir() else Path(path)
+    """Of a model, a run, or one encoder ``PATH#STREAM`` of it."""
+    place = locate_model(path.partition("#")[0])
+    return place / WEIGHTS_NAME if place.is_dir() else place
 
 
 def table_lines(comparison: TrainedComparison, results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import re
 import shutil
 import sys
 
@@ -27,6 +28,44 @@ def test_shipped_model_by_name(toy_folder, tmp_path, monkeypatch):
     assert locate_model(toy_folder) == toy_folder
     with pytest.raises(SsmaError, match="model 'woods': no such file, folder or shipped model, expected one of forest"):
         find_model("woods")
+
+
+@pytest.fixture
+def run_folder(tmp_path, toy_folder):
+    """As training leaves it: checkpoint, best/ and the result in model/; weights alone, no graph."""
+    run = tmp_path / "run"
+    for part in ("model", "best"):
+        (run / part).mkdir(parents=True)
+        (run / part / "weights.safetensors").write_bytes(b"")
+        shutil.copy(toy_folder / "contract.json", run / part)
+    (run / "checkpoint.pt").write_bytes(b"")
+    return run
+
+
+def test_a_training_run_is_its_result(run_folder, toy_folder):
+    assert locate_model(run_folder) == run_folder / "model"
+    assert locate_model(run_folder / "best") == run_folder / "best"
+    assert find_model(run_folder, backend="torch") == run_folder / "model" / "weights.safetensors"
+    expected = f"ssma export {run_folder}/model -o {run_folder}/model/model.onnx', or run in backend torch"
+    with pytest.raises(SsmaError, match=re.escape(expected)):
+        find_model(run_folder)
+    shutil.copy(toy_folder / "model.onnx", run_folder / "model")
+    assert find_model(run_folder) == run_folder / "model" / "model.onnx"
+
+
+def test_a_graph_beside_the_result_of_a_run_is_found(run_folder, toy_folder):
+    shutil.copy(toy_folder / "model.onnx", run_folder)
+    assert find_model(run_folder) == run_folder / "model.onnx"
+    assert locate_model(run_folder) == run_folder / "model", "who asks for weights gets those of the result"
+
+
+def test_a_run_that_has_not_ended_is_told(run_folder):
+    shutil.rmtree(run_folder / "model")
+    with pytest.raises(SsmaError, match=re.escape(f"start it again and it goes on, or {run_folder}/best with")):
+        locate_model(run_folder)
+    shutil.rmtree(run_folder / "best")
+    with pytest.raises(SsmaError, match=r"is a training run that has not ended, expected .* it goes on$"):
+        locate_model(run_folder)
 
 
 def test_tensorrt_reads_the_engine_of_the_same_name(toy_folder):

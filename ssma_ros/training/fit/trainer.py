@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
+from ssma_ros.inference.loading import RUN_BEST as BEST
+from ssma_ros.inference.loading import RUN_RESULT as FINAL
 from ssma_ros.inference.loading import locate_model
 from ssma_ros.models import build_network, holds_model, load_model, save_model
 from ssma_ros.training.datasets.batch import Normalizer
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
     from ssma_ros.training.datasets.batch import Batch
     from ssma_ros.training.datasets.cache import Samples
     from ssma_ros.training.fit.config import StageConfig, TrainConfig
-
-BEST = "best"
-FINAL = "model"
 
 
 class Trainer:
