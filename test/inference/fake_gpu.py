@@ -14,7 +14,6 @@ from collections import deque
 import numpy as np
 
 from ssma_ros.inference.runtime import gpu
-from ssma_ros.inference.tensorrt import backend as tensorrt_backend
 from ssma_ros.kernels.cuda import device, graph
 
 
@@ -306,7 +305,6 @@ def pretend_machine(patch, order: Order | None = None, run_kernel=None) -> types
     patch.setitem(sys.modules, "pycuda.driver", cuda)
     patch.setitem(sys.modules, "tensorrt", trt)
     patch.setattr(gpu, "load_driver", lambda: driver)
-    patch.setattr(tensorrt_backend, "load_driver", lambda: driver)
     patch.setattr(graph, "load_driver", lambda: driver)
     patch.setattr(device, "cubin", lambda source, architecture: source.encode())
     return types.SimpleNamespace(driver=driver, cuda=cuda, trt=trt)

@@ -21,6 +21,7 @@ from ssma_ros.inference.benchmark import Case, Measurement, machine_description,
 from ssma_ros.inference.build.export import export_onnx
 from ssma_ros.inference.runtime import gpu
 from ssma_ros.inference.runtime.onnx_file import META_PRECISION, read_onnx_facts
+from ssma_ros.kernels.cuda import driver
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_verify_wants_a_float32_reference(toy_folder, dataset, tmp_path, capsys)
 
 
 def test_build_engine_without_a_gpu(toy_folder, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(gpu, "_LIBRARY", "libcuda_that_is_not_there.so.1")
+    monkeypatch.setattr(driver, "LIBRARY", "libcuda_that_is_not_there.so.1")
     assert ssma("build-engine", toy_folder / "model.onnx", "-o", tmp_path / "m.engine") == 1
     assert "no NVIDIA driver on this machine" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

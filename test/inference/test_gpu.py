@@ -9,8 +9,8 @@ import pytest
 from inference.fake_gpu import FakeDriver
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.inference.runtime import gpu
-from ssma_ros.inference.runtime.gpu import CudaGraph, Gpu, probe_gpu
+from ssma_ros.inference.runtime.gpu import Gpu, probe_gpu
+from ssma_ros.kernels.cuda import driver
 
 
 def test_device_is_described():
@@ -18,7 +18,7 @@ def test_device_is_described():
 
 
 def test_no_driver_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(gpu, "_LIBRARY", "libcuda_that_is_not_there.so.1")
+    monkeypatch.setattr(driver, "LIBRARY", "libcuda_that_is_not_there.so.1")
     with pytest.raises(SsmaError, match="no NVIDIA driver on this machine"):
         probe_gpu()
 
@@ -43,29 +43,3 @@ def test_probe_loads_neither_tensorrt_nor_pycuda():
         "assert not {'tensorrt', 'pycuda', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_capture_is_ended_when_the_work_fails():
-    driver = FakeDriver()
-    with pytest.raises(RuntimeError, match="work"), CudaGraph(driver, 1):
-        raise RuntimeError("work")
-    assert driver.calls == ["begin", "end"]
-    assert driver.live_graphs == 0
-
-
-def test_refused_capture_is_one_sentence():
-    with pytest.raises(SsmaError, match="cuStreamBeginCapture failed"), CudaGraph(FakeDriver(capture_error=900), 1):
-        pass
-
-
-def test_graph_is_launched_and_released_once():
-    driver = FakeDriver()
-    graph = CudaGraph(driver, 1)
-    with graph:
-        pass
-    graph.launch()
-    graph.launch()
-    assert (driver.launches, driver.live_graphs) == (2, 1)
-    graph.close()
-    graph.close()
-    assert driver.live_graphs == 0

@@ -13,6 +13,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inference import load_backend
 from ssma_ros.inference.runtime import gpu, onnxruntime_providers
 from ssma_ros.inference.runtime.onnxruntime_providers import CPU, select_providers
+from ssma_ros.kernels.cuda import driver
 
 PLUGIN = "NvTensorRTRTXExecutionProvider"
 
@@ -30,7 +31,7 @@ def test_provider_that_is_not_there(toy_folder):
 
 
 def test_plugin_without_a_gpu_never_loads(toy_folder, monkeypatch):
-    monkeypatch.setattr(gpu, "_LIBRARY", "libcuda_that_is_not_there.so.1")
+    monkeypatch.setattr(driver, "LIBRARY", "libcuda_that_is_not_there.so.1")
     monkeypatch.setitem(sys.modules, "onnxruntime_ep_nv_tensorrt_rtx", None)
     with pytest.raises(SsmaError, match="no NVIDIA driver"):
         load_backend(toy_folder, backend="onnxruntime", providers=[PLUGIN])

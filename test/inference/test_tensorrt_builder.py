@@ -285,13 +285,13 @@ def test_quantised_graph_is_not_turned_into_float16(folder):
 
 
 def test_gpu_is_asked_for_before_tensorrt(folder, monkeypatch):
-    from ssma_ros.inference.runtime import gpu
     from ssma_ros.inference.tensorrt import builder as tensorrt_builder
+    from ssma_ros.kernels.cuda import driver
 
     def touched():
         raise AssertionError("TensorRT was imported without a GPU")
 
-    monkeypatch.setattr(gpu, "_LIBRARY", "libcuda_that_is_not_there.so.1")
+    monkeypatch.setattr(driver, "LIBRARY", "libcuda_that_is_not_there.so.1")
     monkeypatch.setattr(tensorrt_builder, "import_tensorrt", touched)
     with pytest.raises(SsmaError, match="no NVIDIA driver"):
         build_engine(folder / "model.onnx", folder / "model.engine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from inference.fake_gpu import FakeDriver
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.kernels.cuda.graph import CapturedGraph
@@ -50,7 +51,7 @@ def test_capture_and_replay():
 
 @pytest.mark.parametrize("call", ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"])
 def test_refusals_name_the_call(call):
-    with pytest.raises(SsmaError, match=f"{call} returned 901, expected 0"):
+    with pytest.raises(SsmaError, match=f"{call.removesuffix('_v2')} failed with error 901"):
         CapturedGraph(STREAM, lambda: None, Driver(call))
 
 
@@ -62,4 +63,20 @@ def test_an_error_while_capturing_ends_the_capture():
 
     with pytest.raises(ValueError, match="no such blur"):
         CapturedGraph(STREAM, enqueue, driver)
-    assert driver.calls[-1] == "cuStreamEndCapture"
+    assert driver.calls == ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphDestroy"]
+
+
+def test_the_driver_says_why_it_refuses():
+    with pytest.raises(SsmaError, match=r"cuStreamBeginCapture failed with error 900 \(no CUDA-capable device"):
+        CapturedGraph(STREAM, lambda: None, FakeDriver(capture_error=900))
+
+
+def test_no_graph_is_left_over():
+    driver = FakeDriver()
+    graph = CapturedGraph(STREAM, lambda: None, driver)
+    graph.launch()
+    graph.launch()
+    assert (driver.calls[:2], driver.launches, driver.live_graphs) == (["begin", "end"], 2, 1)
+    graph.close()
+    graph.close()
+    assert driver.live_graphs == 0

@@ -12,7 +12,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.fit import check_tensors
-from ssma_ros.inference.runtime.gpu import load_driver, probe_gpu
+from ssma_ros.inference.runtime.gpu import probe_gpu
 from ssma_ros.inference.runtime.onnx_file import TensorFacts
 from ssma_ros.inference.runtime.protocol import PRESENT, RawOutputs
 from ssma_ros.inference.tensorrt.builder import ensure_engine, import_tensorrt, make_logger
@@ -113,12 +113,11 @@ class TensorRtBackend(BackendBase):
             reason = self._logger.last_error or "not enough memory"
             raise SsmaError(f"engine {where}: TensorRT cannot run it ({reason})")
         streams = Streams.one(cuda) if overlap == 1 else Streams.three(cuda)
-        driver = load_driver() if cuda_graph else None
         for _ in range(overlap):
             slot = Slot(cuda, self._execution, streams, inputs, outputs)
             self._slots.append(slot)
-            if driver is not None:
-                slot.record(driver)
+            if cuda_graph:
+                slot.record()
         self._network_bytes = len(plan) + int(self._engine.device_memory_size_v2)
         self._identity["buffers_mb"] = str(round(sum(s.device_bytes for s in self._slots) / 2**20))
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssma_ros.inference.runtime.gpu import CudaGraph
 from ssma_ros.inference.runtime.protocol import OUTPUTS, RawOutputs
+from ssma_ros.kernels.cuda.graph import CapturedGraph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ class Slot:
         self._inputs = {name: _allocate(cuda, facts) for name, facts in inputs.items()}
         self._outputs = {name: _allocate(cuda, facts) for name, facts in outputs.items()}
         self._started, self._uploaded, self._computed, self._done = (cuda.Event() for _ in range(4))
-        self._graph: CudaGraph | None = None
+        self._graph: CapturedGraph | None = None
         self._wanted: frozenset[str] = frozenset()
 
     @property
@@ -84,16 +84,13 @@ class Slot:
         """Device address of an input."""
         return int(self._inputs[name].device)
 
-    def record(self, driver: Any) -> None:
+    def record(self) -> None:
         """Capture the network into a CUDA graph that is replayed from now on."""
         self._bind()
         # The first run allocates and initialises lazily, which must not happen during a capture.
         self._execute()
         self.streams.compute.synchronize()
-        graph = CudaGraph(driver, self.streams.compute.handle)
-        with graph:
-            self._execute()
-        self._graph = graph
+        self._graph = CapturedGraph(self.streams.compute, self._execute)
 
     def enqueue(self, arrays: Mapping[str, NDArray[Any]], wanted: frozenset[str]) -> None:
         """Start one frame: upload ``arrays``, run the network, fetch ``wanted``. Returns at once.

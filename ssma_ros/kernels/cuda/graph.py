@@ -1,6 +1,6 @@
-"""A frame's kernels as one CUDA graph: forty launches cost what one does.
+"""Work on a stream as one CUDA graph: forty launches cost what one does.
 
-pycuda knows no graphs; the four driver calls they need are made directly.
+pycuda has streams but no graphs; the driver calls that they need are made directly.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.kernels.cuda.driver import check, load_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 _THREAD_LOCAL = 1
 
 
-def load_driver() -> Any:
-    """The CUDA driver library; there is one wherever pycuda has found a GPU."""
-    return ctypes.CDLL("libcuda.so.1")
-
-
 class CapturedGraph:
     """Launches recorded once, replayed by :meth:`launch`.
 
     Args:
-        stream: the ``pycuda.driver.Stream`` that ``enqueue`` launches on.
+        stream: the ``pycuda.driver.Stream`` that ``enqueue`` launches on, not the legacy default stream.
         enqueue: launches everything; must not upload, allocate or wait. Pointers and scalar arguments are recorded:
             new images go to the same addresses.
-        driver: the CUDA driver library; default ``libcuda.so.1``.
+        driver: the CUDA driver library; None loads it.
 
     Raises:
         SsmaError: the driver refuses; the message says at which step.
@@ -40,32 +35,29 @@ class CapturedGraph:
         self._stream = ctypes.c_void_p(stream.handle)
         self._executable = ctypes.c_void_p()
         graph = ctypes.c_void_p()
-        self._check("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
+        check(
+            self._driver, self._driver.cuStreamBeginCapture_v2(self._stream, _THREAD_LOCAL), "cuStreamBeginCapture"
+        )
         try:
-            enqueue()
+            try:
+                enqueue()
+            finally:
+                # Also after an error: a stream left in capture mode would refuse all further work.
+                status = self._driver.cuStreamEndCapture(self._stream, ctypes.byref(graph))
+            check(self._driver, status, "cuStreamEndCapture")
+            flags = ctypes.c_ulonglong(0)
+            status = self._driver.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, flags)
+            check(self._driver, status, "cuGraphInstantiateWithFlags")
         finally:
-            # Also after an error: a stream left capturing would refuse everything else.
-            status = self._driver.cuStreamEndCapture(self._stream, ctypes.byref(graph))
-        _refuse("cuStreamEndCapture", status)
-        try:
-            self._check("cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0))
-        finally:
-            self._driver.cuGraphDestroy(graph)
+            if graph.value:
+                self._driver.cuGraphDestroy(graph)
 
     def launch(self) -> None:
         """Enqueue the whole graph on the stream."""
-        self._check("cuGraphLaunch", self._executable, self._stream)
+        check(self._driver, self._driver.cuGraphLaunch(self._executable, self._stream), "cuGraphLaunch")
 
     def close(self) -> None:
-        """Free the graph; not to be launched afterwards."""
-        if self._executable:
+        """Free the graph; not to be launched afterwards. Idempotent."""
+        if self._executable.value:
             self._driver.cuGraphExecDestroy(self._executable)
             self._executable = ctypes.c_void_p()
-
-    def _check(self, call: str, *arguments: Any) -> None:
-        _refuse(call, getattr(self._driver, call)(*arguments))
-
-
-def _refuse(call: str, status: int) -> None:
-    if status != 0:
-        raise SsmaError(f"CUDA graph: {call} returned {status}, expected 0 (success)")
