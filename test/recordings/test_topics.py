@@ -130,6 +130,11 @@ def found(*entries: str, mapping: dict[str, str] | None = None) -> dict[str, str
             {"color": "/camera/image_rect", "depth": "/depth/image_rect", "nir": "/nir/image_rect"},
             id="near infrared in the encoding of depth",
         ),
+        pytest.param(
+            ["I/camera/image_rect bgr8", "I/thermal/image_raw 16UC1", "I/oak/stereo/image_raw 16UC1"],
+            {"color": "/camera/image_rect", "depth": "/oak/stereo/image_raw", "thermal": "/thermal/image_raw"},
+            id="thermal by its name, depth by what is left",
+        ),
     ],
 )
 def test_finds_the_topics_of_common_drivers(entries, expected):
