@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssma_ros.synchronization import SyncOptions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
 #: A stamp that goes back by more begins anew (a bag played in a loop, simulated time reset); a gap forward as well.
-JUMP_NS = 1_000_000_000
+JUMP_NS = SyncOptions().jump_ns
 
 
 @dataclass(frozen=True)

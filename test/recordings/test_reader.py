@@ -12,6 +12,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings import killed_mcap, storage
+from ssma_ros.recordings.layout import is_recording
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
 from ssma_ros.recordings.records import image, stamp_of
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE, typestore
@@ -330,6 +331,18 @@ def test_metadata_out_of_step_loses_no_message(recording, change, note):
         assert list(reader.messages()) == whole
         notes = "; ".join(reader.notes)
     assert re.search(note, notes) if note else notes == ""
+
+
+def test_what_counts_as_a_recording(recording, tmp_path):
+    """Commands that take a data set or a recording ask this."""
+    assert is_recording(recording)
+    assert is_recording(storage_file(recording))
+    (recording / "metadata.yaml").unlink()
+    assert is_recording(recording)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    assert not is_recording(tmp_path / "other")
+    assert not is_recording(tmp_path / "other" / "notes.txt")
 
 
 def test_renamed_files_are_read(recording):
