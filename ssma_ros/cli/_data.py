@@ -126,12 +126,8 @@ def _of_run(model: Path) -> DataForm | None:
 
 
 def _parse_options(text: str) -> dict[str, Any]:
-    import yaml
+    from ssma_ros.documents import convert, parse_yaml
 
-    try:
-        options = yaml.safe_load(text) if text else {}
-    except yaml.YAMLError as error:
-        raise SsmaError(f"options '{text}': cannot be read as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(options, dict):
-        raise SsmaError(f"options '{text}': expected a mapping such as {{depth_scale: 0.01}}")
+    what = f"options '{text}'"
+    options: dict[str, Any] = convert(dict[str, Any], parse_yaml(text, what) or {}, what, "the document")
     return options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.errors import expected_one_of
 from ssma_ros.models.adapnetpp import AdapNetPP
 from ssma_ros.models.baselines import LFC, Average, CMoDE, FuseNet, LateFusion, Maximum, Stacking
 from ssma_ros.models.ssma import SSMA
@@ -42,7 +43,7 @@ def build_network(description: Mapping[str, Any], num_classes: int) -> Segmentat
     arguments = dict(description)
     name = arguments.pop("name", None)
     if name not in NETWORKS:
-        raise ValueError(f"network name is {name!r}, expected one of {', '.join(NETWORKS)}")
+        raise ValueError(f"network name is {name!r}, {expected_one_of(str(name), NETWORKS)}")
     if "modalities" not in arguments:
         raise ValueError(f"network {name}: no modalities in its description, expected a list of names")
     return NETWORKS[name](num_classes=num_classes, **arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ssma_ros.errors import expected_one_of
 from ssma_ros.models.backbones.preact_resnet50 import PAPER_DILATIONS, RELEASED_DILATIONS, Dilations
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ BACKBONES: tuple[str, ...] = get_args(BackboneName)
 
 def _choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"network option {name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+        raise ValueError(f"network option {name} is {value!r}, {expected_one_of(str(value), map(str, allowed))}")
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,11 @@ def make_options(variant: str = "released", preset: str | None = None, **overrid
     table, name = (VARIANTS, variant) if preset is None else (PRESETS, preset)
     if name not in table:
         kind = "variant" if preset is None else "preset"
-        raise ValueError(f"network {kind} is '{name}', expected one of {', '.join(table)}")
+        raise ValueError(f"network {kind} is '{name}', {expected_one_of(name, table)}")
     known = [f.name for f in fields(Options)]
     unknown = [key for key in overrides if key not in known]
     if unknown:
-        raise TypeError(f"unknown network option {', '.join(unknown)}, expected one of {', '.join(known)}")
+        raise TypeError(f"unknown network option {', '.join(unknown)}, {expected_one_of(unknown[0], known)}")
     if "backbone" in overrides:
         overrides.setdefault("input_norm", None)
     return replace(table[name], **overrides)

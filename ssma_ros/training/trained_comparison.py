@@ -12,8 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from ssma_ros.documents import check_keys, convert, load_yaml
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.inference.loading import WEIGHTS_NAME, locate_model
@@ -86,12 +85,7 @@ def load_comparison(path: str | Path) -> TrainedComparison:
         SsmaError: missing or unreadable file, unknown key, a run that is no training configuration or refers to none
             before it, a row of the table without a run.
     """
-    path = Path(path)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SsmaError(f"comparison {path}: cannot be read as YAML ({error})") from None
-    return parse_comparison(document, str(path))
+    return parse_comparison(load_yaml(path, "comparison"), str(path))
 
 
 def parse_comparison(document: Any, where: str) -> TrainedComparison:
@@ -102,17 +96,15 @@ def parse_comparison(document: Any, where: str) -> TrainedComparison:
     """
     if not isinstance(document, dict) or not isinstance(document.get("runs"), dict) or not document["runs"]:
         raise SsmaError(f"comparison {where}: has no mapping 'runs', expected one with at least one run")
-    unknown = [key for key in document if key not in _KEYS]
-    if unknown:
-        raise SsmaError(f"comparison {where}: unknown key '{unknown[0]}', expected one of {', '.join(_KEYS)}")
+    check_keys(document, _KEYS, f"comparison {where}")
     common = _mapping(document.get("common") or {}, "common", where)
     runs = {
         str(name): merge(common, _mapping(own, f"run '{name}'", where)) for name, own in document["runs"].items()
     }
     table = _mapping(document.get("table") or {name: name for name in runs}, "table", where)
     seeds = document.get("seeds", [1])
-    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
-        raise SsmaError(f"comparison {where}: seeds are {seeds!r}, expected a list of whole numbers")
+    if not convert(tuple[int, ...], seeds, f"comparison {where}", "seeds"):
+        raise SsmaError(f"comparison {where}: seeds is [], expected at least one")
     name = str(document.get("name", Path(where).stem))
     comparison = TrainedComparison(name=name, seeds=tuple(seeds), runs=runs, table=table, where=where)
     names = list(runs)

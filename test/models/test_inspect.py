@@ -18,7 +18,7 @@ def model(tmp_path: Path) -> Path:
     network = SSMA.preset("forest-mobilenet", 5, ("rgb", "evi"))
     streams = (
         Stream("rgb", "bgr", (127.5,) * 3, (1 / 64,) * 3),
-        Stream("evi", "evi", parameters={"clip": 1}),
+        Stream("evi", "depth_gray", parameters={"near": 1}),
     )
     contract = Contract(
         768, 384, streams, load_label_set("synthetic_forest"), network=network.describe(), description="For this test."
@@ -34,7 +34,7 @@ def test_weights(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "For this test."
     assert "input size   768x384" in lines
     assert any(line.startswith("stream       rgb: bgr from color, minus (127.5, 127.5, 127.5)") for line in lines)
-    assert any(line.startswith("stream       evi: evi from color and nir") and "clip = 1" in line for line in lines)
+    assert any(line.startswith("stream       evi: depth_gray from depth") and "near = 1" in line for line in lines)
     assert "    1 grass, rgb 0 255 0, traversability 0.6" in lines
     assert "  backbone = mobilenet_v2" in lines
     (parameters,) = (line for line in lines if line.startswith("parameters"))
@@ -47,7 +47,7 @@ def test_shipped_model_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "forest_rgb_hha_evi"]) == 0
     assert "labels       synthetic_forest, 5 classes" in capsys.readouterr().out
     assert main(["inspect", "forest_rgb_hha_evy"]) == 1
-    assert "expected one of forest_rgb_hha_evi or the path of" in capsys.readouterr().err
+    assert "expected one of forest_rgb_hha_evi ('forest_rgb_hha_evi' may be meant) or the path of" in capsys.readouterr().err
 
 
 def test_deployed_file_shows_its_contract(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,8 +208,8 @@ def test_merge_replaces_lists_and_merges_mappings() -> None:
         ({"runs": {"a": None}}, "run 'a' is None, expected a mapping"),
         ({"common": [1]}, "common is .1., expected a mapping"),
         ({"table": ["red"]}, "table is .'red'., expected a mapping"),
-        ({"seeds": 3}, "seeds are 3, expected a list of whole numbers"),
-        ({"seeds": ["one"]}, "seeds are .'one'., expected a list"),
+        ({"seeds": 3}, "seeds is 3, expected a list of whole numbers"),
+        ({"seeds": ["one"]}, r'seeds is \["one"\], expected a list of whole numbers'),
         ({"table": {"lost": "nowhere"}}, "its table names run 'nowhere', expected one of red, more, fused"),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_comparison_without_data_says_so(tmp_path: Path, capsys: pytest.Captur
     assert main(["compare", str(config), "-o", str(tmp_path / "out"), "--quiet"]) != 0
     assert "give --data DIR" in capsys.readouterr().err
     assert main(["compare", str(tmp_path / "none.yaml"), "--quiet"]) != 0
-    assert "none.yaml: cannot be read" in capsys.readouterr().err
+    assert "none.yaml: no such file, expected a .yaml file" in capsys.readouterr().err
 
 
 def budget(comparison: TrainedComparison, run: str) -> list[tuple[int, int, int, int]]:

@@ -11,18 +11,24 @@ from ssma_ros.models.backbones.preact_resnet50 import PreActResNet50
 from ssma_ros.models.backbones.resnet50 import ResNet50
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ssma_ros.models.options import Options
 
 __all__ = ["Backbone", "ERFNetEncoder", "MobileNetV2", "PreActResNet50", "ResNet50", "Taps", "build_backbone"]
 
 
+#: By the names in :data:`ssma_ros.models.options.BACKBONES`; a test holds the two together.
+_BUILDERS: Mapping[str, Callable[[Options, int, bool], Backbone]] = {
+    PreActResNet50.name: lambda options, channels, norm: PreActResNet50(
+        channels, input_norm=norm, dilations=options.dilations, dropout=options.dropout
+    ),
+    ResNet50.name: lambda options, channels, norm: ResNet50(channels, input_norm=norm),
+    MobileNetV2.name: lambda options, channels, norm: MobileNetV2(channels, input_norm=norm, width=options.width),
+    ERFNetEncoder.name: lambda options, channels, norm: ERFNetEncoder(channels, input_norm=norm),
+}
+
+
 def build_backbone(options: Options, in_channels: int = 3) -> Backbone:
     """The backbone that ``options`` name, freshly built, for images of ``in_channels`` channels."""
-    norm = bool(options.input_norm)
-    if options.backbone == PreActResNet50.name:
-        return PreActResNet50(in_channels, input_norm=norm, dilations=options.dilations, dropout=options.dropout)
-    if options.backbone == MobileNetV2.name:
-        return MobileNetV2(in_channels, input_norm=norm, width=options.width)
-    if options.backbone == ResNet50.name:
-        return ResNet50(in_channels, input_norm=norm)
-    return ERFNetEncoder(in_channels, input_norm=norm)
+    return _BUILDERS[options.backbone](options, in_channels, bool(options.input_norm))

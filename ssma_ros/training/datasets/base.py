@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.documents import load_json, read
 from ssma_ros.encodings.hha import unit_vector
-from ssma_ros.errors import SsmaError, expected_one_of
+from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,23 +110,25 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]
     Raises:
         SsmaError: missing file, unknown or missing field, or an impossible value.
     """
-    names = ("fx", "fy", "cx", "cy", "width", "height", "gravity")
-    expected = "expected JSON with fx, fy, cx, cy, width, height, and gravity where it is known"
+    expected = "one with fx, fy, cx, cy, width, height, and gravity where it is known"
+    camera = read(_CameraFile, load_json(path, "camera file", expected), f"camera file {path}")
+    facts = vars(camera) | {}
+    gravity = facts.pop("gravity")
     try:
-        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for name in document:
-            if name not in names:
-                raise SsmaError(f"camera file {path}: '{name}' is unknown, {expected_one_of(name, names)}")
-        intrinsics = Intrinsics(
-            fx=float(document["fx"]), fy=float(document["fy"]), cx=float(document["cx"]), cy=float(document["cy"]),
-            width=int(document["width"]), height=int(document["height"]),
-        )
-        gravity = document.get("gravity")
-        return intrinsics, None if gravity is None else unit_vector(gravity)
-    except FileNotFoundError:
-        raise SsmaError(f"camera file {path}: no such file, {expected}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SsmaError(f"camera file {path}: {type(error).__name__} at {error}, {expected}") from None
+        return Intrinsics(**facts), None if gravity is None else unit_vector(gravity)
+    except ValueError as error:
+        raise SsmaError(f"camera file {path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _CameraFile:
+    fx: float = option(text="Pixels.", above=0)
+    fy: float = option(text="Pixels.", above=0)
+    cx: float = option(text="Pixels; the first pixel's centre is 0.")
+    cy: float = option(text="Pixels.")
+    width: int = option(text="Pixels.", low=1)
+    height: int = option(text="Pixels.", low=1)
+    gravity: tuple[float, float, float] | None = option(None, "Down, in the camera's optical frame.")
 
 
 def check_size(image: NDArray[Any], expected: tuple[int, int], path: Path, what: str) -> None:

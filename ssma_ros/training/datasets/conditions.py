@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.documents import convert, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +23,9 @@ def read_conditions(split: Path) -> Mapping[str, str]:
     path = split / CONDITIONS_NAME
     if not path.is_file():
         return {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SsmaError(f"conditions {path}: cannot be read as JSON ({error})") from None
-    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
-        raise SsmaError(f'conditions {path}: expected a name for each scene, {{"0000017": "fog", ...}}')
+    document: Mapping[str, str] = convert(
+        dict[str, str], load_json(path, "conditions"), f"conditions {path}", "the document"
+    )
     return document
 
 
