@@ -159,11 +159,16 @@ def load_contract(path: str | Path) -> Contract:
         SsmaError: the file is missing, is not a contract, or states something impossible.
     """
     missing = f"{FILE_NAME} beside the weights"
-    return parse_contract(load_json(path, "input contract", missing), str(path))
+    return parse_contract(load_json(path, "input contract", missing), str(path), Path(path).parent)
 
 
-def parse_contract(document: Any, where: str) -> Contract:
-    """Build a contract from its JSON document; ``where`` names the source in messages.
+def parse_contract(document: Any, where: str, beside: Path | None = None) -> Contract:
+    """Build a contract from its JSON document.
+
+    Args:
+        document: data of the file.
+        where: names the source in messages.
+        beside: folder that the path of a label set counts from, see :func:`ssma_ros.labels.load_label_set`.
 
     Raises:
         SsmaError: wrong format or version, an unknown or missing field, or an impossible value.
@@ -178,15 +183,15 @@ def parse_contract(document: Any, where: str) -> Contract:
         )
     stated = {key: value for key, value in document.items() if key not in ("format", "version")}
     if "labels" in stated:
-        stated["labels"] = _parse_labels(stated["labels"], where)
+        stated["labels"] = _parse_labels(stated["labels"], where, beside)
     contract = read(Contract, stated, f"input contract {where}")
     _check(contract, where)
     return contract
 
 
-def _parse_labels(labels: Any, where: str) -> LabelSet:
+def _parse_labels(labels: Any, where: str, beside: Path | None) -> LabelSet:
     if isinstance(labels, str):
-        return load_label_set(labels)
+        return load_label_set(labels, beside)
     if not isinstance(labels, Mapping):
         raise SsmaError(f"input contract {where}: labels is {short(labels)}, expected the name of a label set or one")
     return parse_label_set(labels, f"in contract {where}")

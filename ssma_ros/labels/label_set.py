@@ -79,19 +79,32 @@ def available_label_sets() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in _DATA.glob("*.json")))
 
 
-def load_label_set(name_or_path: str | Path) -> LabelSet:
+def load_label_set(name_or_path: str | Path, beside: Path | None = None) -> LabelSet:
     """Load a shipped label set by name, or a file of the same form by path.
+
+    Args:
+        name_or_path: which.
+        beside: folder of the file that names it, see :func:`label_path`.
 
     Raises:
         SsmaError: no such set, or the file is not a valid label set.
     """
-    path = Path(name_or_path)
+    path = label_path(name_or_path, beside)
     if path.suffix != ".json":
         path = _DATA / f"{name_or_path}.json"
         if not path.is_file():
             known = expected_one_of(str(name_or_path), available_label_sets())
             raise SsmaError(f"label set '{name_or_path}': no such set, {known}, or the path of a .json file")
     return parse_label_set(load_json(path, "label set"), str(path))
+
+
+def label_path(name_or_path: str | Path, beside: Path | None) -> Path:
+    """Where a label set's file is: a relative path counts from the folder ``beside``, or from the working directory
+    where the file is there alone (what it counted from once) or ``beside`` is None. Names stay as they are."""
+    path = Path(name_or_path)
+    if beside is None or path.suffix != ".json" or (path.is_file() and not (beside / path).is_file()):
+        return path
+    return beside / path
 
 
 def parse_label_set(document: Any, where: str) -> LabelSet:

@@ -19,7 +19,7 @@ from ssma_ros.inference.loading import WEIGHTS_NAME, locate_model
 from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
-from ssma_ros.training.fit.config import parse_config
+from ssma_ros.training.fit.config import labels_beside, parse_config
 from ssma_ros.training.fit.launch import check_run, open_split, train
 
 if TYPE_CHECKING:
@@ -85,7 +85,15 @@ def load_comparison(path: str | Path) -> TrainedComparison:
         SsmaError: missing or unreadable file, unknown key, a run that is no training configuration or refers to none
             before it, a row of the table without a run.
     """
-    return parse_comparison(load_yaml(path, "comparison"), str(path))
+    path = Path(path)
+    document = load_yaml(path, "comparison")
+    if isinstance(document, dict):
+        folder, runs = path.parent, document.get("runs")
+        if "common" in document:
+            document["common"] = labels_beside(document["common"], folder)
+        if isinstance(runs, dict):
+            document["runs"] = {name: labels_beside(own, folder) for name, own in runs.items()}
+    return parse_comparison(document, str(path))
 
 
 def parse_comparison(document: Any, where: str) -> TrainedComparison:

@@ -202,7 +202,7 @@ def test_tabulate_refuses_in_one_sentence(
         "forest: is or holds the input": [one, data, "-o", data],
         "run/model: is or holds the input": [one, data, "-o", one],
         "taken: exists already, expected a new name": [one, data, "-o", "taken"],
-        "options {'a': 1} do not fit": [one, data, "-o", "new", "--options", "{a: 1}"],
+        "option 'a' is unknown, expected one of": [one, data, "-o", "new", "--options", "{a: 1}"],
         "expected a mapping such as": [one, data, "-o", "new", "--options", "a"],
         "threads is -1": [one, data, "-o", "new", "--threads", "-1"],
     }
@@ -377,7 +377,7 @@ def test_a_recording_without_labels_is_refused(
         (["train", "config.yaml"], "data.root is empty"),
         (["train", "config.yaml", "--data", "nowhere"], "data set nowhere: no such folder"),
         (["evaluate", "nowhere", "."], "model 'nowhere': no such file, folder or shipped model"),
-        (["bundle", "nowhere", "out"], "weights nowhere: no such file"),
+        (["bundle", "nowhere", "out"], "model 'nowhere': no such file, folder or shipped model"),
     ],
 )
 def test_errors_are_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -217,6 +218,26 @@ def test_a_wrong_comparison_is_refused_in_one_sentence(change: dict[str, Any], m
     with pytest.raises(SsmaError, match=message) as caught:
         parse_comparison({**DOCUMENT, **change}, "test")
     assert "\n" not in str(caught.value)
+
+
+def test_a_label_set_lies_beside_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "of_comparison"
+    folder.mkdir()
+    shutil.copy(SHIPPED.parents[1] / "ssma_ros" / "labels" / "data" / "crop_weed.json", folder / "labels.json")
+    document = copy.deepcopy(DOCUMENT)
+    document["common"]["contract"]["labels"] = "labels.json"
+    document["runs"]["more"]["contract"] = {**RED, "labels": "labels.json"}
+    (folder / "own.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    comparison = load_comparison(folder / "own.yaml")
+    for run in comparison.runs:
+        assert comparison.config(run, 1, tmp_path).build_contract().labels == load_label_set("crop_weed")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(DOCUMENT) + "seeds: [3]\n")
+    with pytest.raises(SsmaError, match=r"comparison .*own.yaml: cannot be read as YAML .*'seeds' stands twice"):
+        load_comparison(tmp_path / "own.yaml")
 
 
 def test_a_comparison_without_data_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import pytest
 import torch
 import yaml
 
+from ssma_ros.contract import load_contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.training.fit.config import StageConfig, load_config, parse_config
+from ssma_ros.training.fit.config import StageConfig, dump_config, load_config, parse_config
 from ssma_ros.training.fit.ema import WeightAverage
 from ssma_ros.training.fit.losses import segmentation_loss
 from ssma_ros.training.fit.schedule import learning_rate_factor
@@ -129,3 +132,73 @@ def test_missing_key_and_file_are_named(tmp_path: Path) -> None:
         parse_config({"name": "x", "contract": {}, "data": {}}, "test.yaml")
     with pytest.raises(SsmaError, match="no such file"):
         load_config(tmp_path / "none.yaml")
+
+
+def label_file(folder: Path, name: str) -> None:
+    """Two classes, set called ``name``, as ``labels.json``."""
+    classes = [{"id": i, "name": n, "color": [9 * i, 0, 0]} for i, n in enumerate(("ground", "plant"))]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "labels.json").write_text(json.dumps({"name": name, "classes": classes, "raw_ids": {"7": 0, "8": 1}}))
+
+
+def labels_of(path: Path) -> str:
+    config = load_config(path)
+    labels = config.build_contract().labels
+    assert labels.raw_ids == {7: 0, 8: 1}
+    # What the run writes down stands without the file.
+    dumped = yaml.safe_load(dump_config(config, {}))["contract"]["labels"]
+    assert (dumped["name"], dumped["classes"][1]["color"]) == (labels.name, [9, 0, 0])
+    return labels.name
+
+
+@pytest.fixture
+def own_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that names labels.json, in a folder beside the working directory."""
+    streams = [{"name": "rgb", "encoding": "bgr"}]
+    document = SMALLEST | {"contract": {"width": 64, "height": 32, "streams": streams, "labels": "labels.json"}}
+    path = tmp_path / "of_config" / "own.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(document))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return path
+
+
+def test_a_label_set_lies_beside_the_configuration(own_labels: Path) -> None:
+    label_file(own_labels.parent, "beside")
+    assert labels_of(own_labels) == "beside"
+    label_file(Path(), "here")
+    assert labels_of(own_labels) == "beside", "where both are there"
+    (own_labels.parent / "labels.json").unlink()
+    assert labels_of(own_labels) == "here", "what such a path counted from once"
+    Path("labels.json").unlink()
+    with pytest.raises(SsmaError, match=re.escape(f"label set {own_labels.parent / 'labels.json'}: no such file")):
+        load_config(own_labels)
+
+
+def test_a_label_set_lies_beside_the_base_that_names_it(own_labels: Path, tmp_path: Path) -> None:
+    label_file(own_labels.parent, "of the base")
+    further = tmp_path / "further" / "own.yaml"
+    label_file(further.parent, "of the further one")
+    further.write_text("base: ../of_config/own.yaml\n")
+    assert labels_of(further) == "of the base"
+    further.write_text("base: ../of_config/own.yaml\ncontract: {labels: labels.json}\n")
+    assert labels_of(further) == "of the further one"
+
+
+def test_a_label_set_lies_beside_the_contract_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label_file(tmp_path / "model", "beside")
+    document = {
+        "format": "ssma-input-contract", "version": 1, "width": 64, "height": 32, "labels": "labels.json",
+        "streams": [{"name": "rgb", "encoding": "bgr"}],
+    }
+    (tmp_path / "model" / "contract.json").write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path)
+    assert load_contract(tmp_path / "model" / "contract.json").labels.name == "beside"
+
+
+def test_a_changed_label_set_is_another_run(own_labels: Path) -> None:
+    label_file(own_labels.parent, "one")
+    before = load_config(own_labels).to_document()
+    label_file(own_labels.parent, "two")
+    assert load_config(own_labels).to_document() != before

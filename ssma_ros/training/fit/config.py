@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssma_ros.contract import parse_contract
 from ssma_ros.documents import load_yaml, read, short
 from ssma_ros.errors import SsmaError
+from ssma_ros.labels.label_set import label_path, load_label_set
 from ssma_ros.options import option
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class TrainConfig:
     name: str = option(text="Of the result.")
     contract: dict[str, Any] = option(
         text="The input contract as in contract.json (docs/contract.md); `network` may name a preset, `labels` a "
-        "shipped label set."
+        "shipped label set or a .json file, whose relative path counts from the configuration's folder."
     )
     data: DataConfig = option(text="Where samples come from.")
     stages: tuple[StageConfig, ...] = option(text="Stretches of training, one after the other.")
@@ -193,12 +194,22 @@ def _read_document(path: Path, above: tuple[Path, ...]) -> Any:
         raise SsmaError(f"training configuration {path}: is its own base")
     whose = f"a .yaml file, the base of {above[-1]}" if above else "a .yaml file"
     document = load_yaml(path, "training configuration", whose)
+    document = labels_beside(document, path.parent)
     if not isinstance(document, dict) or "base" not in document:
         return document
     base = document.pop("base")
     if not isinstance(base, str):
         raise SsmaError(f"training configuration {path}: base is {short(base)}, expected the path of a .yaml file")
     return _overlay(_read_document(path.parent / base, (*above, path.resolve())), document)
+
+
+def labels_beside(document: Any, folder: Path) -> Any:
+    """Data of a configuration in which a label set's relative path counts from the configuration's folder."""
+    contract = document.get("contract") if isinstance(document, dict) else None
+    labels = contract.get("labels") if isinstance(contract, dict) else None
+    if not isinstance(labels, str):
+        return document
+    return {**document, "contract": {**contract, "labels": str(label_path(labels, folder))}}
 
 
 def _overlay(base: Any, own: Any) -> Any:
@@ -216,6 +227,10 @@ def parse_config(document: Any, where: str) -> TrainConfig:
         SsmaError: as :func:`load_config`.
     """
     config = read(TrainConfig, document, f"training configuration {where}")
+    labels = config.contract.get("labels")
+    if isinstance(labels, str) and labels.endswith(".json"):
+        # Written out: the run then tells of a changed set, and can be read without the file.
+        config = replace(config, contract={**config.contract, "labels": asdict(load_label_set(labels))})
     if not config.stages:
         raise SsmaError(f"training configuration {where}: no stages, expected at least one")
     for index, stage in enumerate(config.stages):
