@@ -28,4 +28,7 @@ def compiled_modules() -> CompiledModules | None:
         logger.warning("preprocessing runs uncompiled, several times slower: %s", error)
         return None
     cache.discard_stale()
+    reason = cache.why_not_kept()
+    if reason:
+        logger.warning(reason)
     return CompiledModules(depth_completion, hha, images)

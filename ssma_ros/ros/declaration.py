@@ -110,6 +110,8 @@ def unreadable_arguments(error: RuntimeError) -> str:
     """What is wrong with the ROS arguments, from the words of rcl's error less the places in its sources."""
     words = re.sub(r", at \S+:\d+", "", str(error)).removeprefix("failed to initialize rcl: ")
     of_file = re.search(r"params file: '(?:--params-file )?(.+?)'\. Error: (.*)", words)
+    if "logging" in words and of_file is None:
+        return f"the folder of the log cannot be made ({words}), expected HOME or ROS_LOG_DIR to name one that can"
     if of_file is None:
         return f"the ROS arguments cannot be read ({words})"
     name, problem = of_file.groups()

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import rclpy
@@ -33,6 +34,7 @@ from ssma_ros.ros.declaration import ParameterSet, unreadable_arguments
 from ssma_ros.ros.diagnostics import life_cycle_status
 from ssma_ros.ros.params_files import files_for_others
 from ssma_ros.ros.process_memory import give_back
+from ssma_ros.ros.python_log import forwarded
 from ssma_ros.ros.reporting import CHECK_PERIOD_S, DiagnosticsReporter
 from ssma_ros.ros.session import FusionSession
 
@@ -268,8 +270,10 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
         print(f"fusion_node: {unreadable_arguments(error)}", file=sys.stderr)
         return 1
     node: FusionNode | None = None
+    log = ExitStack()
     try:
         node = FusionNode(load)
+        log.enter_context(forwarded(node.get_logger()))
         for sentence in files_for_others(sys.argv if arguments is None else arguments, node.get_fully_qualified_name()):
             node.get_logger().warning(sentence)
         executor = SingleThreadedExecutor()  # one thread is enough: callbacks only pass messages on
@@ -290,6 +294,7 @@ def main(arguments: Sequence[str] | None = None, load: Load | None = None) -> in
             raise
         # The signal invalidated the context in the middle of a transition; there is nothing left to do.
     finally:
+        log.close()
         if node is not None:
             node.close()
         rclpy.try_shutdown()

@@ -81,6 +81,26 @@ def test_whoever_waits_for_the_compiler_is_told_first_and_once(tmp_path):
     assert said == [["called", sentence, "done"], ["called", "done"]]
 
 
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_a_machine_that_keeps_no_compiled_code_is_told_once(tmp_path, anywhere):
+    """No folder that can be written, as in a container of a user without a home."""
+    pytest.importorskip("numba")
+    code = (
+        "import numba.core.caching as caching\n"
+        "implementation = getattr(caching, 'CacheImpl', None) or caching._CacheImpl  # newer and older numba\n"
+        f"if not {anywhere}: implementation._locator_classes = []\n"
+        "from ssma_ros.kernels.backend import compiled_modules\n"
+        "compiled_modules(); compiled_modules()"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=True,
+    ).stdout
+    assert said.count("compiled again at every start") == (0 if anywhere else 1)
+    assert ("expected NUMBA_CACHE_DIR to name a folder that can be written" in said) != anywhere
+
+
 def test_machine_code_of_older_sources_is_thrown_away(monkeypatch, tmp_path):
     pytest.importorskip("numba")
     from types import SimpleNamespace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,22 @@ def test_a_read_only_cache_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setattr(compiler, "compile_source", lambda source, architecture: b"code")
     tmp_path.chmod(0o500)
     assert compiler.cubin("fill", "sm_87", cache=tmp_path) == b"code"
+
+
+@pytest.mark.parametrize("home", ["a file", "none"])
+def test_a_cache_that_cannot_be_written_is_told_once(tmp_path, monkeypatch, caplog, home):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setattr(compiler, "compile_source", lambda source, architecture: b"code")
+    monkeypatch.setattr(Path, "home", no_home if home == "none" else lambda: tmp_path / "home")
+    monkeypatch.delenv("SSMA_CUDA_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    compiler._say_not_kept.cache_clear()
+    assert [compiler.cubin(source, "sm_87") for source in ("fill", "hha")] == [b"code"] * 2
+    (record,) = caplog.records
+    assert "compiled again at every start, expected SSMA_CUDA_CACHE to name a folder" in record.getMessage()
 
 
 def test_refusals_are_sentences(monkeypatch):

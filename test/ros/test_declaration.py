@@ -200,6 +200,15 @@ def test_a_parameter_file_that_cannot_be_read_is_named_with_what_is_wrong(
     assert "/src/" not in words
 
 
+def test_a_log_that_has_no_folder_is_told_with_what_to_set() -> None:
+    """rcl makes it first of all; where HOME is unset or cannot be written, no node starts."""
+    error = RuntimeError("failed to initialize logging: Failed to create log directory '/proc/none/.ros/log': 2")
+    assert unreadable_arguments(error) == (
+        "the folder of the log cannot be made (failed to initialize logging: Failed to create log directory "
+        "'/proc/none/.ros/log': 2), expected HOME or ROS_LOG_DIR to name one that can"
+    )
+
+
 def test_other_arguments_that_cannot_be_read() -> None:
     error = RuntimeError("failed to initialize rcl: Couldn't parse remap rule: '-r x'. Error: no, at /a/b.c:12")
     assert unreadable_arguments(error) == (

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import ctypes.util
 import hashlib
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
+
+logger = logging.getLogger(__name__)
 
 SOURCES = ("fill", "hha", "images")
 _HERE = Path(__file__).parent
@@ -34,23 +37,39 @@ def cubin(source: str, architecture: str, *, cache: Path | None = None) -> bytes
         SsmaError: neither nvcc nor NVRTC is there, or the compiler refuses the architecture or the source.
     """
     folder = cache if cache is not None else cache_folder()
+    if folder is None:
+        _say_not_kept("there is no home folder")
+        return compile_source(source, architecture)
     file = folder / f"{source}-{architecture}-{_digest(source)}.cubin"
     try:
         return file.read_bytes()
     except OSError:
         code = compile_source(source, architecture)
-    with contextlib.suppress(OSError, SsmaError):  # a read-only home or a full disk: compile again next time
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(file, code)
+    except (OSError, SsmaError) as error:  # a read-only home or a full disk
+        _say_not_kept(str(error))
     return code
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
+@lru_cache(maxsize=1)  # one sentence says it for all sources
+def _say_not_kept(reason: str) -> None:
+    logger.warning(
+        "compiled CUDA kernels cannot be kept (%s) and are compiled again at every start, expected SSMA_CUDA_CACHE to "
+        "name a folder that can be written", reason,
+    )
+
+
+def cache_folder() -> Path | None:
+    """Where compiled kernels are kept, None where nobody says and the user has no home."""
     chosen = os.environ.get("SSMA_CUDA_CACHE")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssma_ros" / "cuda"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssma_ros" / "cuda"
+    except RuntimeError:  # neither HOME nor an entry among the users: a container with a number for a user
+        return None
 
 
 def compile_source(source: str, architecture: str) -> bytes:

@@ -33,6 +33,16 @@ def discard_stale() -> None:
         write_atomically(marker, digest.encode())
 
 
+def why_not_kept() -> str:
+    """A sentence where numba keeps no compiled code, or nothing."""
+    if getattr(fill.fast.stats, "cache_path", None) is not None:
+        return ""
+    return (
+        "compiled kernels cannot be kept, neither in the package's folder nor under HOME, and are compiled again at "
+        "every start, which takes up to a minute, expected NUMBA_CACHE_DIR to name a folder that can be written"
+    )
+
+
 def source_digest() -> str:
     """SHA-256 over all kernel sources."""
     content = hashlib.sha256()
