@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssma_ros.models.tensorflow.crc32c import crc32c
-
 Writer = Callable[[Path, Mapping[str, np.ndarray]], Path]
 _DTYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
 
@@ -24,6 +22,8 @@ def _varint(value: int) -> bytes:
 
 
 def _masked(data: bytes) -> int:
+    from ssma_ros.models.tensorflow.crc32c import crc32c
+
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

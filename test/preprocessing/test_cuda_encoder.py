@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing import cuda_host
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.encodings.table import ENCODINGS
@@ -18,8 +19,6 @@ from ssma_ros.inputs.resident import CudaInputEncoder
 from ssma_ros.kernels.shared.measure import made_depth
 from ssma_ros.labels import load_label_set
 from ssma_ros.segmenter import blank_frame
-
-from . import cuda_host
 
 LABELS = load_label_set("synthetic_forest")
 SIZE = (192, 96)

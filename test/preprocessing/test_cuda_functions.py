@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing import cuda_host
 from ssma_ros.encodings import colormap, vegetation
 from ssma_ros.encodings.depth_completion import fill_fast, fill_multiscale
 from ssma_ros.encodings.hha import HHAEncoder, HHAOptions
@@ -13,8 +14,6 @@ from ssma_ros.frame import Intrinsics
 from ssma_ros.kernels.cuda import measure
 from ssma_ros.kernels.cuda.functions import INDICES, CudaPreprocessing, GravityHistory
 from ssma_ros.kernels.shared.measure import made_depth
-
-from . import cuda_host
 
 
 @pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.gpu)])

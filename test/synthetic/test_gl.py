@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,12 +25,10 @@ def test_unknown_backend_ends_in_one_sentence(tmp_path):
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
-    mujoco = gl.load_mujoco()
-
     def refuse(*_: int) -> None:
         raise ImportError("libOSMesa.so: cannot open shared object file")
 
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    monkeypatch.setattr(mujoco, "GLContext", refuse)
+    monkeypatch.setattr(gl, "load_mujoco", lambda: SimpleNamespace(GLContext=refuse))
     with pytest.raises(SsmaError, match=r"libOSMesa\.so.*apt install libosmesa6"):
         gl.create_context(8, 8)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+from synthetic.conftest import Captured, capture
 
 from ssma_ros.synthetic.materials import ForestClass, srgb_to_linear
 from ssma_ros.synthetic.sampling import Scene
-
-from .conftest import Captured, capture
 
 
 def test_same_seed_same_pictures(renderer, rig, captured: list[Captured]):

@@ -14,9 +14,8 @@ from ssma_ros.training.datasets.batch import Normalizer
 from ssma_ros.training.datasets.cache import Sample
 from ssma_ros.training.fit.batches import BatchMaker
 from ssma_ros.training.fit.config import AugmentationConfig
-
-from .conftest import MemorySamples
-from .test_trainer import config_for
+from training.conftest import MemorySamples
+from training.test_trainer import config_for
 
 if TYPE_CHECKING:
     from ssma_ros.contract import Contract

@@ -14,8 +14,7 @@ import torch
 
 from ssma_ros.models import load_model
 from ssma_ros.training.fit.config import TrainConfig
-
-from .test_trainer import config_for
+from training.test_trainer import config_for
 
 if TYPE_CHECKING:
     from ssma_ros.contract import Contract

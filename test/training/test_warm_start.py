@@ -14,9 +14,8 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.models import SSMA, AdapNetPP, save_model
 from ssma_ros.training.fit.trainer import Trainer
 from ssma_ros.training.fit.warm_start import start_as_expert
-
-from .conftest import MemorySamples
-from .test_trainer import config_for
+from training.conftest import MemorySamples
+from training.test_trainer import config_for
 
 SMALL: dict[str, Any] = {"preset": "forest-mobilenet", "width": 0.25}
 
