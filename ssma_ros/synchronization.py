@@ -291,13 +291,6 @@ class Synchronizer(Generic[T]):
         self._pace.given(now_ns)
         return self._give(self._ready.popleft(), now_ns)
 
-    def take_every(self, now_ns: int) -> list[Matched[T]]:
-        """All frames that are ready, oldest first and none dropped: for replay, which is in no hurry."""
-        self._settle(now_ns)
-        frames = [self._give(frame, now_ns) for frame in self._ready]
-        self._ready.clear()
-        return frames
-
     def next_deadline_ns(self) -> int | None:
         """When the frame that has waited longest will be given out at the latest, or None if none waits."""
         if self._ready:

@@ -282,14 +282,6 @@ def test_partners_that_no_image_can_use_any_more_are_let_go() -> None:
     assert [len(track.recent) for track in bench.sync._tracks.values()] == [4, 4, 1]
 
 
-def test_replay_takes_every_frame() -> None:
-    bench = Bench()
-    for stamp in (0, 33, 66, 100):
-        bench.moment(stamp)
-    assert [f.stamp_ns // MS for f in bench.sync.take_every(bench.now_ns)] == [0, 33, 66, 100]
-    assert bench.sync.counters.superseded == 0
-
-
 def test_duplicates_are_ignored_and_counted() -> None:
     bench = Bench()
     bench.moment(0)

@@ -69,18 +69,6 @@ def evi2(nir: Image, red: Image) -> Image:
     return _ratio(np.float32(2.5) * (nir - red), nir + np.float32(2.4) * red + np.float32(1))
 
 
-def nrg(nir: NDArray[Any], red: NDArray[Any], green: NDArray[Any]) -> NDArray[Any]:
-    """False colour H×W×3 with near infrared, red, green in the red, green, blue places (OpenCV order: G, R, N).
-
-    Raises:
-        ValueError: shapes or dtypes differ.
-    """
-    for name, image in (("red", red), ("green", green)):
-        if image.shape != nir.shape or image.dtype != nir.dtype:
-            raise ValueError(f"{name}: {image.shape} {image.dtype}, expected {nir.shape} {nir.dtype} as nir has")
-    return np.stack([green, red, nir], axis=-1)
-
-
 def to_uint8(index: Image) -> NDArray[np.uint8]:
     """Index in [−1, 1] as 0..255: (x + 1)·127.5 rounded; NaN becomes 128, as 0 does."""
     scaled = (np.clip(np.nan_to_num(index, nan=0.0), -1.0, 1.0) + np.float32(1)) * np.float32(127.5)

@@ -29,7 +29,6 @@ NETWORKS: Mapping[str, tuple[tuple[str, ...], int, str | None]] = {
     "ssma-resnet50-rgb-hha-evi": (("rgb", "hha", "evi"), 12, None),
     "ssma-mobilenet-rgb-hha-evi": (("rgb", "hha", "evi"), 5, "forest-mobilenet"),
 }
-SIZES = ((768, 384), (1024, 512), (384, 192))
 
 #: Backend and precision of each column, and the file of the model folder it reads.
 CPU_CASES = (

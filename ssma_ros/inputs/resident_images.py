@@ -74,7 +74,7 @@ class SensorImages:
         for name, bytes_of_value in bytes_each.items():
             source, target, pixels = self._raw[name], self.grid[name], SENSORS[name].pixels
             if pixels == "measurement":
-                self._functions.resize_depth(source, self._nearest, target, millimetres=False)
+                self._functions.resize_depth(source, self._nearest, target)
             elif pixels == "color":
                 self._functions.resize_image(source, *self.size, target, channels=3)
             else:

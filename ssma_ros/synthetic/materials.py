@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ssma_ros.synthetic.noise import spectral_noise
 
-IGNORE = 255
-
 
 class ForestClass(IntEnum):
     """Train ids of the label set ``synthetic_forest``."""

@@ -217,11 +217,6 @@ class FakeCuda(types.ModuleType):
                 assert fake.depth > 0
                 fake.order.run_until(lambda: fake.order.idle(self.handle))
 
-            def wait_for_event(self, event) -> None:
-                assert event.recorded is not None, "waiting for an event that was never recorded waits for nothing"
-                recorded = event.recorded
-                fake.order.enqueue(self.handle, lambda: None, lambda: recorded["over"])
-
         class Event:
             recorded: dict | None = None
 

@@ -65,7 +65,7 @@ def test_identity_names_the_engine(machine, engine):
 
 
 def test_memory_counts_weights_activations_and_buffers(machine, engine):
-    backend = TensorRtBackend(engine, overlap=2)
+    backend = TensorRtBackend(engine)
     tensors = sum(array.nbytes for array in machine.cuda.memory.values())
     assert backend.memory_bytes == engine.stat().st_size + 5000 + tensors
     backend.close()
@@ -118,77 +118,50 @@ def test_images_on_the_device_are_not_uploaded(machine, engine):
     assert [c for c in machine.cuda.copies if c[0] == "up"] == [("up", 8)]
 
 
-@pytest.mark.parametrize("overlap", [1, 2, 3])
-@pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_stream_keeps_order(machine, engine, overlap, count):
-    backend = TensorRtBackend(engine, overlap=overlap)
-    frames = example_frames(count)
-    results = list(backend.infer_stream((split(f) for f in frames), OUTPUTS))
-    assert len(results) == count
-    for frame, got in zip(frames, results, strict=True):
-        for name, array in expected(frame).items():
-            assert np.array_equal(getattr(got, name), array)
-    assert machine.cuda.depth == 0
-    backend.close()
+def late_and_odd(engine, seed, waits=True):
+    """Whether a sequence comes out right on a GPU that does its work only when somebody waits for it.
 
-
-def overlapped(engine, overlap, seed, waits=True):
-    """Whether a sequence comes out right, and whether its work was done in the order it was enqueued in.
-
-    On a GPU that does everything as late and in as odd an order as streams and events allow; with ``waits`` off
-    streams do not wait for each other.
+    With ``waits`` off nobody does.
     """
     frames = example_frames(6)
     with pytest.MonkeyPatch.context() as patch:
         pretended = pretend_machine(patch, Order(seed))
+        backend = TensorRtBackend(engine)
         if not waits:
-            pretended.cuda.Stream.wait_for_event = lambda stream, event: None
+            pretended.cuda.Event.synchronize = lambda event: None
             pretended.cuda.Event.time_since = lambda event, other: 1.0
-        backend = TensorRtBackend(engine, overlap=overlap)
-        results = list(backend.infer_stream((split(f) for f in frames), OUTPUTS))
+        results = [backend.infer(*split(f), OUTPUTS) for f in frames]
         backend.close()
         assert pretended.cuda.memory == {}
         history = pretended.cuda.order.history
-    right = [
+        assert history == sorted(history), "one stream, so one order"
+    return all(
         np.array_equal(getattr(got, name), array)
         for frame, got in zip(frames, results, strict=True)
         for name, array in expected(frame).items()
-    ]
-    return all(right), history == sorted(history)
+    )
 
 
-@pytest.mark.parametrize("overlap", [1, 2, 3])
-def test_stages_wait_for_what_they_need(engine, overlap):
-    """With three slots the upload of a frame goes beside the network on the last one; with one all is one line."""
-    found = [overlapped(engine, overlap, seed) for seed in range(12)]
-    assert all(right for right, _ in found), "a stage ran before its input was there"
-    assert all(in_line for _, in_line in found) == (overlap == 1)
+def test_stages_wait_for_what_they_need(engine):
+    assert all(late_and_odd(engine, seed) for seed in range(12)), "a result was read before it was there"
 
 
-def test_stages_that_do_not_wait_are_seen(engine):
+def test_results_that_nobody_waits_for_are_seen(engine):
     """The stand-in is of no use if it cannot fail."""
-    assert not all(overlapped(engine, 3, seed, waits=False)[0] for seed in range(12))
+    assert not late_and_odd(engine, 0, waits=False)
 
 
-def test_stream_left_early_leaves_the_backend_usable(machine, engine):
-    backend = TensorRtBackend(engine, overlap=3)
-    frames = example_frames(6)
-    stream = backend.infer_stream(split(f) for f in frames)
-    next(stream)
-    stream.close()
-    assert np.array_equal(backend.infer(*split(frames[5])).mask, expected(frames[5])["mask"])
-    assert machine.cuda.depth == 0
-
-
-def test_slots_have_their_own_buffers_and_graphs(machine, engine):
-    backend = TensorRtBackend(engine, overlap=3)
-    assert len(machine.cuda.memory) == 3 * 7
-    assert machine.driver.live_graphs == 3
+def test_buffers_and_graph_are_made_once(machine, engine):
+    backend = TensorRtBackend(engine)
+    assert (len(machine.cuda.memory), machine.driver.live_graphs) == (7, 1)
+    for frame in example_frames(3):
+        backend.infer(*split(frame))
+    assert (len(machine.cuda.memory), machine.driver.live_graphs) == (7, 1)
     backend.close()
 
 
 def test_everything_is_given_back_and_twice_is_fine(machine, engine):
-    backend = TensorRtBackend(engine, overlap=2)
+    backend = TensorRtBackend(engine)
     backend.warm_up()
     backend.close()
     backend.close()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssma_ros.encodings.vegetation import encode_index, evi, evi2, ndvi, nrg, reflectance, to_uint8
+from ssma_ros.encodings.vegetation import encode_index, evi, evi2, ndvi, reflectance, to_uint8
 
 
 def one(value: float) -> np.ndarray:
@@ -70,13 +70,6 @@ def test_integers_are_not_taken_for_reflectance():
 
 def test_mapping():
     assert to_uint8(np.array([[-1, 0, 1, np.nan, 7]], np.float32)).tolist() == [[0, 128, 255, 128, 255]]
-
-
-def test_false_colour_order():
-    n, r, g = (np.full((1, 1), v, np.uint8) for v in (9, 5, 3))
-    assert nrg(n, r, g).tolist() == [[[3, 5, 9]]]
-    with pytest.raises(ValueError, match="green"):
-        nrg(n, r, np.zeros((1, 2), np.uint8))
 
 
 @pytest.mark.parametrize("index", ["ndvi", "evi", "evi2"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +15,10 @@ from ssma_ros.inference.runtime.gpu import probe_gpu
 from ssma_ros.inference.runtime.onnx_file import TensorFacts
 from ssma_ros.inference.runtime.protocol import PRESENT, RawOutputs
 from ssma_ros.inference.tensorrt.builder import ensure_engine, import_tensorrt, make_logger
-from ssma_ros.inference.tensorrt.slot import Slot, Streams
+from ssma_ros.inference.tensorrt.slot import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -44,7 +43,6 @@ class TensorRtBackend(BackendBase):
         progress: told how far a rebuild is.
         device: index of the GPU.
         cuda_graph: replay the network as one CUDA graph.
-        overlap: frames in flight in :meth:`infer_stream`; 1 needs the least memory.
 
     Raises:
         SsmaError: no GPU, a package is missing, or the engine does not fit and may not be rebuilt.
@@ -60,10 +58,7 @@ class TensorRtBackend(BackendBase):
         progress: Progress | None = None,
         device: int = 0,
         cuda_graph: bool = True,
-        overlap: int = 1,
     ) -> None:
-        if overlap < 1:
-            raise ValueError(f"overlap: got {overlap}, expected at least 1")
         gpu = probe_gpu(device)  # before any TensorRT object
         trt = import_tensorrt()
         cuda = _import_pycuda()
@@ -91,15 +86,15 @@ class TensorRtBackend(BackendBase):
         )
         cuda.init()
         self._context: Any = cuda.Device(device).retain_primary_context()
-        self._slots: list[Slot] = []
+        self._slot: Slot | None = None
         self._network_bytes = 0
         try:
-            self.in_context(partial(self._open, trt, cuda, plan, str(path), overlap, cuda_graph))
+            self.in_context(partial(self._open, trt, cuda, plan, str(path), cuda_graph))
         except BaseException:
             self.close()
             raise
 
-    def _open(self, trt: Any, cuda: Any, plan: bytes, where: str, overlap: int, cuda_graph: bool) -> None:
+    def _open(self, trt: Any, cuda: Any, plan: bytes, where: str, cuda_graph: bool) -> None:
         """Deserialise the plan and allocate everything; the context is current."""
         self._logger = make_logger(trt)  # must outlive the runtime
         self._runtime = trt.Runtime(self._logger)
@@ -112,31 +107,28 @@ class TensorRtBackend(BackendBase):
         if self._execution is None:
             reason = self._logger.last_error or "not enough memory"
             raise SsmaError(f"engine {where}: TensorRT cannot run it ({reason})")
-        streams = Streams.one(cuda) if overlap == 1 else Streams.three(cuda)
-        for _ in range(overlap):
-            slot = Slot(cuda, self._execution, streams, inputs, outputs)
-            self._slots.append(slot)
-            if cuda_graph:
-                slot.record()
+        self._slot = Slot(cuda, self._execution, inputs, outputs)
+        if cuda_graph:
+            self._slot.record()
         self._network_bytes = len(plan) + int(self._engine.device_memory_size_v2)
-        self._identity["buffers_mb"] = str(round(sum(s.device_bytes for s in self._slots) / 2**20))
+        self._identity["buffers_mb"] = str(round(self._slot.device_bytes / 2**20))
 
     @property
     def memory_bytes(self) -> int | None:
         """GPU memory of weights (about the plan), activations and input and output buffers."""
-        return self._network_bytes + sum(slot.device_bytes for slot in self._slots)
+        return self._network_bytes + (self._slot.device_bytes if self._slot else 0)
 
     def input_address(self, name: str) -> int:
         """Device address of a stream's H×W×3 uint8 input, for GPU preprocessing that writes there itself.
 
         Of the buffers that :meth:`infer` uses. Work enqueued on :attr:`stream` is ordered before the network.
         """
-        return self._slots[0].input_address(name)
+        return self._open_slot().input_address(name)
 
     @property
     def stream(self) -> Any:
         """The ``pycuda.driver.Stream`` on which the network runs."""
-        return self._slots[0].streams.compute
+        return self._open_slot().stream
 
     def infer_resident(
         self, present: Mapping[str, bool], outputs: Collection[str] = ("mask", "confidence")
@@ -145,40 +137,20 @@ class TensorRtBackend(BackendBase):
         wanted, flags = self.checked_outputs(outputs), self.checked_flags(present)
         return self.in_context(partial(self._once, {PRESENT: flags}, wanted))
 
-    def infer_stream(
-        self,
-        frames: Iterable[tuple[Mapping[str, NDArray[np.uint8]], Mapping[str, bool]]],
-        outputs: Collection[str] = ("mask", "confidence"),
-    ) -> Iterator[RawOutputs]:
-        """Segment a sequence with ``overlap`` frames in flight: n+1 uploads while n runs and n−1 comes back.
-
-        Results come in order. More throughput for one frame's more latency; a live camera wants :meth:`infer`.
-        """
-        wanted = self.checked_outputs(outputs)
-        pending: deque[Slot] = deque()
-        try:
-            for index, (inputs, present) in enumerate(frames):
-                if len(pending) == len(self._slots):
-                    yield self.in_context(pending.popleft().result)
-                images, flags = self.checked_inputs(inputs, present)
-                slot = self._slots[index % len(self._slots)]
-                self.in_context(partial(slot.enqueue, {**images, PRESENT: flags}, wanted))
-                pending.append(slot)
-            while pending:
-                yield self.in_context(pending.popleft().result)
-        finally:
-            # Left early: whatever is in flight must end before its pinned buffers are written again.
-            while pending:
-                self.in_context(pending.popleft().wait)
-
     def _run(
         self, images: Mapping[str, NDArray[np.uint8]], present: NDArray[np.float32], wanted: frozenset[str]
     ) -> RawOutputs:
         return self.in_context(partial(self._once, {**images, PRESENT: present}, wanted))
 
     def _once(self, arrays: Mapping[str, NDArray[Any]], wanted: frozenset[str]) -> RawOutputs:
-        self._slots[0].enqueue(arrays, wanted)
-        return self._slots[0].result()
+        slot = self._open_slot()
+        slot.enqueue(arrays, wanted)
+        return slot.result()
+
+    def _open_slot(self) -> Slot:
+        if self._slot is None:
+            raise RuntimeError("the TensorRT backend is closed, expected an open one")
+        return self._slot
 
     def in_context(self, work: Callable[[], _T]) -> _T:
         """Do ``work`` with the device's context current in this thread, and leave the thread as it was."""
@@ -202,9 +174,9 @@ class TensorRtBackend(BackendBase):
 
     def _release(self) -> None:
         """Free in the order in which things depend on each other; the context is current."""
-        for slot in self._slots:
-            slot.close()
-        self._slots.clear()
+        if self._slot is not None:
+            self._slot.close()
+        self._slot = None
         self._network_bytes = 0
         # TensorRT wants the execution context gone before its engine, and that before its runtime.
         self._execution = self._engine = None

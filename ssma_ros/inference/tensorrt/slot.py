@@ -1,4 +1,4 @@
-"""Everything one frame in flight needs on the GPU: pinned staging, device buffers, events, a CUDA graph."""
+"""Everything a frame needs on the GPU: pinned staging, device buffers, events, a CUDA graph, one stream."""
 
 from __future__ import annotations
 
@@ -18,26 +18,6 @@ if TYPE_CHECKING:
     from ssma_ros.inference.runtime.onnx_file import TensorFacts
 
 
-@dataclass(frozen=True)
-class Streams:
-    """CUDA streams of the three stages; one and the same where frames do not overlap."""
-
-    upload: Any
-    compute: Any
-    download: Any
-
-    @classmethod
-    def one(cls, cuda: Any) -> Streams:
-        """All stages in order on one stream."""
-        stream = cuda.Stream()
-        return cls(stream, stream, stream)
-
-    @classmethod
-    def three(cls, cuda: Any) -> Streams:
-        """A stream for each stage: the copy engines work beside the network."""
-        return cls(cuda.Stream(), cuda.Stream(), cuda.Stream())
-
-
 @dataclass
 class _Buffer:
     """A tensor's pinned host copy and its device memory."""
@@ -47,14 +27,13 @@ class _Buffer:
 
 
 class Slot:
-    """Buffers of one frame in flight, with the engine bound to them.
+    """Buffers of one frame, with the engine bound to them. Upload, network and download follow on one stream.
 
     All methods want the device's context current.
 
     Args:
         cuda: ``pycuda.driver``.
-        execution: TensorRT's execution context, shared by the slots; the compute stream orders their use of it.
-        streams: of the stages.
+        execution: TensorRT's execution context.
         inputs, outputs: type and shape by tensor name.
     """
 
@@ -62,13 +41,12 @@ class Slot:
         self,
         cuda: Any,
         execution: Any,
-        streams: Streams,
         inputs: Mapping[str, TensorFacts],
         outputs: Mapping[str, TensorFacts],
     ) -> None:
         self._cuda = cuda
         self._execution = execution
-        self.streams = streams
+        self.stream = cuda.Stream()
         self._inputs = {name: _allocate(cuda, facts) for name, facts in inputs.items()}
         self._outputs = {name: _allocate(cuda, facts) for name, facts in outputs.items()}
         self._started, self._uploaded, self._computed, self._done = (cuda.Event() for _ in range(4))
@@ -89,42 +67,35 @@ class Slot:
         self._bind()
         # The first run allocates and initialises lazily, which must not happen during a capture.
         self._execute()
-        self.streams.compute.synchronize()
-        self._graph = CapturedGraph(self.streams.compute, self._execute)
+        self.stream.synchronize()
+        self._graph = CapturedGraph(self.stream, self._execute)
 
     def enqueue(self, arrays: Mapping[str, NDArray[Any]], wanted: frozenset[str]) -> None:
         """Start one frame: upload ``arrays``, run the network, fetch ``wanted``. Returns at once.
 
         Inputs that ``arrays`` lacks keep what lies in their buffers.
         """
-        streams = self.streams
         self._wanted = wanted
-        self._started.record(streams.upload)
+        self._started.record(self.stream)
         for name, array in arrays.items():
             buffer = self._inputs[name]
             np.copyto(buffer.host, array)
-            self._cuda.memcpy_htod_async(buffer.device, buffer.host, streams.upload)
-        self._uploaded.record(streams.upload)
-        streams.compute.wait_for_event(self._uploaded)
+            self._cuda.memcpy_htod_async(buffer.device, buffer.host, self.stream)
+        self._uploaded.record(self.stream)
         if self._graph is not None:
             self._graph.launch()
         else:
             self._bind()
             self._execute()
-        self._computed.record(streams.compute)
-        streams.download.wait_for_event(self._computed)
+        self._computed.record(self.stream)
         for name in wanted:
             buffer = self._outputs[name]
-            self._cuda.memcpy_dtoh_async(buffer.host, buffer.device, streams.download)
-        self._done.record(streams.download)
-
-    def wait(self) -> None:
-        """Block until the frame is done."""
-        self._done.synchronize()
+            self._cuda.memcpy_dtoh_async(buffer.host, buffer.device, self.stream)
+        self._done.record(self.stream)
 
     def result(self) -> RawOutputs:
         """Wait for the frame and return its outputs; the arrays belong to the caller."""
-        self.wait()
+        self._done.synchronize()
         arrays = {name: self._outputs[name].host.copy() for name in OUTPUTS if name in self._wanted}
         return RawOutputs(
             mask=arrays["mask"],
@@ -140,8 +111,7 @@ class Slot:
 
     def close(self) -> None:
         """Wait for work in flight, then free graph and device memory. Idempotent."""
-        for stream in (self.streams.upload, self.streams.compute, self.streams.download):
-            stream.synchronize()
+        self.stream.synchronize()
         if self._graph is not None:
             self._graph.close()
             self._graph = None
@@ -156,7 +126,7 @@ class Slot:
                 raise RuntimeError(f"TensorRT refused the address of tensor {name}")
 
     def _execute(self) -> None:
-        if not self._execution.execute_async_v3(self.streams.compute.handle):
+        if not self._execution.execute_async_v3(self.stream.handle):
             raise RuntimeError("TensorRT refused to enqueue the network")
 
 

@@ -56,12 +56,10 @@ SIGNATURES: dict[str, dict[str, str]] = {
     "images": {
         "resize_linear_8": "PPiiiii",
         "resize_linear_16": "PPiiii",
-        "resize_depth_16": "PPPPiiif",
-        "resize_depth_32": "PPPPiii",
+        "resize_depth": "PPPPiii",
         "color_depth": "PPPiiff",
         "vegetation": "PPifPiii",
-        "pack_8": "PPiiii",
-        "pack_32": "PPiiiffffff",
+        "pack": "PPiii",
         "clear": "Pi",
     },
 }

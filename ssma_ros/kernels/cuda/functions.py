@@ -234,29 +234,15 @@ class CudaPreprocessing:
             self._device.upload(tables[-1], chosen.reshape(-1).astype(np.int32))
         return NearestPixels(tables[0], tables[1], width)
 
-    def resize_depth(self, depth: int, pixels: NearestPixels, out: int, *, millimetres: bool) -> None:
-        """Nearest pixel to the own size, uint16 millimetres or float32 metres, to float32 metres."""
-        arguments = (depth, out, pixels.columns, pixels.rows, pixels.width, self.width, self.height)
-        if millimetres:
-            self._pixels("images", "resize_depth_16", *arguments, 0.001)
-        else:
-            self._pixels("images", "resize_depth_32", *arguments)
+    def resize_depth(self, depth: int, pixels: NearestPixels, out: int) -> None:
+        """Nearest pixel to the own size, float32 both."""
+        self._pixels(
+            "images", "resize_depth", depth, out, pixels.columns, pixels.rows, pixels.width, self.width, self.height
+        )
 
-    def pack(self, image: int, out: int, *, planar: bool = False, swap: bool = False) -> None:
-        """H×W×3 bytes into a network input of bytes: interleaved or in planes, red and blue swapped or not."""
-        self._pixels("images", "pack_8", image, out, self.width, self.height, int(planar), int(swap))
-
-    def pack_normalized(
-        self,
-        image: int,
-        out: int,
-        mean: tuple[float, float, float],
-        scale: tuple[float, float, float],
-        *,
-        swap: bool = False,
-    ) -> None:
-        """H×W×3 bytes into float32 planes, (v − mean)·scale, for networks without that in their graph."""
-        self._pixels("images", "pack_32", image, out, self.width, self.height, int(swap), *mean, *scale)
+    def pack(self, image: int, out: int, *, swap: bool = False) -> None:
+        """H×W×3 bytes into a network input, red and blue swapped or not."""
+        self._pixels("images", "pack", image, out, self.width, self.height, int(swap))
 
     def _estimate_gravity(self) -> None:
         for degrees in (45.0, 15.0):

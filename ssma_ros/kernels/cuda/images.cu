@@ -51,15 +51,8 @@ extern "C" __global__ void resize_linear_16(
 }
 
 // Nearest pixel: no depth is invented between two surfaces. Which columns and rows are read stands in tables, so that
-// it is the same everywhere. `metres` is the sensor's unit (0.001 for 16-bit millimetres).
-extern "C" __global__ void resize_depth_16(
-    const unsigned short *__restrict__ in, float *__restrict__ out, const int *__restrict__ columns,
-    const int *__restrict__ rows, int in_width, int width, int height, float metres) {
-    PIXEL_OR_RETURN(x, y, width, height);
-    out[y * width + x] = in[rows[y] * in_width + columns[x]] * metres;
-}
-
-extern "C" __global__ void resize_depth_32(
+// it is the same everywhere.
+extern "C" __global__ void resize_depth(
     const float *__restrict__ in, float *__restrict__ out, const int *__restrict__ columns,
     const int *__restrict__ rows, int in_width, int width, int height) {
     PIXEL_OR_RETURN(x, y, width, height);
@@ -110,23 +103,12 @@ extern "C" __global__ void vegetation(
     for (int c = 0; c < 3; ++c) out[3 * i + c] = v;
 }
 
-// HxWx3 bytes into a network input: bytes, rows of pixels as they are or three planes, red and blue swapped or not.
-extern "C" __global__ void pack_8(
-    const unsigned char *__restrict__ in, unsigned char *__restrict__ out, int width, int height, int planar,
-    int swap) {
+// HxWx3 bytes into a network input, red and blue swapped or not.
+extern "C" __global__ void pack(
+    const unsigned char *__restrict__ in, unsigned char *__restrict__ out, int width, int height, int swap) {
     PIXEL_OR_RETURN(x, y, width, height);
-    const int i = y * width + x, plane = width * height;
-    for (int c = 0; c < 3; ++c) out[planar ? c * plane + i : 3 * i + c] = in[3 * i + (swap ? 2 - c : c)];
-}
-
-// The same as float32 planes, (v - mean)*scale for each channel of the packed order.
-extern "C" __global__ void pack_32(
-    const unsigned char *__restrict__ in, float *__restrict__ out, int width, int height, int swap, float mean0,
-    float mean1, float mean2, float scale0, float scale1, float scale2) {
-    PIXEL_OR_RETURN(x, y, width, height);
-    const int i = y * width + x, plane = width * height;
-    const float mean[3] = {mean0, mean1, mean2}, scale[3] = {scale0, scale1, scale2};
-    for (int c = 0; c < 3; ++c) out[c * plane + i] = (in[3 * i + (swap ? 2 - c : c)] - mean[c]) * scale[c];
+    const int i = 3 * (y * width + x);
+    for (int c = 0; c < 3; ++c) out[i + c] = in[i + (swap ? 2 - c : c)];
 }
 
 // A blank input, or an empty histogram: `words` of 4 bytes to 0.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-INPUTS = ("stereo", "lidar", "dense")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 
 
