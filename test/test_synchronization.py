@@ -14,7 +14,7 @@ MS = 1_000_000
 S = 1_000_000_000
 #: When it came and its stamp, milliseconds.
 Arrival = tuple[float, float]
-OPTIONS = SyncOptions(sync_slop=0.02, sync_timeout=0.1, stale_after=0.5)
+OPTIONS = SyncOptions(sensors=("color", "depth", "nir"), sync_slop=0.02, sync_timeout=0.1, stale_after=0.5)
 
 
 class Bench:
