@@ -26,11 +26,14 @@ help:
 demo: $(VENV)/.ready-demo
 	$(BIN)/ssma demo $(ARGS)
 
+# Two runs: what computes, side by side on two cores; then what talks over a graph or keeps time, one by one.
+WORKERS ?= 2
+
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python test/run.py --workers $(WORKERS) -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python test/run.py --workers $(WORKERS) $(ARGS)
 
 soak: $(VENV)/.ready-dev
 	$(BIN)/python test/ros/soak.py --minutes $(MINUTES) $(ARGS)

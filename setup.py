@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "ssma_ros"
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent  # colcon --symlink-install runs a link to this file
 
 
 def installed(folder: str, *patterns: str) -> tuple[str, list[str]]:
@@ -33,7 +33,8 @@ TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 # ffmpeg as a program for H.264 video.
 DEMO = ["imageio-ffmpeg>=0.5"]
-DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff==0.17.6",
+DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
+       "pytest-xdist>=3.5", "hypothesis>=6.98", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
        "torchmetrics>=1.4", "kornia>=0.7",
