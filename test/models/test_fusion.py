@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ssma_ros.models.backbones import _BUILDERS, build_backbone
+from ssma_ros.models.build import build_network
 from ssma_ros.models.fusion import SSMABlock
+from ssma_ros.models.options import BACKBONES, Options
 
 
 def _features(count: int, channels: int = 8, batch: int = 2) -> list[Tensor]:
@@ -70,3 +73,14 @@ def test_mean_gates_are_channel_means_by_modality() -> None:
     _, gates = block(_features(2))
     means = block.mean_gates(gates)
     torch.testing.assert_close(means[:, 1], gates[:, 8:].mean(1))
+
+
+def test_a_backbone_has_one_name() -> None:
+    """A name that options take and the table lacks would build nothing, and not another backbone."""
+    assert set(_BUILDERS) == set(BACKBONES)
+    for name in BACKBONES:
+        assert build_backbone(Options(backbone=name)).name == name
+    with pytest.raises(ValueError, match=r"backbone is 'erfnett', expected one of .*\('erfnet' may be meant\)"):
+        Options(backbone="erfnett")
+    with pytest.raises(ValueError, match=r"network name is 'SSNA', expected one of .*\('SSMA' may be meant\)"):
+        build_network({"name": "SSNA", "modalities": ["rgb"]}, 5)

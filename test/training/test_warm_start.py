@@ -78,7 +78,6 @@ def test_the_other_stream_is_learnt(contract: Contract, samples: MemorySamples, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"decoder_of": "nir"}, "decoder_of is 'nir', expected a stream that encoders gives"),
         ({"decoder_of": "rgb", "network": {"fusion": "decoder"}}, "only an SSMA with fusion: encoder"),
         ({"decoder_of": "rgb", "network": {"decoder_channels": 32}}, "do not fit the network"),
     ],

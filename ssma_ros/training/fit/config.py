@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ssma_ros.contract import parse_contract
 from ssma_ros.documents import load_yaml, read, short
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.labels.label_set import label_path, load_label_set
 from ssma_ros.options import option
 
@@ -233,11 +233,26 @@ def parse_config(document: Any, where: str) -> TrainConfig:
         config = replace(config, contract={**config.contract, "labels": asdict(load_label_set(labels))})
     if not config.stages:
         raise SsmaError(f"training configuration {where}: no stages, expected at least one")
+    _check_encoders(config, where)
     for index, stage in enumerate(config.stages):
         if stage.width % 16 or stage.height % 16:
             raise SsmaError(f"training configuration {where}: stages[{index}] is {stage.width}x{stage.height}, "
                             "expected multiples of 16")
     return config
+
+
+def _check_encoders(config: TrainConfig, where: str) -> None:
+    """Names of streams, where the contract's streams are told; what else is wrong with those the contract says."""
+    streams = config.contract.get("streams")
+    if isinstance(streams, list) and all(isinstance(stream, dict) for stream in streams):
+        names = [str(stream.get("name")) for stream in streams]
+        for name in config.encoders:
+            if name not in names:
+                raise SsmaError(f"training configuration {where}: encoders names stream '{name}', "
+                                f"{expected_one_of(name, names)}")
+    if config.decoder_of and config.decoder_of not in config.encoders:
+        raise SsmaError(f"training configuration {where}: decoder_of is '{config.decoder_of}', expected a stream that "
+                        f"encoders gives the weights of ({', '.join(config.encoders) or 'it names none'})")
 
 
 def _plain(value: Any) -> Any:

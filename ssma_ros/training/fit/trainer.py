@@ -316,9 +316,6 @@ def _prepare_network(config: TrainConfig) -> tuple[Contract, nn.Module]:
         network.load_state_dict(load_model(locate_model(config.initialize)).state_dict())
     load_encoders(network, config.encoders)
     if config.decoder_of:
-        if config.decoder_of not in config.encoders:
-            raise SsmaError(f"training configuration: decoder_of is '{config.decoder_of}', expected a stream that "
-                            "encoders gives the weights of")
         start_as_expert(network, config.decoder_of, config.encoders[config.decoder_of])
     if config.bn_momentum is not None:
         for module in network.modules():
