@@ -63,6 +63,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         installed("launch", "*.launch.py"),
         installed("config", "*.yaml", "*.xml"),
+        installed("config/training", "*.yaml", "*.json"),
         installed("rviz", "*.rviz"),
         installed("examples", "*.py"),
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),

@@ -33,13 +33,13 @@ class DataForm:
         return {key: value for key, value in vars(self).items() if value != getattr(DataForm(), key)}
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--kind`` and ``--options``."""
-    parser.add_argument("--kind", help="layout of the data set, see docs/training.md (default: that of the model's "
-                                       "training run, else folder)")
+def add_data_arguments(parser: argparse.ArgumentParser, told_by: str = "the model's training run") -> None:
+    """``--kind`` and ``--options``; ``told_by`` is where their defaults come from."""
+    parser.add_argument("--kind", help=f"layout of the data set, see docs/training.md (default: that of {told_by}, "
+                                       "else folder)")
     parser.add_argument("--options", metavar="YAML",
                         help="further options of the data set as in a training configuration, for example "
-                             "'{depth_scale: 0.01}' (default: those of the model's training run, else none)")
+                             f"'{{depth_scale: 0.01}}' (default: those of {told_by}, else none)")
 
 
 def is_recording(path: Path) -> bool:
@@ -84,16 +84,24 @@ def data_form(args: argparse.Namespace, models: Sequence[Path]) -> DataForm:
         SsmaError: impossible options, or the models were trained on data that is read in different ways.
     """
     if args.kind is not None and args.options is not None:
-        return DataForm(args.kind, _parse_options(args.options))
-    form = _form_of_runs(models)
-    kind = args.kind or form.kind
-    if args.options is not None:
-        return DataForm(kind, _parse_options(args.options))
-    if kind != form.kind:
-        return DataForm(kind)
-    if form.facts():
+        return as_told(args, DataForm())
+    told = _form_of_runs(models)
+    form = as_told(args, told)
+    if form is told and form.facts():
         print(f"ssma: the data set is read as in the model's training run: {form.facts()}", file=sys.stderr)
     return form
+
+
+def as_told(args: argparse.Namespace, told: DataForm) -> DataForm:
+    """``told`` with what ``--kind`` and ``--options`` say otherwise; options are of one kind.
+
+    Raises:
+        SsmaError: the options are no YAML mapping.
+    """
+    kind = args.kind or told.kind
+    if args.options is not None:
+        return DataForm(kind, _parse_options(args.options))
+    return told if kind == told.kind else DataForm(kind)
 
 
 def _form_of_runs(models: Sequence[Path]) -> DataForm:

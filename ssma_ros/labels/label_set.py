@@ -6,11 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros.documents import load_json, read
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.options import option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: Mask value of a pixel that carries no class.
 UNLABELLED = 255
@@ -72,6 +76,21 @@ class LabelSet:
         for c in self.classes:
             table[c.id] = c.color
         return table
+
+
+    def shares(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Share of each class in the pixels that count: neither ignored nor void.
+
+        Args:
+            pixels: at least C numbers, how many have each train id; those past the classes are ignored.
+
+        Returns:
+            C shares; all 0 where no pixel counts.
+        """
+        counts = pixels[: self.num_classes].copy()
+        if self.void_class is not None:
+            counts[self.void_class] = 0
+        return counts / max(int(counts.sum()), 1)
 
 
 def available_label_sets() -> tuple[str, ...]:

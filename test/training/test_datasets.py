@@ -217,7 +217,7 @@ def test_folders_by_other_names_and_no_camera(tmp_path: Path) -> None:
     assert frame.intrinsics is None
     with pytest.raises(SsmaError, match=r"camera\.json is missing"):
         open_dataset("folder", tmp_path, "val", labels, {"folders": {"color": "red"}})
-    with pytest.raises(SsmaError, match="no folder val/infrared"):
+    with pytest.raises(SsmaError, match=r"no folder val/infrared, expected it in .*val, which holds .*label"):
         open_dataset("folder", tmp_path, "val", labels, {"folders": {"nir": "infrared"}, "camera": False})
     with pytest.raises(SsmaError, match="folders name sensor 'radar', expected one of color, depth, nir"):
         open_dataset("folder", tmp_path, "val", labels, {"folders": {"radar": "radar"}})

@@ -150,7 +150,9 @@ def require_folder(root: Path, name: str) -> Path:
     """
     folder = root / name
     if not folder.is_dir():
-        raise SsmaError(f"data set {root}: no folder {name}")
+        there = next(p for p in folder.parents if p.is_dir())
+        found = ", ".join(sorted(p.name for p in there.iterdir() if p.is_dir())) or "no folder"
+        raise SsmaError(f"data set {root}: no folder {name}, expected it in {there}, which holds {found}")
     return folder
 
 

@@ -58,14 +58,10 @@ def class_shares(samples: Samples, labels: LabelSet, limit: int = 200) -> NDArra
 
     Void pixels take no part in the loss, so they count no more than ignored ones.
     """
-    num_classes = labels.num_classes
-    counts = np.zeros(num_classes, np.int64)
+    counts = np.zeros(256, np.int64)
     for index in np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).astype(int)):
-        label = samples[int(index)].label
-        counts += np.bincount(label[label < num_classes].ravel(), minlength=num_classes)[:num_classes]
-    if labels.void_class is not None:
-        counts[labels.void_class] = 0
-    return counts / max(int(counts.sum()), 1)
+        counts += np.bincount(samples[int(index)].label.ravel(), minlength=256)
+    return labels.shares(counts)
 
 
 def class_weights(
