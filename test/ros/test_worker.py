@@ -51,7 +51,8 @@ def handler() -> Handler:
 
 @pytest.fixture
 def worker(handler: Handler) -> Iterator[FusionWorker]:
-    worker = FusionWorker(SyncOptions(sync_timeout=0.02), handler.handle, handler.ticket, handler.errors.append)
+    options = SyncOptions(sensors=("color", "depth", "nir"), sync_timeout=0.02)
+    worker = FusionWorker(options, handler.handle, handler.ticket, handler.errors.append)
     worker.set_active(True)
     yield worker
     handler.go_on.set()
