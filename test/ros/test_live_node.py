@@ -88,7 +88,7 @@ def test_without_color_the_output_stops_is_reported_and_recovers(rig: Rig) -> No
     [
         ("depth", "/depth/image_rect", np.zeros((64, 96, 3), np.uint8), "rgb8", WARN, "encoding is 'rgb8'"),
         ("depth", "/depth/image_rect", np.ones((10, 10), np.uint16), "16UC1", WARN, "size is 10x10, expected 96x64"),
-        ("nir", "/nir/image_rect", np.zeros((64, 96, 3), np.uint8), "bgr8", WARN, "encoding is 'bgr8'"),
+        ("nir", "/nir/image_rect", np.zeros((64, 96), np.int32), "32SC1", WARN, "encoding is '32SC1'"),
         ("color", "/camera/image_rect", np.zeros((64, 96), np.uint16), "16UC1", ERROR, "encoding is '16UC1'"),
     ],
 )
