@@ -12,14 +12,8 @@ import numpy as np
 
 from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.reference import fill as plain_fill
-from ssma_ros.kernels.shared.checks import (
-    EMPTY_BELOW,
-    check_choice,
-    check_depth,
-    check_out,
-    check_positive,
-    check_threads,
-)
+from ssma_ros.kernels.shared.checks import check_choice, check_depth, check_out, check_positive, check_threads
+from ssma_ros.kernels.shared.constants import EMPTY_BELOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,6 +20,7 @@ from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions, 
 from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.reference import hha as plain_hha
 from ssma_ros.kernels.shared.checks import check_depth, check_intrinsics, check_mask, check_out, check_threads
+from ssma_ros.kernels.shared.constants import ASSUMED_FLOOR, LEVEL_ABOVE, NEAREST_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +52,6 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
-#: The published floor rule: 1.3 m below the camera unless the lowest point is more than 0.9 m below it.
-_NEAREST_FLOOR, _ASSUMED_FLOOR = -0.9, -1.3
-#: Up to this tilt the published program takes the image's own down for the height.
-_NO_TILT = math.cos(math.radians(0.1))
 _LEVELS_PER_METRE = 100.0
 
 
@@ -239,7 +236,7 @@ class HHAEncoder:
         if options.floor_percentile is None:
             return _published_floor(work.lowest_height(down))
         floor = work.height_percentile(down, options.floor_percentile)
-        return _ASSUMED_FLOOR if floor is None else floor
+        return -ASSUMED_FLOOR if floor is None else floor
 
 
 def _begin(
@@ -265,11 +262,11 @@ def _checked(
 
 
 def _height_direction(gravity: Vector) -> Vector:
-    return np.array([0.0, 1.0, 0.0]) if gravity[1] >= _NO_TILT else gravity
+    return np.array([0.0, 1.0, 0.0]) if gravity[1] >= LEVEL_ABOVE else gravity
 
 
 def _published_floor(lowest: float) -> float:
-    return lowest if lowest <= _NEAREST_FLOOR else _ASSUMED_FLOOR
+    return lowest if lowest <= -NEAREST_FLOOR else -ASSUMED_FLOOR
 
 
 def unit_vector(vector: Vector) -> Vector:

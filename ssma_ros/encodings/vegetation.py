@@ -19,6 +19,7 @@ from ssma_ros.encodings.base import Encoding, StreamEncoder
 from ssma_ros.encodings.nir import index_twin
 from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.shared.checks import check_out, check_positive
+from ssma_ros.kernels.shared.constants import EVI2_RED, EVI_BLUE, EVI_GAIN, EVI_OFFSET, EVI_RED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ssma_ros.frame import Frame
 
     Image = NDArray[np.float32]
+
+_GAIN, _OFFSET = np.float32(EVI_GAIN), np.float32(EVI_OFFSET)
 
 
 def reflectance(image: NDArray[Any], full_scale: float | None = None) -> Image:
@@ -60,13 +63,13 @@ def evi(nir: Image, red: Image, blue: Image) -> Image:
     index has no meaning; where it is ≤ 0 the sign of N − R decides (1, 0 or −1), which is the limit from above.
     """
     nir, red, blue = _checked(nir=nir, red=red, blue=blue)
-    return _ratio(np.float32(2.5) * (nir - red), nir + np.float32(6) * red - np.float32(7.5) * blue + np.float32(1))
+    return _ratio(_GAIN * (nir - red), nir + np.float32(EVI_RED) * red - np.float32(EVI_BLUE) * blue + _OFFSET)
 
 
 def evi2(nir: Image, red: Image) -> Image:
     """2.5(N − R)/(N + 2.4R + 1), clipped to [−1, 1]: no singularity, safe for cameras without calibration."""
     nir, red = _checked(nir=nir, red=red)
-    return _ratio(np.float32(2.5) * (nir - red), nir + np.float32(2.4) * red + np.float32(1))
+    return _ratio(_GAIN * (nir - red), nir + np.float32(EVI2_RED) * red + _OFFSET)
 
 
 def to_uint8(index: Image) -> NDArray[np.uint8]:
@@ -76,7 +79,11 @@ def to_uint8(index: Image) -> NDArray[np.uint8]:
 
 
 #: Of each index, gain·(N − R)/(N + a·R − b·B + c): gain, a, b, c.
-_COEFFICIENTS = {"ndvi": (1.0, 1.0, 0.0, 0.0), "evi": (2.5, 6.0, 7.5, 1.0), "evi2": (2.5, 2.4, 0.0, 1.0)}
+_COEFFICIENTS = {
+    "ndvi": (1.0, 1.0, 0.0, 0.0),
+    "evi": (EVI_GAIN, EVI_RED, EVI_BLUE, EVI_OFFSET),
+    "evi2": (EVI_GAIN, EVI2_RED, 0.0, EVI_OFFSET),
+}
 
 
 def encode_index(

@@ -7,6 +7,7 @@ import functools
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,8 +24,8 @@ MEETING = {"refine_gravity", "find_floor", "find_percentile"}
 _TYPES = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
 
 
-def build(folder: Path) -> dict[str, ctypes.CDLL] | None:
-    """The three sources as host libraries, or None without a C++ compiler."""
+def build(folder: Path, definitions: Sequence[str] = compiler.DEFINITIONS) -> dict[str, ctypes.CDLL] | None:
+    """The sources that compile as host libraries, with ``SOURCE.log`` beside; None without a C++ compiler."""
     gxx = shutil.which("g++") or shutil.which("clang++")
     if gxx is None:
         return None
@@ -36,11 +37,12 @@ def build(folder: Path) -> dict[str, ctypes.CDLL] | None:
         program, library = folder / f"{source}.cpp", folder / f"lib{source}.so"
         program.write_text(text)
         command = [gxx, "-std=c++20", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Werror", "-shared", "-fPIC", "-pthread",
-                   str(program), "-o", str(library)]
-        compilers[library] = subprocess.Popen(command)
+                   *definitions, str(program), "-o", str(library)]
+        with (folder / f"{source}.log").open("w") as log:
+            compilers[source] = subprocess.Popen(command, stderr=log)
         libraries[source] = library
-    assert all(compiler.wait() == 0 for compiler in compilers.values())
-    return {source: ctypes.CDLL(str(library)) for source, library in libraries.items()}
+    made = [source for source, compiler in compilers.items() if compiler.wait() == 0]
+    return {source: ctypes.CDLL(str(libraries[source])) for source in made}
 
 
 @functools.cache
@@ -48,6 +50,9 @@ def libraries() -> dict[str, ctypes.CDLL]:
     """What :func:`build` makes, once a process; skips without a C++ compiler."""
     with tempfile.TemporaryDirectory(prefix="ssma_cuda_host_") as folder:  # what is loaded stays loaded
         found = build(Path(folder))
+        if found is not None:
+            logs = {source: (Path(folder) / f"{source}.log").read_text() for source in SIGNATURES}
+            assert found.keys() == logs.keys(), logs
     if found is None:
         pytest.skip("no C++ compiler to build the kernels for the host with")
     return found

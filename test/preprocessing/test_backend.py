@@ -121,3 +121,14 @@ def test_machine_code_of_older_sources_is_thrown_away(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "source_digest", lambda: "changed")
     cache.discard_stale()
     assert not old.exists()
+
+
+def test_changed_constants_are_other_machine_code(tmp_path, monkeypatch):
+    pytest.importorskip("numba")
+    from ssma_ros.kernels.numba import cache
+
+    before = cache.source_digest()
+    changed = tmp_path / "constants.py"
+    changed.write_text("EMPTY_BELOW = 0.2")
+    monkeypatch.setattr(cache.constants, "__file__", str(changed))
+    assert cache.source_digest() != before

@@ -12,6 +12,9 @@ import pytest
 from ssma_ros.errors import SsmaError
 from ssma_ros.kernels.cuda import compiler
 from ssma_ros.kernels.cuda.device import SIGNATURES
+from ssma_ros.kernels.shared import constants
+
+from . import cuda_host
 
 #: Xavier, Orin, Hopper, Thor, Blackwell. A compiler may not know the oldest or the newest.
 ARCHITECTURES = ("sm_72", "sm_87", "sm_90", "sm_110", "sm_120")
@@ -52,6 +55,37 @@ def test_nvrtc(source, architecture):
     assert code.startswith(b"\x7fELF")
     for kernel in SIGNATURES[source]:
         assert f".text.{kernel}".encode() in code
+
+
+def test_sources_do_not_compile_without_the_constants(tmp_path):
+    if (made := cuda_host.build(tmp_path, definitions=())) is None:
+        pytest.skip("no C++ compiler")
+    assert made == {}
+    assert "the constants are missing" in (tmp_path / "fill.log").read_text()
+
+
+@pytest.mark.parametrize("name", [text[2:].partition("=")[0] for text in compiler.DEFINITIONS])
+def test_no_constant_is_stated_twice(name):
+    """Neither defined again in a CUDA source, nor again in a module of the kernels or the encodings."""
+    package = compiler._HERE.parents[1]
+    files = [*package.glob("kernels/**/*.py"), *package.glob("encodings/*.py"), *compiler._HERE.glob("*.cu*")]
+    again = re.compile(rf"#define {name}\b|^_?{name}\s*=\s*(np\.float32\()?[-\d.]", re.MULTILINE)
+    assert [f.name for f in files if again.search(f.read_text()) and f.name != "constants.py"] == []
+
+
+def test_other_numbers_are_other_machine_code(monkeypatch):
+    before = {source: compiler._digest(source) for source in compiler.SOURCES}
+    changed = tuple(option.replace("EMPTY_BELOW=0.1f", "EMPTY_BELOW=0.2f") for option in compiler._OPTIONS)
+    assert changed != compiler._OPTIONS
+    monkeypatch.setattr(compiler, "_OPTIONS", changed)
+    assert all(compiler._digest(source) != digest for source, digest in before.items())
+
+
+def test_the_windows_and_bins_fit_what_the_kernels_make_of_them():
+    """A coarse window is three by three fine ones of seven pixels; a block of threads sums the histogram in parts."""
+    assert (constants.FINE_RADIUS, constants.COARSE_RADIUS) == (3, 10)
+    assert constants.HEIGHT_BINS % constants.REDUCERS == 0
+    assert constants.REDUCERS.bit_count() == 1
 
 
 @pytest.mark.parametrize("source", compiler.SOURCES)

@@ -9,8 +9,10 @@
 #define SSMA_INFINITY __int_as_float(0x7f800000)
 #endif
 
-// A reading is greater than this many metres; inverted depth uses the same bound for "valid".
-#define EMPTY_BELOW 0.1f
+// The numbers of the algorithms are not stated in these sources.
+#ifndef EMPTY_BELOW
+#error "the constants are missing: compile with DEFINITIONS of ssma_ros.kernels.cuda.compiler"
+#endif
 
 #define PIXEL_OR_RETURN(x, y, width, height)                                                                          \
     const int x = blockIdx.x * blockDim.x + threadIdx.x;                                                              \

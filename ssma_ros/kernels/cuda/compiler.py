@@ -16,13 +16,20 @@ from pathlib import Path
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
+from ssma_ros.kernels.shared import constants
 
 logger = logging.getLogger(__name__)
 
 SOURCES = ("fill", "hha", "images")
 _HERE = Path(__file__).parent
+#: The numbers that the kernels share with the processor's code, as macros of the same names.
+DEFINITIONS = tuple(
+    f"-D{name}={value}{'f' if isinstance(value, float) else ''}"
+    for name, value in vars(constants).items()
+    if name.isupper() and isinstance(value, (int, float))
+)
 # No --use_fast_math: the CPU version is to be met within 1e-4 m and one level.
-_OPTIONS = ("--std=c++17",)
+_OPTIONS = ("--std=c++17", *DEFINITIONS)
 
 
 def cubin(source: str, architecture: str, *, cache: Path | None = None) -> bytes:

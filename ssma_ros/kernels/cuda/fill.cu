@@ -30,7 +30,9 @@ extern "C" __global__ void invert_and_dilate(
 // One of near (0), medium (1), far (2) surfaces at a pixel, inverted; 0 if the reading is of another bin.
 static __device__ __forceinline__ float in_bin(float v, int bin, float max_depth) {
     v = reading(v, max_depth);
-    const bool member = bin == 0 ? (v > EMPTY_BELOW && v <= 15.0f) : bin == 1 ? (v > 15.0f && v <= 30.0f) : v > 30.0f;
+    const bool member = bin == 0 ? (v > EMPTY_BELOW && v <= NEAR_UP_TO)
+                        : bin == 1 ? (v > NEAR_UP_TO && v <= MEDIUM_UP_TO)
+                                   : v > MEDIUM_UP_TO;
     return member ? max_depth - v : 0.0f;
 }
 
@@ -151,7 +153,7 @@ static __device__ __forceinline__ float to_metres(float v, float max_depth) {
     return v > EMPTY_BELOW ? max_depth - v : v;
 }
 
-// Bilateral filter, d = 5 (a disc of 13 pixels), spatial sigma 2; exponent = -1/(2*sigma_depth^2). Then metres.
+// Bilateral filter, d = 5 (a disc of 13 pixels), spatial sigma SIGMA_SPACE; exponent = -1/(2*sigma_depth^2). Then metres.
 // `own` is the image before the median: a pixel is blurred if it is > above there and not above row top[x].
 extern "C" __global__ void bilateral(
     const float *__restrict__ in, const float *__restrict__ own, float *__restrict__ out, const int *__restrict__ top,
@@ -170,7 +172,7 @@ extern "C" __global__ void bilateral(
                 const int square = dx * dx + dy * dy;
                 if (square == 0 || square > 4) continue;
                 const float difference = row[mirrored(x + dx, width)] - centre;
-                const float weight = expf(difference * difference * exponent - 0.125f * square);
+                const float weight = expf(difference * difference * exponent - 0.5f / (SIGMA_SPACE * SIGMA_SPACE) * square);
                 sum += weight * difference;
                 weights += weight;
             }

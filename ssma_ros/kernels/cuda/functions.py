@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ssma_ros.kernels.shared.checks import EMPTY_BELOW, check_bounds, check_choice, check_intrinsics, check_positive
+from ssma_ros.kernels.shared.checks import check_bounds, check_choice, check_intrinsics, check_positive
+from ssma_ros.kernels.shared.constants import (
+    EMPTY_BELOW,
+    GRAVITY_ITERATIONS,
+    GRAVITY_THRESHOLDS,
+    HEIGHT_BINS,
+    PARTS,
+    REDUCERS,
+    SIGMA_DEPTH_FAST,
+    SIGMA_DEPTH_MULTISCALE,
+    STRIDERS,
+    SUMS,
+)
 
 if TYPE_CHECKING:
     from ssma_ros.frame import Intrinsics
@@ -22,10 +34,6 @@ if TYPE_CHECKING:
 #: In the kernel's order; ``nir`` is the near infrared itself in three channels.
 INDICES = ("ndvi", "evi", "evi2", "nrg", "nir")
 _BLOCK = (32, 8)
-#: Threads of the kernels that stride over an image, and of the one block that ends a sum (REDUCERS in hha.cu).
-_STRIDERS, _REDUCERS = 8192, 256
-#: HEIGHT_BINS in hha.cu.
-_HEIGHT_BINS = 8192
 _FLOAT = 4
 _NONE = 0
 
@@ -80,12 +88,12 @@ class CudaPreprocessing:
         self._planes = tuple(device.allocate(plane) for _ in range(3))
         self._top = device.allocate(width * _FLOAT)
         self._z, self._q = device.allocate(plane), device.allocate(plane)
-        self._sums = device.allocate(10 * plane)
+        self._sums = device.allocate(2 * SUMS * plane)
         self._fine, self._coarse = device.allocate(3 * plane), device.allocate(3 * plane)
-        self._parts = device.allocate(8 * _STRIDERS * _FLOAT)
+        self._parts = device.allocate(PARTS * STRIDERS * _FLOAT)
         #: 6 float32 on the device: direction of gravity, floor and wall normals, floor height in metres.
         self.gravity = device.allocate(6 * _FLOAT)
-        self._height_counts = device.allocate(_HEIGHT_BINS * 4)
+        self._height_counts = device.allocate(HEIGHT_BINS * 4)
         self._jet_table, self._gray_table = device.allocate(256 * 3), device.allocate(256 * 3)
         levels = np.arange(256, dtype=np.uint8)[:, None]
         table = cv2.applyColorMap(levels, cv2.COLORMAP_JET)
@@ -110,7 +118,7 @@ class CudaPreprocessing:
             self._fill("fill_empty_31", b, a, c)
             b, c = c, b
         self._fill("median", b, a, _NONE, last=(-1.0,))
-        self._blur(a, a, out, _NONE, blur, 1.5, max_depth, -1.0)
+        self._blur(a, a, out, _NONE, blur, SIGMA_DEPTH_FAST, max_depth, -1.0)
 
     def fill_multiscale(
         self, depth: int, out: int, *, max_depth: float = 100.0, extrapolate: bool = False, blur: str = "bilateral"
@@ -133,7 +141,7 @@ class CudaPreprocessing:
             self._fill("fill_empty", a, b, top, last=(2,))
             self._fill("fill_empty", b, a, top, last=(2,))
         self._fill("median", a, b, top, last=(EMPTY_BELOW,))
-        self._blur(b, a, out, top, blur, 0.5, max_depth, EMPTY_BELOW)
+        self._blur(b, a, out, top, blur, SIGMA_DEPTH_MULTISCALE, max_depth, EMPTY_BELOW)
 
     def keep_readings(self, depth: int) -> None:
         """Set H×W float32 metres to 0 where they are no reading (at most 0.1 m, or not finite), in place."""
@@ -245,14 +253,14 @@ class CudaPreprocessing:
         self._pixels("images", "pack", image, out, self.width, self.height, int(swap))
 
     def _estimate_gravity(self) -> None:
-        for degrees in (45.0, 15.0):
+        for degrees in GRAVITY_THRESHOLDS:
             angle = math.radians(degrees)
-            for _ in range(5):
+            for _ in range(GRAVITY_ITERATIONS):
                 self._stride(
                     "scatter", self._coarse, self.gravity, self._parts, self.width * self.height, math.cos(angle),
                     math.sin(angle),
                 )
-                self._reduce("refine_gravity", self._parts, _STRIDERS, self.gravity)
+                self._reduce("refine_gravity", self._parts, STRIDERS, self.gravity)
 
     def clear(self, pointer: int, size: int) -> None:
         """Set ``size`` bytes, a multiple of 4, to 0."""
@@ -273,12 +281,12 @@ class CudaPreprocessing:
         if camera_height is not None:
             self._single("set_floor", self.gravity, -camera_height)
         elif percentile is not None:
-            self.clear(self._height_counts, _HEIGHT_BINS * 4)
+            self.clear(self._height_counts, HEIGHT_BINS * 4)
             self._pixels("hha", "count_heights", self._z, self.gravity, self._height_counts, *size, *k)
             self._reduce("find_percentile", self._height_counts, self.gravity, percentile)
         else:
             self._stride("least_heights", self._z, self.gravity, self._parts, *size, *k)
-            self._reduce("find_floor", self._parts, _STRIDERS, self.gravity)
+            self._reduce("find_floor", self._parts, STRIDERS, self.gravity)
 
     def _color_depth(self, depth: int, out: int, table: int, levels: float, near: float, far: float) -> None:
         near, far = check_bounds(near, far)
@@ -310,10 +318,10 @@ class CudaPreprocessing:
         self._device.launch(source, kernel, self._grid, _BLOCK, *arguments)
 
     def _stride(self, kernel: str, *arguments: float) -> None:
-        self._device.launch("hha", kernel, (_STRIDERS // 256, 1), (256, 1), *arguments)
+        self._device.launch("hha", kernel, (STRIDERS // 256, 1), (256, 1), *arguments)
 
     def _reduce(self, kernel: str, *arguments: float) -> None:
-        self._device.launch("hha", kernel, (1, 1), (_REDUCERS, 1), *arguments)
+        self._device.launch("hha", kernel, (1, 1), (REDUCERS, 1), *arguments)
 
     def _single(self, kernel: str, *arguments: float) -> None:
         self._device.launch("hha", kernel, (1, 1), (32, 1), *arguments)

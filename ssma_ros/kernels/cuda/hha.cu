@@ -2,16 +2,9 @@
 // Everything up to the image stays on the device: the gravity estimate iterates without a word from the host.
 #include "common.cuh"
 
-// Planes of row sums, for windows of radius 3 (first five) and 10: sums of m, i*m, i*i*m, q, i*q with q = m/Z, m = 1
+// SUMS planes of row sums for fine windows, then as many for coarse ones: sums of m, i*m, i*i*m, q, i*q with q = m/Z, m = 1
 // where the depth may be used and i counted from the window's centre. Whole numbers and centred offsets: float32 does.
-#define SUMS 5
-// Partial sums a thread keeps in the gravity estimate: xx, xy, xz, yy, yz, zz, floors, walls.
-#define PARTS 8
-// Threads of the kernels that end in one block, a power of two.
-#define REDUCERS 256
-// Histogram of heights over the camera, a multiple of REDUCERS: 1 cm a bin, 40.96 m up and down.
-#define HEIGHT_BINS 8192
-#define BINS_PER_METRE 100.0f
+// PARTS partial sums a thread keeps in the gravity estimate: xx, xy, xz, yy, yz, zz, floors, walls.
 
 // Readings (else 0) and 1/Z where the normals may use it (else 0).
 extern "C" __global__ void prepare(
@@ -40,8 +33,8 @@ static __device__ __forceinline__ void sum_row(const float *row, int x, int widt
 extern "C" __global__ void sum_rows(const float *__restrict__ q, float *__restrict__ sums, int width, int height) {
     PIXEL_OR_RETURN(x, y, width, height);
     const int plane = width * height, i = y * width + x;
-    sum_row(q + y * width, x, width, 3, sums + i, plane);
-    sum_row(q + y * width, x, width, 10, sums + SUMS * plane + i, plane);
+    sum_row(q + y * width, x, width, FINE_RADIUS, sums + i, plane);
+    sum_row(q + y * width, x, width, COARSE_RADIUS, sums + SUMS * plane + i, plane);
 }
 
 struct Camera { float fx, fy, cx, cy; };
@@ -64,7 +57,7 @@ static __device__ __forceinline__ void solve(
     const float xq = siq - si * sq * share, yq = sjq - sj * sq * share;
     const float product = xx * yy, det = product - xy * xy;
     float a = 0.0f, b = 0.0f, c = 0.0f;
-    if (det > 1e-5f * product) {
+    if (det > DEGENERATE_BELOW * product) {
         const float alpha = (yy * xq - xy * yq) / det, beta = (xx * yq - xy * xq) / det;
         const float toward = (sq - alpha * si - beta * sj) * share;
         a = k.fx * alpha;
@@ -83,8 +76,8 @@ extern "C" __global__ void solve_normals(
     int width, int height, float fx, float fy, float cx, float cy) {
     PIXEL_OR_RETURN(x, y, width, height);
     const Camera k = {fx, fy, cx, cy};
-    solve(sums, z, x, y, width, height, 3, k, fine);
-    if (coarse != nullptr) solve(sums + SUMS * width * height, z, x, y, width, height, 10, k, coarse);
+    solve(sums, z, x, y, width, height, FINE_RADIUS, k, fine);
+    if (coarse != nullptr) solve(sums + SUMS * width * height, z, x, y, width, height, COARSE_RADIUS, k, coarse);
 }
 
 // gravity[0..2] = the direction, [3] floors, [4] walls, [5] height of the floor in metres over the camera.
@@ -206,7 +199,7 @@ extern "C" __global__ void refine_gravity(const float *__restrict__ parts, int t
 
 // Height over the camera along gravity; up to a tilt of 0.1 degrees the image's own down, as published.
 static __device__ __forceinline__ float height_of(const float *g, Camera k, int x, int y, float z) {
-    const bool level = g[1] >= 0.99999848f;
+    const bool level = g[1] >= LEVEL_ABOVE;
     const float gx = level ? 0.0f : g[0], gy = level ? 1.0f : g[1], gz = level ? 0.0f : g[2];
     return -(gx / k.fx * (float(x) - k.cx) + gy / k.fy * (float(y) - k.cy) + gz) * z;
 }
@@ -222,7 +215,7 @@ extern "C" __global__ void least_heights(
     least[thread] = low;
 }
 
-// One block of REDUCERS threads: the published floor, 1.3 m below the camera unless something is below 0.9 m.
+// One block of REDUCERS threads: the published floor rule.
 extern "C" __global__ void find_floor(const float *__restrict__ least, int threads, float *gravity) {
     __shared__ float shared[REDUCERS];
     const int t = threadIdx.x;
@@ -234,7 +227,7 @@ extern "C" __global__ void find_floor(const float *__restrict__ least, int threa
         if (t < half) shared[t] = lower(shared[t], shared[t + half]);
     }
     __syncthreads();
-    if (t == 0) gravity[5] = shared[0] <= -0.9f ? shared[0] : -1.3f;
+    if (t == 0) gravity[5] = shared[0] <= -NEAREST_FLOOR ? shared[0] : -ASSUMED_FLOOR;
 }
 
 // Readings by their height over the camera, in HEIGHT_BINS bins of 1 cm with the camera's own in the middle; what lies
@@ -250,8 +243,8 @@ extern "C" __global__ void count_heights(
     atomicAdd(counts + int(upper(0.0f, lower(HEIGHT_BINS - 1.0f, place))), 1);
 }
 
-// One block of REDUCERS threads: the floor is the height that `percent` of the readings lie below, 1.3 m below the
-// camera without any reading.
+// One block of REDUCERS threads: the floor is the height that `percent` of the readings lie below, the
+// assumed one without any reading.
 extern "C" __global__ void find_percentile(const int *__restrict__ counts, float *gravity, float percent) {
     __shared__ int sums[REDUCERS];
     const int t = threadIdx.x, each = HEIGHT_BINS / REDUCERS;
@@ -267,7 +260,7 @@ extern "C" __global__ void find_percentile(const int *__restrict__ counts, float
     while (part < REDUCERS - 1 && below + sums[part] < wanted) below += sums[part++];
     int bin = part * each;
     while (bin < (part + 1) * each - 1 && below + counts[bin] < wanted) below += counts[bin++];
-    gravity[5] = total > 0 ? (bin + 0.5f - HEIGHT_BINS / 2) / BINS_PER_METRE : -1.3f;
+    gravity[5] = total > 0 ? (bin + 0.5f - HEIGHT_BINS / 2) / BINS_PER_METRE : -ASSUMED_FLOOR;
 }
 
 extern "C" __global__ void set_floor(float *gravity, float floor) {
@@ -278,7 +271,7 @@ static __device__ __forceinline__ unsigned char level(float v) {
     return (unsigned char)(v < 255.0f ? (v > 0.0f ? v + 0.5f : 0.0f) : 255.0f);
 }
 
-// Angle to gravity (degrees + 38), height over the floor, disparity: HxWx3 bytes. With `blank` pixels without a
+// Angle to gravity (degrees + ANGLE_OFFSET), height over the floor, disparity: HxWx3 bytes. With `blank` pixels without a
 // reading become 0.
 extern "C" __global__ void encode(
     const float *__restrict__ z, const float *__restrict__ fine, const float *__restrict__ gravity,
@@ -295,7 +288,7 @@ extern "C" __global__ void encode(
     }
     const float height_over = (height_of(gravity, k, x, y, metres) - gravity[5]) * levels_per_metre;
     const bool hidden = blank && !(metres > 0.0f);
-    out[3 * i] = hidden ? 0 : level(angle + 38.0f);
+    out[3 * i] = hidden ? 0 : level(angle + ANGLE_OFFSET);
     out[3 * i + 1] = hidden ? 0 : level(height_over);
-    out[3 * i + 2] = hidden ? 0 : level(310.0f / upper(metres, 1.0f));
+    out[3 * i + 2] = hidden ? 0 : level(DISPARITY_UNIT / upper(metres, DISPARITY_FROM));
 }

@@ -97,8 +97,8 @@ extern "C" __global__ void vegetation(
     if (kind < 3) {
         const float b = color[3 * i] / 255.0f, r = color[3 * i + 2] / 255.0f;
         if (kind == 0) v = index_level(n - r, n + r);
-        if (kind == 1) v = index_level(2.5f * (n - r), n + 6.0f * r - 7.5f * b + 1.0f);
-        if (kind == 2) v = index_level(2.5f * (n - r), n + 2.4f * r + 1.0f);
+        if (kind == 1) v = index_level(EVI_GAIN * (n - r), n + EVI_RED * r - EVI_BLUE * b + EVI_OFFSET);
+        if (kind == 2) v = index_level(EVI_GAIN * (n - r), n + EVI2_RED * r + EVI_OFFSET);
     }
     for (int c = 0; c < 3; ++c) out[3 * i + c] = v;
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from ssma_ros.kernels.numba.jit import EMPTY_BELOW, PAD, U1, U2, kernel, mirrored, piece
+from ssma_ros.kernels.shared.constants import SIGMA_SPACE
 
-# Spatial weights of the 13-pixel disc of the bilateral filter, σ = 2 pixels: exp(−r²/8) for r² = 1, 2, 4.
-_R1, _R2, _R4 = np.float32(np.exp(-1 / 8)), np.float32(np.exp(-1 / 4)), np.float32(np.exp(-1 / 2))
+# Spatial weights of the 13-pixel disc of the bilateral filter: exp(−r²/(2·σ²)) for r² = 1, 2, 4.
+_R1, _R2, _R4 = (np.float32(np.exp(-square / (2 * SIGMA_SPACE**2))) for square in (1, 2, 4))
 _NONE, _ONE = np.float32(0), np.float32(1)
 _FARTHEST = np.float32(1.25)
 # 1 + c1·u + … + c4·u⁴ ≈ exp(−u) on 0..1.25, fitted (minimax) so that its 16th power is within 2e-7 of exp(−16·u). One

@@ -12,6 +12,7 @@ from pathlib import Path
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_atomically
 from ssma_ros.kernels.numba import fill
+from ssma_ros.kernels.shared import constants
 
 _MARKER = "kernels.digest"
 
@@ -44,8 +45,8 @@ def why_not_kept() -> str:
 
 
 def source_digest() -> str:
-    """SHA-256 over all kernel sources."""
+    """SHA-256 over all kernel sources and the numbers that are compiled into them."""
     content = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in (*sorted(Path(__file__).parent.glob("*.py")), Path(constants.__file__)):
         content.update(file.read_bytes())
     return content.hexdigest()

@@ -19,12 +19,13 @@ from ssma_ros.kernels.numba import morphology as m
 from ssma_ros.kernels.numba.blur import bilateral, gaussian
 from ssma_ros.kernels.numba.jit import EMPTY_BELOW, RING, STRIP, WHOLE, kernel, reach
 from ssma_ros.kernels.numba.median import median_5x5
+from ssma_ros.kernels.shared.constants import SIGMA_DEPTH_FAST, SIGMA_DEPTH_MULTISCALE
 
 #: Ring buffers that the longest pipeline needs.
 RINGS = 8
 _ALWAYS = np.float32(-1)
-# 1/(32·σ²) for σ = 1.5 m (fast) and 0.5 m (multi-scale).
-_FAST, _MULTISCALE = np.float32(1 / (32 * 1.5**2)), np.float32(1 / (32 * 0.5**2))
+# What the blur wants of σ: 1/(32·σ²).
+_FAST, _MULTISCALE = (np.float32(1 / (32 * sigma**2)) for sigma in (SIGMA_DEPTH_FAST, SIGMA_DEPTH_MULTISCALE))
 
 
 @kernel

@@ -10,9 +10,14 @@ import numpy as np
 from ssma_ros.kernels.numba.jit import PAD, U1, U2, U3, U4, kernel
 from ssma_ros.kernels.numba.normals import BLOCK, PLANE, block_place
 from ssma_ros.kernels.numba.window_sums import TILE
+from ssma_ros.kernels.shared.constants import (
+    ANGLE_OFFSET,
+    BINS_PER_METRE,
+    DISPARITY_FROM,
+    DISPARITY_UNIT,
+    HEIGHT_BINS,
+)
 
-#: Histogram of heights: 1 cm a bin, ±40.96 m around the camera; what lies beyond counts in the last bin.
-HEIGHT_BINS, BINS_PER_METRE = 8192, 100
 #: What :func:`count_heights` counts in: four histograms, with room for pixels without a reading (and so that the same
 #: bin of the four does not fall onto the same place of the cache).
 HISTOGRAM = (4, HEIGHT_BINS + 16)
@@ -210,7 +215,7 @@ def _height_bins(row, bins, gx, cx, offset, begin, end):
 
 
 @kernel
-def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, out, y0, y1, width, bytes_):
+def encode(z, normals, g, height_g, lowest, scale, blank, fx, fy, cx, cy, out, y0, y1, width, bytes_):
     """Rows y0..y1 of the image: angle, height, disparity.
 
     Args:
@@ -219,7 +224,6 @@ def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, 
         g, height_g: gravity for the angle and for the height.
         lowest: metres, the height that becomes 0.
         scale: grey levels per metre of height.
-        unit: disparity·metres, 310.
         blank: make pixels without depth (0, 0, 0).
         out: H·W·3 uint8.
         bytes_: 3·TILE uint8 of scratch.
@@ -232,7 +236,7 @@ def encode(z, normals, g, height_g, lowest, scale, unit, blank, fx, fy, cx, cy, 
             here, offset = np.uint64(y * z.shape[1] + PAD + start), hy * (np.float32(y) - cy) + hz
             _angles(flat_normals, block_place(tile, normals.shape[1], y), g, bytes_, n)
             _heights(flat_z, here, np.float32(start) - cx, hx, offset, lowest, scale, bytes_, n)
-            _disparities(flat_z, here, unit, bytes_, n)
+            _disparities(flat_z, here, bytes_, n)
             if blank:
                 _blank(flat_z, here, bytes_, n)
             place = np.uint64(3 * (y * width + start))
@@ -252,11 +256,12 @@ def _heights(z, here, left, hx, offset, lowest, scale, bytes_, n):
 
 
 @kernel
-def _disparities(z, here, unit, bytes_, n):
+def _disparities(z, here, bytes_, n):
     half, top = np.float32(0.5), np.float32(255)
+    unit, nearest = np.float32(DISPARITY_UNIT), np.float32(DISPARITY_FROM)
     for i in range(n):
         v = z[here + i]
-        d = unit / (v if v > _ONE else _ONE) + half
+        d = unit / (v if v > nearest else nearest) + half
         bytes_[_T2 + i] = np.uint8(np.int32(d if d < top else top))
 
 
@@ -291,4 +296,4 @@ def _angles(normals, block, g, bytes_, n):
         angle = np.float32(57.29577951308232) * p * np.sqrt(_ONE - m)
         angle = angle if cosine >= _ZERO else np.float32(180) - angle
         angle = angle if a * a + b * b + c * c > np.float32(0.5) else np.float32(180)
-        bytes_[i] = np.uint8(np.int32(angle + np.float32(38.5)))
+        bytes_[i] = np.uint8(np.int32(angle + np.float32(ANGLE_OFFSET + 0.5)))

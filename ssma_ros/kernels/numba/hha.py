@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from ssma_ros.frame import Intrinsics
 from ssma_ros.kernels.numba import gravity, normals, window_sums
 from ssma_ros.kernels.numba.jit import row_length
+from ssma_ros.kernels.shared import constants
 from ssma_ros.kernels.shared.threads import Workspaces, run_in_bands
 
-#: Cosine and sine of the threshold, and iterations, of the stages of the gravity estimate: 45° and 15°.
-_STAGES = np.array([[math.cos(math.radians(t)), math.sin(math.radians(t)), 5] for t in (45.0, 15.0)])
+#: Cosine and sine of the threshold, and iterations, of the stages of the gravity estimate.
+_STAGES = np.array([
+    [math.cos(math.radians(t)), math.sin(math.radians(t)), constants.GRAVITY_ITERATIONS]
+    for t in constants.GRAVITY_THRESHOLDS
+])
 #: An iteration that turns gravity by less than this (radians) has found its fixed point.
 _SETTLED = 1e-6
 
@@ -135,12 +139,12 @@ class HHAPass:
             gravity.count_heights(b.z, down, *self._k, y0, y1, self.width, b.bins[i], b.histogram[i])
 
         run_in_bands(count, self.height, self.threads)
-        cumulative = np.cumsum(b.histogram[:, 0, : gravity.HEIGHT_BINS].sum(axis=0))
+        cumulative = np.cumsum(b.histogram[:, 0, : constants.HEIGHT_BINS].sum(axis=0))
         total = int(cumulative[-1])
         if total == 0:
             return None
         index = int(np.searchsorted(cumulative, total * percent / 100.0, side="left"))
-        return (index + 0.5 - gravity.HEIGHT_BINS // 2) / gravity.BINS_PER_METRE
+        return (index + 0.5 - constants.HEIGHT_BINS // 2) / constants.BINS_PER_METRE
 
     def encode(
         self,
@@ -159,8 +163,8 @@ class HHAPass:
 
         def tail(i: int, y0: int, y1: int) -> None:
             gravity.encode(
-                b.z, b.fine, down, height_down, np.float32(floor), np.float32(levels_per_metre), np.float32(310.0),
-                blank, *self._k, out.reshape(-1), y0, y1, self.width, b.bytes[i],
+                b.z, b.fine, down, height_down, np.float32(floor), np.float32(levels_per_metre), blank,
+                *self._k, out.reshape(-1), y0, y1, self.width, b.bytes[i],
             )
 
         run_in_bands(tail, self.height, self.threads)

@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 from numba.core import event
 
+from ssma_ros.kernels.shared import constants
+
 logger = logging.getLogger(__name__)
 
 Function = Callable[..., Any]
@@ -31,7 +33,7 @@ STRIP = 8
 # Unsigned constants: indices built from signed ones make numba test for negative values in every access, and then
 # LLVM does not vectorise the loop.
 U1, U2, U3, U4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-EMPTY_BELOW = np.float32(0.1)
+EMPTY_BELOW = np.float32(constants.EMPTY_BELOW)
 
 
 class _Announcement(event.Listener):

@@ -29,6 +29,7 @@ from ssma_ros.kernels.numba.jit import (
     piece,
     strict_kernel,
 )
+from ssma_ros.kernels.shared.constants import MEDIUM_UP_TO, NEAR_UP_TO
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -62,7 +63,7 @@ def invert(depth, max_depth, dst, dst_place, y0, y1, height, width):
 @strict_kernel
 def invert_in_bins(depth, max_depth, dst, layers, place, y0, y1, height, width):
     """As :func:`invert`, and the near, medium and far surfaces in ``layers`` (3 buffers), 0 elsewhere."""
-    limit, low, high = np.float32(np.inf), np.float32(15), np.float32(30)
+    limit, low, high = np.float32(np.inf), np.float32(NEAR_UP_TO), np.float32(MEDIUM_UP_TO)
     for y in range(y0, y1):
         source, row = depth[y], dst[y & place]
         near, medium, far = layers[0, y & place], layers[1, y & place], layers[2, y & place]

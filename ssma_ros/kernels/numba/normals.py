@@ -19,6 +19,7 @@ import numpy as np
 from ssma_ros.kernels.numba import window_sums as ws
 from ssma_ros.kernels.numba.jit import PAD, kernel, piece, strict_kernel
 from ssma_ros.kernels.numba.window_sums import LINE, TILE
+from ssma_ros.kernels.shared.constants import COARSE_RADIUS, DEGENERATE_BELOW, FINE_RADIUS
 
 #: Rows of a block of normals, floats of one of its components, and of the whole block.
 BLOCK_ROWS = 4
@@ -27,8 +28,9 @@ BLOCK = 3 * PLANE
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _U_PAD, _T, _T2, _L = np.uint64(PAD), np.uint64(TILE), np.uint64(2 * TILE), np.uint64(LINE)
 _P, _P2 = np.uint64(PLANE), np.uint64(2 * PLANE)
-#: A fit is degenerate if the determinant of its moments is this small against the product of the diagonal.
-_DEGENERATE = np.float32(1e-5)
+#: Rows between the last that a coarse window needs and the last of the fine windows that it is made of.
+_BETWEEN = COARSE_RADIUS - FINE_RADIUS
+_DEGENERATE = np.float32(DEGENERATE_BELOW)
 
 
 def tiles_across(width: int) -> int:
@@ -97,7 +99,10 @@ def fit(z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, mixed, y0, 
         start = tile * TILE
         count = min(TILE, width - start)
         if mixed:
-            _count_holes(valid, max(0, start - 10), min(width, start + count + 10), y0 - 30, y1 + 30, width, holes)
+            _count_holes(
+                valid, max(0, start - COARSE_RADIUS), min(width, start + count + COARSE_RADIUS),
+                y0 - 3 * COARSE_RADIUS, y1 + 3 * COARSE_RADIUS, width, holes,
+            )
         _fit_tile(
             z, valid, fx, fy, cx, cy, tables, fine, coarse, with_coarse, mixed, y0, y1, tile, count,
             row, across, beside, holes,
@@ -131,25 +136,25 @@ def _fit_tile(
     flat_z, flat_valid, flat_tables = z.reshape(-1), valid.reshape(-1), tables.reshape(-1)
     flat_fine, flat_coarse = fine.reshape(-1), coarse.reshape(-1)
     blocks, start = tables.shape[1], tile * TILE
-    reach = 10 if with_coarse else 3
+    reach = COARSE_RADIUS if with_coarse else FINE_RADIUS
     for new in range(y0 - reach, y1 + reach):
         if 0 <= new < height:
             here = np.uint64(new * stride + PAD + start)
             ws.across(flat_z, flat_valid, here, row, across, new, n)
-            if mixed and _any(holes, new, 20, height):
+            if mixed and _any(holes, new, 2 * COARSE_RADIUS, height):
                 ws.across_mask(flat_valid, here, across, new, n)
         else:
             ws.clear_across(across, new)
-        y = new - 3
-        if y < y0 - 7 or (y < y0 and not with_coarse):
+        y = new - FINE_RADIUS
+        if y < y0 - _BETWEEN or (y < y0 and not with_coarse):
             continue
-        masked = mixed and _any(holes, y, 17, height)
+        masked = mixed and _any(holes, y, COARSE_RADIUS + _BETWEEN, height)
         ws.down(across, row, y, n)
         if masked:
             ws.down_mask(across, row, y, n)
         if y0 <= y < y1:
             block, here = block_place(tile, fine.shape[1], y), np.uint64(y * stride + PAD + start)
-            if mixed and _any(holes, y, 3, height):
+            if mixed and _any(holes, y, FINE_RADIUS, height):
                 _fine_with_holes(row, flat_z, here, fx, fy, cx, cy, start, y, n, flat_fine, block)
             else:
                 _fine_whole(row, flat_tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, flat_fine, block)
@@ -158,10 +163,10 @@ def _fit_tile(
         ws.beside(row, beside, y, n)
         if masked:
             ws.beside_mask(row, beside, y, n)
-        y -= 7
+        y -= _BETWEEN
         if y >= y0:
             block, here = block_place(tile, coarse.shape[1], y), np.uint64(y * stride + PAD + start)
-            if mixed and _any(holes, y, 10, height):
+            if mixed and _any(holes, y, COARSE_RADIUS, height):
                 _coarse_with_holes(beside, flat_z, here, fx, fy, cx, cy, start, y, n, flat_coarse, block)
             else:
                 _coarse_whole(
@@ -214,7 +219,7 @@ def _cut(radius, y, height):
 @kernel
 def _fine_whole(row, tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, normals, block):
     """One row of a tile's normals from its moments over 7×7."""
-    mean_j, weight_j, share_j = _cut(3, y, height)
+    mean_j, weight_j, share_j = _cut(FINE_RADIUS, y, height)
     at_y, left = np.float32(y) - cy, np.float32(start) - cx
     table = np.uint64(3 * TILE * tile)
     for i in range(n):
@@ -244,7 +249,7 @@ def _fine_with_holes(row, z, here, fx, fy, cx, cy, start, y, n, normals, block):
 @kernel
 def _coarse_whole(ring, tables, tile, blocks, fx, fy, cx, cy, start, y, height, n, normals, block):
     """One row of a tile's normals from the rows of moments seven above, of its own and seven below."""
-    mean_j, weight_j, share_j = _cut(10, y, height)
+    mean_j, weight_j, share_j = _cut(COARSE_RADIUS, y, height)
     at_y, left = np.float32(y) - cy, np.float32(start) - cx
     table = np.uint64(3 * TILE * (blocks + tile))
     p, q, r = ws.beside_place(y - 7), ws.beside_place(y), ws.beside_place(y + 7)
@@ -272,14 +277,14 @@ def _coarse_with_holes(ring, z, here, fx, fy, cx, cy, start, y, n, normals, bloc
 
 
 def column_tables(width: int) -> np.ndarray:
-    """For windows of radius 3 and 10 cut at the image's sides: ī, 1/Σ(i − ī)² and 1/count of each column.
+    """For fine and coarse windows cut at the image's sides: ī, 1/Σ(i − ī)² and 1/count of each column.
 
     2×tiles×3×TILE float32.
     """
     tiles = tiles_across(width)
     tables = np.zeros((2, 3, tiles * TILE), np.float32)
     u = np.arange(width)
-    for table, radius in zip(tables, (3, 10), strict=True):
+    for table, radius in zip(tables, (FINE_RADIUS, COARSE_RADIUS), strict=True):
         low, high = -np.minimum(radius, u), np.minimum(radius, width - 1 - u)
         count = high - low + 1.0
         table[0, :width] = (low + high) / 2.0

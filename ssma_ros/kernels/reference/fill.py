@@ -10,7 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssma_ros.kernels.shared.checks import EMPTY_BELOW
+from ssma_ros.kernels.shared.constants import (
+    EMPTY_BELOW,
+    MEDIUM_UP_TO,
+    NEAR_UP_TO,
+    SIGMA_DEPTH_FAST,
+    SIGMA_DEPTH_MULTISCALE,
+    SIGMA_SPACE,
+)
 
 Image = NDArray[np.float32]
 
@@ -30,7 +37,7 @@ def fill_fast(depth: Image, max_depth: float, extrapolate: bool, blur: str, out:
         _fill_empty(image, 31)
     image = _median(image)
     if blur == "bilateral":
-        image = _bilateral(image, 1.5)
+        image = _bilateral(image, SIGMA_DEPTH_FAST)
     else:
         np.copyto(image, _gaussian(image), where=image > _EMPTY)
     _invert_back(image, max_depth, out)
@@ -53,7 +60,7 @@ def fill_multiscale(depth: Image, max_depth: float, extrapolate: bool, blur: str
     valid = (image > _EMPTY) & below
     np.copyto(image, _median(image), where=valid)
     if blur == "bilateral":
-        np.copyto(image, _bilateral(image, 0.5), where=valid)
+        np.copyto(image, _bilateral(image, SIGMA_DEPTH_MULTISCALE), where=valid)
     else:
         np.copyto(image, _gaussian(image), where=(image > _EMPTY) & below)
     _invert_back(image, max_depth, out)
@@ -93,7 +100,8 @@ def _cross(size: int) -> NDArray[np.uint8]:
 def _dilate_bins(raw: Image, image: Image) -> Image:
     """Grow near, medium and far surfaces by kernels of their own; near ones win."""
     dilated = image.copy()
-    far, medium, near = raw > 30, (raw > 15) & (raw <= 30), (raw > _EMPTY) & (raw <= 15)
+    far, near = raw > MEDIUM_UP_TO, (raw > _EMPTY) & (raw <= NEAR_UP_TO)
+    medium = (raw > NEAR_UP_TO) & ~far
     for members, size in ((far, 3), (medium, 5), (near, 7)):
         if members.any():
             layer = np.asarray(cv2.dilate(np.where(members, image, np.float32(0)), _cross(size)), np.float32)
@@ -132,4 +140,4 @@ def _gaussian(image: Image) -> Image:
 
 
 def _bilateral(image: Image, sigma_depth: float) -> Image:
-    return np.asarray(cv2.bilateralFilter(image, 5, sigma_depth, 2.0), np.float32)
+    return np.asarray(cv2.bilateralFilter(image, 5, sigma_depth, SIGMA_SPACE), np.float32)

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssma_ros.frame import Intrinsics
+from ssma_ros.kernels.shared import constants
 
 Array = NDArray[np.float64]
 
-#: Window radii in pixels: fine normals for the angle channel, coarse ones for the gravity estimate.
-ANGLE_RADIUS, GRAVITY_RADIUS = 3, 10
 
 
 class HHAPass:
@@ -42,7 +41,7 @@ class HHAPass:
 
     def estimate_gravity(self) -> tuple[Array, int, int]:
         """Unit vector "down" in the camera frame, and the numbers of floor and wall normals it rests on."""
-        return gravity_direction(normals(self._z, self._missing, GRAVITY_RADIUS, self._intrinsics))
+        return gravity_direction(normals(self._z, self._missing, constants.COARSE_RADIUS, self._intrinsics))
 
     def lowest_height(self, down: Array) -> float:
         """Height in metres over the camera of the lowest point along ``down``."""
@@ -67,9 +66,10 @@ class HHAPass:
 
         ``floor`` is the height in metres over the camera that becomes 0; with ``blank`` pixels without depth are 0.
         """
-        angle = angles(normals(self._z, self._missing, ANGLE_RADIUS, self._intrinsics), down) + 38.0
+        fine = normals(self._z, self._missing, constants.FINE_RADIUS, self._intrinsics)
+        angle = angles(fine, down) + constants.ANGLE_OFFSET
         height = (self._heights(height_down) - floor) * levels_per_metre
-        disparity = 310.0 / np.maximum(self._z, 1.0)
+        disparity = constants.DISPARITY_UNIT / np.maximum(self._z, constants.DISPARITY_FROM)
         for channel, values in enumerate((angle, height, disparity)):
             out[..., channel] = np.clip(np.floor(values + 0.5), 0, 255)
         if blank:
@@ -104,7 +104,8 @@ def normals(z: Array, missing: NDArray[np.bool_], radius: int, intrinsics: Intri
     cxq = _box(x * q, radius) / safe - mx * mq
     cyq = _box(y * q, radius) / safe - my * mq
     det = cxx * cyy - cxy * cxy
-    flat = det <= 1e-5 * np.maximum(cxx * cyy, 1e-6)  # all readings on a line, or too few
+    # All readings on a line, or too few.
+    flat = det <= constants.DEGENERATE_BELOW * np.maximum(cxx * cyy, 1e-6)
     with np.errstate(divide="ignore", invalid="ignore"):
         alpha = (cyy * cxq - cxy * cyq) / det
         beta = (cxx * cyq - cxy * cxq) / det
@@ -123,8 +124,8 @@ def gravity_direction(normal: Array) -> tuple[Array, int, int]:
     n = n[:, np.isfinite(n[0])]
     y = np.array([0.0, 1.0, 0.0])
     floors = walls = 0
-    for threshold in np.radians((45.0, 15.0)):
-        for _ in range(5):
+    for threshold in np.radians(constants.GRAVITY_THRESHOLDS):
+        for _ in range(constants.GRAVITY_ITERATIONS):
             along = np.abs(y @ n)
             floor, wall = n[:, along > np.cos(threshold)], n[:, along < np.sin(threshold)]
             floors, walls = floor.shape[1], wall.shape[1]

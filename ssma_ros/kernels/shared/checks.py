@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
     from ssma_ros.frame import Intrinsics
 
-#: Metres. A depth is a reading if it is greater than this; the published fill uses the same bound throughout.
-EMPTY_BELOW = 0.1
-
 
 def check_depth(depth: Any, name: str = "depth") -> NDArray[np.float32]:
     """``depth`` as H×W float32 (the same array where it is one already; any strides).
