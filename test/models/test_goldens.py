@@ -1,18 +1,16 @@
 """The released networks against their goldens: every inner tensor and the softmax, in float32.
 
-Kernels are regenerated from their names (``seeded.py``), so these goldens pin padding, dilation, order of
+Kernels are regenerated from their names (``golden_files.py``), so these goldens pin padding, dilation, order of
 concatenation, layouts and names at once.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import golden_files
 import numpy as np
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -24,16 +22,6 @@ SOFTMAX_TOLERANCE = 4e-5
 PROBE_TOLERANCE = 1e-3
 
 Tensors = dict[str, Tensor]
-
-
-def _load(golden: Path, name: str) -> dict[str, np.ndarray]:
-    spec = importlib.util.spec_from_file_location("seeded", golden / "seeded.py")
-    assert spec is not None
-    assert spec.loader is not None
-    seeded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(seeded)
-    variables: dict[str, np.ndarray] = seeded.load(golden / f"{name}_variables.json", golden / f"{name}_bn.npz")
-    return variables
 
 
 def _fill(network: SegmentationNetwork, names: dict[str, str], variables: dict[str, np.ndarray]) -> None:
@@ -89,9 +77,12 @@ def _watch_fusion(store: Tensors, names: tuple[str, str, str, str, str], block: 
     _watch(store, fused, block.merge)
 
 
-def _images(io: Any) -> list[Tensor]:
-    keys = sorted(key for key in io.files if key.startswith("input"))
-    return [torch.from_numpy(io[key].astype(np.float32)).permute(2, 0, 1)[None] for key in keys]
+def _images(name: str) -> list[Tensor]:
+    return [torch.from_numpy(i.astype(np.float32)).permute(2, 0, 1)[None] for i in golden_files.network_images(name)]
+
+
+def _check_softmax(name: str, softmax: Tensor) -> None:
+    assert golden_files.softmax_error(name, softmax.permute(0, 2, 3, 1).numpy()) <= SOFTMAX_TOLERANCE
 
 
 def _check_probes(store: Tensors, probes: Any) -> set[str]:
@@ -110,15 +101,10 @@ def _check_probes(store: Tensors, probes: Any) -> set[str]:
     return names - set(store)
 
 
-@pytest.fixture(scope="module")
-def golden(shared_data: Path) -> Path:
-    return shared_data / "golden"
-
-
 @torch.no_grad()
-def test_adapnetpp(golden: Path) -> None:
+def test_adapnetpp() -> None:
     network = AdapNetPP(12)
-    _fill(network, adapnetpp_names(auxiliary_heads=True), _load(golden, "adapnetpp_c12"))
+    _fill(network, adapnetpp_names(auxiliary_heads=True), golden_files.network_variables("adapnetpp_c12"))
     store: Tensors = {}
     _watch_encoder(store, "", network.encoder)
     head = network.decoder.head
@@ -129,17 +115,15 @@ def test_adapnetpp(golden: Path) -> None:
             zip(("aux1", "aux2"), (a.softmax(1) for a in head.auxiliary(output.upsampled, (64, 128))), strict=True)
         )
     )
-    io = np.load(golden / "adapnetpp_c12_128x64_io.npz")
-    store["softmax"] = network(*_images(io)).softmax(dim=1)
-    error = np.abs(store["softmax"].permute(0, 2, 3, 1).numpy() - io["softmax"]).max()
-    assert error <= SOFTMAX_TOLERANCE
-    assert _check_probes(store, np.load(golden / "adapnetpp_c12_128x64_probes.npz")) == set()
+    store["softmax"] = network(*_images("adapnetpp_c12")).softmax(dim=1)
+    _check_softmax("adapnetpp_c12", store["softmax"])
+    assert _check_probes(store, golden_files.golden("adapnetpp_c12_128x64_probes")) == set()
 
 
 @torch.no_grad()
-def test_ssma(golden: Path) -> None:
+def test_ssma() -> None:
     network = SSMA(("rgb", "hha"), 12)
-    _fill(network, ssma_names(), _load(golden, "ssma_c12"))
+    _fill(network, ssma_names(), golden_files.network_variables("ssma_c12"))
     store: Tensors = {}
     for prefix, encoder in zip(("rgb.", "depth."), network.encoders, strict=True):
         _watch_encoder(store, prefix, encoder)
@@ -151,8 +135,6 @@ def test_ssma(golden: Path) -> None:
         _watch_fusion(store, names, network.skip_fusions[i - 1])
         _watch(store, f"att{i}_conv{549 + i}", trunk.attention[i - 1].squeeze)
         _watch(store, f"side_out{i}", trunk.attention[i - 1])
-    io = np.load(golden / "ssma_c12_128x64_io.npz")
-    store["softmax"] = network(*_images(io)).softmax(dim=1)
-    error = np.abs(store["softmax"].permute(0, 2, 3, 1).numpy() - io["softmax"]).max()
-    assert error <= SOFTMAX_TOLERANCE
-    assert _check_probes(store, np.load(golden / "ssma_c12_128x64_probes.npz")) == set()
+    store["softmax"] = network(*_images("ssma_c12")).softmax(dim=1)
+    _check_softmax("ssma_c12", store["softmax"])
+    assert _check_probes(store, golden_files.golden("ssma_c12_128x64_probes")) == set()

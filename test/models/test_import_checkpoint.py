@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import golden_files
 import numpy as np
 import pytest
 import torch
@@ -24,41 +24,20 @@ if TYPE_CHECKING:
 LABELS = load_label_set("cityscapes11")
 
 
-def _variables(golden: Path, name: str) -> dict[str, np.ndarray]:
-    spec = importlib.util.spec_from_file_location("seeded", golden / "seeded.py")
-    assert spec is not None
-    assert spec.loader is not None
-    seeded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(seeded)
-    variables: dict[str, np.ndarray] = seeded.load(golden / f"{name}_variables.json", golden / f"{name}_bn.npz")
-    return variables
-
-
 @pytest.fixture(scope="module")
-def golden(shared_data: Path) -> Path:
-    return shared_data / "golden"
-
-
-@pytest.fixture(scope="module")
-def adapnetpp_variables(golden: Path) -> dict[str, np.ndarray]:
-    return _variables(golden, "adapnetpp_c12")
+def adapnetpp_variables() -> dict[str, np.ndarray]:
+    return golden_files.network_variables("adapnetpp_c12")
 
 
 @torch.no_grad()
-def _softmax_error(model: Path, golden: Path, name: str) -> float:
+def _softmax_error(model: Path, name: str) -> float:
     network = load_model(model)
-    io = np.load(golden / f"{name}_128x64_io.npz")
-    images = [
-        torch.from_numpy(io[key].astype(np.float32)).permute(2, 0, 1)[None]
-        for key in sorted(io.files)
-        if key.startswith("input")
-    ]
-    return float(np.abs(network(*images).softmax(1).permute(0, 2, 3, 1).numpy() - io["softmax"]).max())
+    images = [torch.from_numpy(i.astype(np.float32)).permute(2, 0, 1)[None] for i in golden_files.network_images(name)]
+    return golden_files.softmax_error(name, network(*images).softmax(1).permute(0, 2, 3, 1).numpy())
 
 
 def test_adapnetpp_by_command(
     tmp_path: Path,
-    golden: Path,
     adapnetpp_variables: dict[str, np.ndarray],
     checkpoint_writer: Writer,
     capsys: pytest.CaptureFixture[str],
@@ -74,7 +53,7 @@ def test_adapnetpp_by_command(
     said = capsys.readouterr().out
     assert "388 variables used, 2 of the optimiser left out" in said
     assert "1 variables not used: something/else" in said
-    assert _softmax_error(output, golden, "adapnetpp_c12") <= 4e-5
+    assert _softmax_error(output, "adapnetpp_c12") <= 4e-5
     contract = load_model(output).contract
     assert contract is not None
     assert [(s.name, s.encoding, s.mean, s.scale) for s in contract.streams] == [("rgb", "bgr", (0, 0, 0), (1, 1, 1))]
@@ -84,8 +63,8 @@ def test_adapnetpp_by_command(
 
 
 @pytest.mark.slow
-def test_ssma_from_a_zip(tmp_path: Path, golden: Path, checkpoint_writer: Writer) -> None:
-    prefix = checkpoint_writer(tmp_path / "model.ckpt", _variables(golden, "ssma_c12"))
+def test_ssma_from_a_zip(tmp_path: Path, checkpoint_writer: Writer) -> None:
+    prefix = checkpoint_writer(tmp_path / "model.ckpt", golden_files.network_variables("ssma_c12"))
     archive = tmp_path / "model.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for part in tmp_path.glob("model.ckpt.*"):
@@ -93,7 +72,7 @@ def test_ssma_from_a_zip(tmp_path: Path, golden: Path, checkpoint_writer: Writer
     assert prefix.parent == tmp_path
     output = tmp_path / "ssma.safetensors"
     assert main(["import-checkpoint", str(archive), "--labels", "cityscapes11", "-o", str(output)]) == 0
-    assert _softmax_error(output, golden, "ssma_c12") <= 4e-5
+    assert _softmax_error(output, "ssma_c12") <= 4e-5
     assert load_model(output).modalities == ("rgb", "hha")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import golden_files
 import numpy as np
 import pytest
 
@@ -35,9 +36,9 @@ def run_fill(device, kind: str, depth: np.ndarray, **arguments) -> np.ndarray:
     return device.get(out, depth.shape, np.float32)
 
 
-@pytest.mark.parametrize("golden", ["kitti_velo_crop", "nyu_raw_crop", "rgbd_mm_crop", "stereo_holes_160x120"])
-def test_fill_goldens(shared_data, device, golden):
-    stored = np.load(shared_data / "golden" / f"ipbasic_{golden}.npz")
+@pytest.mark.parametrize("name", golden_files.DEPTH_FILLS)
+def test_fill_goldens(device, name):
+    stored = golden_files.golden(name)
     for case, kind, arguments in (
         ("fast_bilateral", "fast", {}),
         ("fast_gaussian", "fast", {"blur": "gaussian"}),
@@ -72,9 +73,9 @@ def run_hha(device, depth, k, missing=None, **arguments) -> tuple[np.ndarray, np
     return device.get(out, (*depth.shape, 3), np.uint8), device.get(functions.gravity, (6,), np.float32)
 
 
-@pytest.mark.parametrize("name", ["hha_nyu_crop_DD", "hha_nyu_crop_DRD"])
-def test_hha_goldens(shared_data, device, name):
-    golden = np.load(shared_data / "golden" / f"{name}.npz")
+@pytest.mark.parametrize("name", golden_files.HHA)
+def test_hha_goldens(device, name):
+    golden = golden_files.golden(name)
     depth, c = (golden["depth_tenth_mm"] / 1e4).astype(np.float32), golden["C"]
     k = Intrinsics(c[0, 0], c[1, 1], c[0, 2] - 1, c[1, 2] - 1, depth.shape[1], depth.shape[0])
     image, gravity = run_hha(device, depth, k, golden["raw_tenth_mm"] == 0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import tracemalloc
 
+import golden_files
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,6 @@ from ssma_ros.encodings.depth_completion import (
 
 FILLS = {"fast": (fill_fast, reference.fill_fast), "multi": (fill_multiscale, reference.fill_multiscale)}
 TOLERANCE = 1e-4
-GOLDENS = ("ipbasic_kitti_velo_crop", "ipbasic_nyu_raw_crop", "ipbasic_rgbd_mm_crop", "ipbasic_stereo_holes_160x120")
 CASES = {
     "fast_bilateral": (fill_fast, {}),
     "fast_gaussian": (fill_fast, {"blur": "gaussian"}),
@@ -41,10 +41,10 @@ def scene(height: int, width: int, seed: int = 0, density: float = 0.4, far: flo
     return rows.astype(np.float32)
 
 
-@pytest.mark.parametrize("name", GOLDENS)
+@pytest.mark.parametrize("name", golden_files.DEPTH_FILLS)
 @pytest.mark.parametrize("case", CASES)
-def test_goldens(shared_data, implementation, name, case):
-    golden = np.load(shared_data / "golden" / f"{name}.npz")
+def test_goldens(implementation, name, case):
+    golden = golden_files.golden(name)
     fill, arguments = CASES[case]
     for threads in (1, 2):
         result = fill(golden["input"], threads=threads, **arguments)

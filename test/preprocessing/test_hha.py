@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 
 import cv2
+import golden_files
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -48,10 +49,10 @@ def worst(a: np.ndarray, b: np.ndarray, where: np.ndarray | slice = slice(None))
     return int(np.abs(a.astype(int) - b.astype(int))[where].max())
 
 
-@pytest.mark.parametrize("name", ["hha_nyu_crop_DD", "hha_nyu_crop_DRD"])
+@pytest.mark.parametrize("name", golden_files.HHA)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_goldens(shared_data, implementation, name, threads):
-    golden = np.load(shared_data / "golden" / f"{name}.npz")
+def test_goldens(implementation, name, threads):
+    golden = golden_files.golden(name)
     depth = (golden["depth_tenth_mm"] / 1e4).astype(np.float32)
     missing = golden["raw_tenth_mm"] == 0
     result = encode_hha(depth, ros_intrinsics(golden["C"], depth.shape), missing=missing, threads=threads)
