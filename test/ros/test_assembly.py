@@ -140,3 +140,13 @@ def test_unregistered_depth_is_registered_by_whoever_can(check_frame_id: bool) -
     assert seen == [("depth_optical", "camera", 8)]
     frame = assemble_frame(moment(depth=other), None, options, register=register)
     assert "expected a camera_info to register it with" in frame.missing["depth"]
+
+
+def test_a_camera_info_of_the_images_size_that_says_binning_is_refused_with_the_reason() -> None:
+    info = messages.camera_info(binning_x=2, binning_y=2)
+    frame = assemble_frame(moment(), info)
+    assert frame.intrinsics is None
+    assert frame.missing["camera_info"] == (
+        "refused: topic camera/camera_info: size is 4x3 with binning and region of interest, which are of the image "
+        "already, expected 8x6 as the image is"
+    )
