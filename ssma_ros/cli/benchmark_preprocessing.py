@@ -1,10 +1,8 @@
-"""``ssma benchmark preprocessing``: depth completion and HHA beside the published algorithm in its plain form."""
+"""``ssma benchmark preprocessing``: depth completion and HHA beside the reference, the published steps plainly."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +12,6 @@ from ssma_ros.errors import SsmaError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -63,11 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raise SsmaError("clock cpu sees the calling thread alone: expected --threads 1")
     cv2.setNumThreads(1)  # the reference is compared on one thread
     first = warm_up(64, 48)
-    reference = _reference_modules()
     found: list[Timing] = []
     cases = [(f, kind, size) for f in args.functions for kind in args.inputs for size in sizes]
     for function, kind, (width, height) in tqdm(cases, unit="case", dynamic_ncols=True):
-        found += _measure(function, kind, width, height, args.threads, args.rounds, args.clock, reference)
+        found += _measure(function, kind, width, height, args.threads, args.rounds, args.clock)
     document = {
         "machine": machine_description(),
         "implementation": "compiled" if compiled_modules() else "plain",
@@ -101,17 +97,17 @@ def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> i
 
 def _measure(
     function: str, kind: str, width: int, height: int, threads: Sequence[int], rounds: int, clock: str,
-    reference: dict[str, ModuleType],
 ) -> list[Timing]:
     import cv2
     import numpy as np
 
     from ssma_ros.encodings import depth_completion, hha
-    from ssma_ros.kernels.shared.measure import compare, made_depth
+    from ssma_ros.kernels.reference import fill as plain_fill
+    from ssma_ros.kernels.reference.hha import HHAPass
+    from ssma_ros.kernels.shared.measure import compare, direct_window_sum, made_depth
 
     depth, k = made_depth(kind, width, height)
     own: Callable[[int], NDArray]
-    plain: Callable[[], NDArray] | None = None
     compared = None
     if function == "encode_hha":
         missing = depth == 0
@@ -121,16 +117,21 @@ def _measure(
         image = np.empty((height, width, 3), np.uint8)
         own = lambda n: hha.encode_hha(depth, k, missing=missing, threads=n, out=image)  # noqa: E731
         rounds = max(2, rounds // 5)
-        if reference:
-            matrix = k.matrix()
-            matrix[:2, 2] += 1.0  # the published program counts pixels from 1
-            plain = lambda: reference["hha"].encode_hha(depth, matrix, missing, "direct")  # noqa: E731
+        plain_image = np.empty_like(image)
+
+        def plain() -> NDArray:
+            # With the sums of the public programs, where nearly all of their time goes.
+            hha.encode_published(HHAPass(depth, missing, k, direct_window_sum), plain_image)
+            return plain_image
     else:
         out = np.empty_like(depth)
         fill = getattr(depth_completion, function)
         own = lambda n: fill(depth, threads=n, out=out)  # noqa: E731
-        if reference:
-            plain = lambda: getattr(reference["depth_completion"], function)(depth)  # noqa: E731
+        plain_out = np.empty_like(depth)
+
+        def plain() -> NDArray:
+            getattr(plain_fill, function)(depth, 100.0, False, "bilateral", plain_out)
+            return plain_out
     return [
         compare(
             lambda n=n: own(n),  # type: ignore[misc]
@@ -138,21 +139,6 @@ def _measure(
         )
         for n in threads
     ]
-
-
-def _reference_modules() -> dict[str, ModuleType]:
-    """The plain implementations, which live beside the package in a source checkout and are not installed."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / "benchmarks" / "reference").is_dir():
-        print("no benchmarks/reference here (not a source checkout): times without ratios")
-        return {}
-    sys.path.insert(0, str(root))
-    try:
-        return {
-            name: importlib.import_module(f"benchmarks.reference.{name}") for name in ("depth_completion", "hha")
-        }
-    finally:
-        sys.path.remove(str(root))
 
 
 def _size(text: str) -> tuple[int, int]:

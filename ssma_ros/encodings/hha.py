@@ -82,10 +82,15 @@ def encode_hha(
     """
     image, mask, result = _checked(depth, intrinsics, missing, out)
     with _begin(image, mask, intrinsics, check_threads(threads), True) as work:
-        gravity, _, _ = work.estimate_gravity()
-        down = _height_direction(gravity)
-        work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, False, result)
+        encode_published(work, result)
     return result
+
+
+def encode_published(work: HHAPass, out: NDArray[np.uint8]) -> None:
+    """The last steps of :func:`encode_hha` on an image that is on its way, into H×W×3 uint8."""
+    gravity, _, _ = work.estimate_gravity()
+    down = _height_direction(gravity)
+    work.encode(gravity, down, _published_floor(work.lowest_height(down)), _LEVELS_PER_METRE, False, out)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

@@ -1,4 +1,4 @@
-"""Depth completion in OpenCV calls: what runs where numba is not installed.
+"""Depth completion in OpenCV calls: what runs where numba is not installed, and what the tests compare with.
 
 Same steps as the compiled version in :mod:`ssma_ros.kernels.numba.fill` and the same results to 1e-4 m.
 All images are "inverted" depth (max_depth − metres, 0 = empty), so that a max filter prefers near surfaces.

@@ -76,6 +76,20 @@ def made_depth(kind: str, width: int, height: int, seed: int = 0) -> tuple[NDArr
     return (np.rint(depth * 1000.0) / 1000.0).astype(np.float32), k
 
 
+def direct_window_sum(image: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
+    """Sum over (2·radius + 1)² windows, zeros outside the image: one addition for each pixel of each window.
+
+    As the two-dimensional convolutions of the public HHA programs do it.
+    """
+    rows, columns = image.shape
+    padded = np.pad(image, radius)
+    total = np.zeros_like(image)
+    for dy in range(2 * radius + 1):
+        for dx in range(2 * radius + 1):
+            total += padded[dy : dy + rows, dx : dx + columns]
+    return total
+
+
 def compare(
     function: Callable[[], NDArray],
     reference: Callable[[], NDArray] | None,
