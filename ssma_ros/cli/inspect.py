@@ -31,8 +31,11 @@ def run(args: argparse.Namespace) -> int:
     """Read and print; weights are read too, so a damaged file is found."""
     from ssma_ros.contract import contract_path_for, load_contract
     from ssma_ros.inference import locate_model
+    from ssma_ros.inference.loading import ONNX_NAME, WEIGHTS_NAME
 
     path = locate_model(args.model)
+    if not (path / WEIGHTS_NAME).is_file() and (path / ONNX_NAME).is_file():
+        path = path / ONNX_NAME  # a folder as it goes to the robot
     if path.suffix in _DEPLOYED:
         if not path.is_file():
             raise SsmaError(f"model {path}: no such file")

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--count", type=int, default=16, help="frames at most (%(default)s)")
     parser.add_argument("--reference", type=Path,
-                        help="fp32 ONNX graph or weights (default: the .onnx or weights beside the model)")
+                        help="training run, weights or fp32 ONNX graph (default: those beside the model)")
     add_options(parser, ModelOptions, "backend", "precision", "threads")
     parser.add_argument("--threshold", type=float,
                         help="least share of pixels of equal class (default: 0.9999 fp32, 0.999 fp16, 0.995 bf16, "
@@ -83,6 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_steps(precision: str) -> str:
     """What may help a graph that was made with 'ssma export' and agrees too little."""
+    if precision == "bf16":
+        return ("; 'ssma verify --precision fp32' shows whether the graph is right and bf16 alone costs this, as it "
+                "does in a network that has learnt little")
     if not precision.startswith("int8"):
         return ""
     return (
@@ -96,13 +99,14 @@ def _reference_beside(path: Path) -> Path:
     """The float32 graph or weights in the same folder or in the run's, by the names that export and training write."""
     own, run = path.with_suffix(".onnx"), path.with_name("model")
     weights = "weights.safetensors"
-    for candidate in (own, path.with_name("model.onnx"), path.with_name(weights), run / weights):
-        if candidate != path and candidate.is_file():
+    places = dict.fromkeys((own, path.with_name("model.onnx"), path.with_name(weights), run / weights))
+    places.pop(path, None)
+    for candidate in places:
+        if candidate.is_file():
             return candidate
-    raise SsmaError(
-        f"verify: no float32 graph or weights beside {path} (looked for {own.name}, model.onnx, {weights} and "
-        f"model/{weights}), expected --reference with the {weights} or the fp32 .onnx that it was made from"
-    )
+    names = ", ".join(str(place.relative_to(path.parent)) for place in places)
+    raise SsmaError(f"verify: no float32 graph or weights beside {path} (looked for {names}), expected --reference "
+                    "with the training run, the weights or the fp32 .onnx that it was made from")
 
 
 def _load_reference(path: Path, threads: int) -> Backend:
