@@ -42,7 +42,9 @@ class Listener:
 @pytest.fixture
 def node(tmp_path, monkeypatch) -> NodeOptions:
     monkeypatch.setenv("SSMA_STUB_SIZE", f"{WIDTH}x{HEIGHT}")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STUB_NODE.parents[2]), str(STUB_NODE.parents[1])]))
+    # Before what is there: under ROS the messages and rclpy come by PYTHONPATH.
+    paths = [str(STUB_NODE.parents[2]), str(STUB_NODE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
     model = tmp_path / "network"
     model.mkdir()
     (model / "model.onnx").write_bytes(b"")  # the stub node does not open it

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from preprocessing import cuda_host
 from ssma_ros.errors import SsmaError
 from ssma_ros.kernels.cuda import compiler
 from ssma_ros.kernels.cuda.device import SIGNATURES
 from ssma_ros.kernels.shared import constants
-
-from . import cuda_host
 
 #: Xavier, Orin, Hopper, Thor, Blackwell. A compiler may not know the oldest or the newest.
 ARCHITECTURES = ("sm_72", "sm_87", "sm_90", "sm_110", "sm_120")

@@ -16,6 +16,7 @@ from ssma_ros.sensors import readings
 COLOR = np.full((6, 8, 3), 7, np.uint8)
 DEPTH = np.full((6, 8), 1500, np.uint16)
 NIR = np.full((6, 8), 9, np.uint8)
+WARM = np.full((6, 8), 29315, np.uint16)
 
 
 def moment(**changes: Any) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def moment(**changes: Any) -> dict[str, Any]:
         "color": messages.image(COLOR, "bgr8"),
         "depth": messages.image(DEPTH, "16UC1"),
         "nir": messages.image(NIR, "mono8"),
+        "thermal": messages.image(WARM, "16UC1"),
         **changes,
     }
 
@@ -32,6 +34,7 @@ def test_a_complete_moment() -> None:
     assert (frame.stamp_ns, frame.frame_id, frame.size) == (1_500_000_000, "camera", (8, 6))
     np.testing.assert_allclose(frame.depth, 1.5)
     assert frame.nir_full_scale == 255.0
+    np.testing.assert_allclose(frame.thermal, 293.15, rtol=1e-6)
     assert frame.intrinsics == Intrinsics(7.0, 7.0, 3.5, 2.5, 8, 6)
     assert not frame.missing
 

@@ -207,7 +207,7 @@ def labels_beside(document: Any, folder: Path) -> Any:
     """Data of a configuration in which a label set's relative path counts from the configuration's folder."""
     contract = document.get("contract") if isinstance(document, dict) else None
     labels = contract.get("labels") if isinstance(contract, dict) else None
-    if not isinstance(labels, str):
+    if not isinstance(labels, str) or not isinstance(contract, dict):
         return document
     return {**document, "contract": {**contract, "labels": str(label_path(labels, folder))}}
 
