@@ -230,5 +230,6 @@ def test_train_evaluate_and_look(tmp_path: Path) -> None:
 
 def test_a_threads_option_does_not_change_it() -> None:
     frame = Frame(color=np.zeros((*SIZE, 3), np.uint8), thermal=ramp(260, 320))
-    one, two = (InputEncoder(contract("thermal"), EncoderOptions(threads=n)).encode(frame).inputs for n in (1, 2))
+    options = (EncoderOptions(preprocessing_threads=n) for n in (1, 2))
+    one, two = (InputEncoder(contract("thermal"), o).encode(frame).inputs for o in options)
     np.testing.assert_array_equal(one["thermal"], two["thermal"])
