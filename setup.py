@@ -26,7 +26,8 @@ ROS = [
     "ros-lifecycle-msgs==2.0.3",
 ]
 CPU = ["openvino>=2025.0; platform_machine == 'x86_64'", "onnxruntime>=1.20"]
-EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5", "onnx-ir>=0.1", "onnxruntime>=1.20"]
+EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5", "onnx-ir>=0.1", "onnxruntime>=1.20",
+          "google-crc32c>=1.3"]
 SYNTHETIC = ["mujoco>=3.3"]
 TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 # The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.

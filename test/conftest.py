@@ -19,7 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 OPTIONAL = {
     "torch": "train", "onnx": "export", "onnx_ir": "export", "onnxscript": "export", "safetensors": "export",
     "mujoco": "synthetic", "tensorboard": "train", "yaml": "train", "openvino": "cpu", "onnxruntime": "cpu",
-    "imageio_ffmpeg": "demo", "torchmetrics": "dev", "kornia": "dev", "hypothesis": "dev", "rclpy": "ros",
+    "google_crc32c": "export", "imageio_ffmpeg": "demo", "torchmetrics": "dev", "kornia": "dev", "hypothesis": "dev",
+    "rclpy": "ros",
     "sensor_msgs": "ros", "stereo_msgs": "ros", "diagnostic_msgs": "ros", "std_srvs": "ros", "lifecycle_msgs": "ros",
     "rcl_interfaces": "ros",
 }

@@ -22,9 +22,9 @@ def _varint(value: int) -> bytes:
 
 
 def _masked(data: bytes) -> int:
-    from ssma_ros.models.tensorflow.crc32c import crc32c
+    import google_crc32c
 
-    crc = crc32c(data)
+    crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

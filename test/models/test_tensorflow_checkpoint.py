@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import golden_files
+import google_crc32c
 import numpy as np
 import pytest
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.models.tensorflow.checkpoint import read_checkpoint
-from ssma_ros.models.tensorflow.crc32c import crc32c, unmask
+from ssma_ros.models.tensorflow.checkpoint import read_checkpoint, unmask
 
 if TYPE_CHECKING:
     from models.conftest import Writer
@@ -26,26 +27,15 @@ VARIABLES = {
 }
 
 
-def _crc32c_bitwise(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def test_crc32c_check_value() -> None:
+def test_the_checksum_is_the_one_that_tensorflow_stores() -> None:
     # The check value of CRC-32C (RFC 3720 appendix B.4 uses the same polynomial).
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(b"") == 0
-    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert google_crc32c.value(b"123456789") == 0xE3069283
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 4096 * 4 - 1, 4096 * 4, 4096 * 12 + 5, 4096 * 16 + 16383])
-def test_crc32c_equals_the_bitwise_definition(size: int) -> None:
-    data = np.random.default_rng(size).bytes(size)
-    assert crc32c(data) == _crc32c_bitwise(data)
+def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    with pytest.raises(SsmaError, match=r"need package google-crc32c, which is not installed, try .*\[export\]"):
+        read_checkpoint(tmp_path / "model.ckpt")
 
 
 def test_unmask_inverts_the_stored_form() -> None:

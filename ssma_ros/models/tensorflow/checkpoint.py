@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.models.tensorflow.crc32c import crc32c, unmask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +47,18 @@ class _Entry:
     sliced: bool
 
 
+def _crc32c(data: bytes) -> int:
+    import google_crc32c
+
+    return int(google_crc32c.value(data))
+
+
+def unmask(masked: int) -> int:
+    """The CRC-32C behind TensorFlow's (LevelDB's) stored form: rotated right by 15 and offset."""
+    rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF
+    return ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF
+
+
 class _Damaged(Exception):
     """What is wrong, without the file's name."""
 
@@ -61,6 +72,13 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         SsmaError: nothing there, not a V2 checkpoint, damaged, or a kind of tensor that no network here has.
     """
+    try:
+        import google_crc32c  # noqa: F401
+    except ImportError:
+        raise SsmaError(
+            f"TensorFlow checkpoint {path}: its checksums need package google-crc32c, which is not installed, "
+            "try \"pip install 'ssma_ros[export]'\""
+        ) from None
     path = Path(path)
     for suffix in (".index", ".meta"):
         if path.name.endswith(suffix):
@@ -156,7 +174,7 @@ def _tensor(file: IO[bytes], name: str, entry: _Entry) -> NDArray[np.generic]:
     data = _read_up_to(file, entry.size)
     if len(data) != entry.size:
         raise _Damaged(f"variable {name} ends after {len(data)} of {entry.size} bytes: the data file is truncated")
-    if crc32c(data) != unmask(entry.checksum):
+    if _crc32c(data) != unmask(entry.checksum):
         raise _Damaged(f"variable {name} does not match its checksum: the data file is damaged")
     return np.frombuffer(data, dtype).reshape(entry.shape)
 
@@ -194,7 +212,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
     end = offset + size
     if end + _TRAILER > len(data) or size < 4:
         raise _Damaged("a block of the .index file lies outside it: truncated or damaged")
-    if crc32c(data[offset : end + 1]) != unmask(int.from_bytes(data[end + 1 : end + _TRAILER], "little")):
+    if _crc32c(data[offset : end + 1]) != unmask(int.from_bytes(data[end + 1 : end + _TRAILER], "little")):
         raise _Damaged("a block of the .index file does not match its checksum: damaged")
     if data[end] != 0:
         raise _Damaged(f"the .index file is compressed (type {data[end]}), expected an uncompressed one")
