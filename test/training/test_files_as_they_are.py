@@ -10,14 +10,23 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from recordings.small_recording import START_NS
 from ros import messages
 
+from ssma_ros.cli._data import DataForm
+from ssma_ros.cli._frames import encoded_frames
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
+from ssma_ros.recordings import records
+from ssma_ros.recordings.frames import RecordedFrames
+from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.topics import find_input_topics
+from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
+from ssma_ros.recordings.writer import RecordingWriter
 from ssma_ros.sensors import readings
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import Sample, open_samples
@@ -198,7 +207,8 @@ SETTINGS = {"depth_scale": 0.0001, "depth_invalid": [9000], "nir_full_scale": 40
 
 
 def test_the_same_pixels_give_the_same_inputs_everywhere(root: Path) -> None:
-    """Data set, messages through the node's and the player's assembly, and a frame made by hand."""
+    """Data set as training, evaluation, verification and calibration read it; messages through the assembly of node
+    and player, live and recorded; a frame made by hand."""
     rng = np.random.default_rng(0)
     color = rng.integers(0, 256, (H, W, 3), np.uint8)
     depth = rng.integers(5000, 60000, (H, W)).astype(np.uint16)
@@ -222,10 +232,23 @@ def test_the_same_pixels_give_the_same_inputs_everywhere(root: Path) -> None:
     by_hand = Frame(
         color=color, depth=metres, nir=nir, nir_full_scale=4095.0, intrinsics=robot.intrinsics
     )
-    for frame in (robot, by_hand):
-        encoded = InputEncoder(contract).encode(frame)
+    with RecordingWriter(root / "drive") as writer:
+        header = (START_NS, "camera")
+        camera = records.camera_info(robot.intrinsics, *header)
+        writer.write("/camera/camera_info", CAMERA_INFO, camera, START_NS)
+        for topic, image, encoding in (("/camera/image_rect", color, "bgr8"), ("/depth/image_rect", depth, "16UC1"),
+                                       ("/nir/image_rect", nir, "mono16")):
+            writer.write(topic, IMAGE, records.image(image, encoding, *header), START_NS)
+    with RecordingReader(root / "drive") as reader:
+        frames = RecordedFrames(
+            reader, find_input_topics(reader.topics, "drive"), assembly=AssemblyOptions(readings=readings(SETTINGS))
+        )
+        recorded = next(iter(frames.read())).frame
+    made = [InputEncoder(contract).encode(frame).inputs for frame in (robot, by_hand, recorded)]
+    made.append(encoded_frames(contract, root / "train", 2, DataForm(options=SETTINGS))[0].inputs)
+    for inputs in made:
         for name, image in zip(contract.modalities, sample.images, strict=True):
-            np.testing.assert_array_equal(encoded.inputs[name], image, err_msg=name)
+            np.testing.assert_array_equal(inputs[name], image, err_msg=name)
 
 
 def test_void_pixels_weigh_nothing_in_balanced_weights() -> None:
