@@ -49,11 +49,12 @@ def is_recording(path: Path) -> bool:
     return path.is_file() or layout.is_recording(path)
 
 
-def recording_form(args: argparse.Namespace) -> AssemblyOptions:
+def recording_form(args: argparse.Namespace, source: Path) -> AssemblyOptions:
     """How the messages of a recording are read: ``--options`` are what the node is told by the same names.
 
     Args:
         args: with the arguments of :func:`add_data_arguments`.
+        source: the recording.
 
     Raises:
         SsmaError: impossible options, or a kind of data set.
@@ -62,7 +63,7 @@ def recording_form(args: argparse.Namespace) -> AssemblyOptions:
     from ssma_ros.sensors import readings, setting_names
 
     if args.kind is not None:
-        raise SsmaError(f"kind '{args.kind}': {args.source} is a recording, expected no --kind")
+        raise SsmaError(f"kind '{args.kind}': {source} is a recording, expected no --kind")
     options = _parse_options(args.options or "")
     for name in options:
         if name not in setting_names():

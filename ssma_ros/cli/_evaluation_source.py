@@ -44,7 +44,7 @@ class EvaluationSource:
         self._args = args
         self._is_recording = is_recording(args.source)
         if self._is_recording:
-            self._assembly = recording_form(args)
+            self._assembly = recording_form(args, args.source)
         else:
             from ssma_ros.training.datasets import open_dataset
 

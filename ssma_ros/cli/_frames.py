@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ssma_ros.cli._data import DataForm
     from ssma_ros.contract import Contract
+    from ssma_ros.messages.assemble import AssemblyOptions
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ def checked_frames(args: argparse.Namespace, contract: Contract, source: Path, c
     Raises:
         SsmaError: as there, or a stream is blank in every frame: neither calibration nor agreement would mean anything.
     """
-    from ssma_ros.cli._data import DataForm, data_form, is_recording
+    from ssma_ros.cli._data import data_form, is_recording, recording_form
     from ssma_ros.inference import locate_model
 
-    form = DataForm() if is_recording(source) else data_form(args, [locate_model(args.model)])
-    frames = encoded_frames(contract, source, count, form)
+    if is_recording(source):
+        frames = encoded_frames(contract, source, count, assembly=recording_form(args, source))
+    else:
+        frames = encoded_frames(contract, source, count, data_form(args, [locate_model(args.model)]))
     for stream in contract.modalities:
         lacking = sum(not frame.present[stream] for frame in frames)
         if lacking == len(frames):
@@ -66,7 +69,13 @@ def checked_frames(args: argparse.Namespace, contract: Contract, source: Path, c
     return frames
 
 
-def encoded_frames(contract: Contract, source: Path, count: int, form: DataForm | None = None) -> list[EncodedFrame]:
+def encoded_frames(
+    contract: Contract,
+    source: Path,
+    count: int,
+    form: DataForm | None = None,
+    assembly: AssemblyOptions | None = None,
+) -> list[EncodedFrame]:
     """Up to ``count`` frames, spread evenly over the source.
 
     Args:
@@ -74,6 +83,7 @@ def encoded_frames(contract: Contract, source: Path, count: int, form: DataForm 
         source: a rosbag2 recording, or a split of a data set, ROOT/SPLIT.
         count: how many at most.
         form: how the files of a data set are read.
+        assembly: how the messages of a recording are read.
 
     Raises:
         SsmaError: the source is neither, is damaged, or holds no frame the network can use.
@@ -84,14 +94,19 @@ def encoded_frames(contract: Contract, source: Path, count: int, form: DataForm 
         raise SsmaError(f"frames: got {count}, expected at least 1")
     form = form or DataForm()
     labelled = form.kind != "folder" or (source / "label").is_dir()
-    found = _from_dataset(contract, source, count, form) if labelled else _from_recording(contract, source, count)
+    if labelled:
+        found = _from_dataset(contract, source, count, form)
+    else:
+        found = _from_recording(contract, source, count, assembly)
     frames = [frame for frame in found if any(frame.present.values())]
     if not frames:
         raise SsmaError(f"frames: {source} holds no frame with a sensor for {', '.join(contract.modalities)}")
     return frames
 
 
-def _from_recording(contract: Contract, source: Path, count: int) -> Iterator[EncodedFrame]:
+def _from_recording(
+    contract: Contract, source: Path, count: int, assembly: AssemblyOptions | None
+) -> Iterator[EncodedFrame]:
     from ssma_ros.inputs.processor import InputEncoder
     from ssma_ros.recordings.frames import RecordedFrames
     from ssma_ros.recordings.reader import RecordingReader
@@ -99,7 +114,8 @@ def _from_recording(contract: Contract, source: Path, count: int) -> Iterator[En
 
     encoder = InputEncoder(contract)
     with RecordingReader(source) as reader:
-        frames = RecordedFrames(reader, find_input_topics(reader.topics, str(source)).without("label"))
+        topics = find_input_topics(reader.topics, str(source)).without("label")
+        frames = RecordedFrames(reader, topics, assembly=assembly)
         step = max(1, len(frames) // count)
         for recorded in frames.read(range(0, min(len(frames), step * count), step)):
             encoded = encoder.encode(recorded.frame)

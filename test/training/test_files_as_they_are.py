@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from recordings.small_recording import START_NS
 from ros import messages
 
 from ssma_ros.cli._data import DataForm
-from ssma_ros.cli._frames import encoded_frames
+from ssma_ros.cli._frames import checked_frames, encoded_frames
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame
@@ -246,6 +248,8 @@ def test_the_same_pixels_give_the_same_inputs_everywhere(root: Path) -> None:
         recorded = next(iter(frames.read())).frame
     made = [InputEncoder(contract).encode(frame).inputs for frame in (robot, by_hand, recorded)]
     made.append(encoded_frames(contract, root / "train", 2, DataForm(options=SETTINGS))[0].inputs)
+    told = argparse.Namespace(kind=None, options=yaml.safe_dump(SETTINGS), model="unused")
+    made.append(checked_frames(told, contract, root / "drive", 1)[0].inputs)
     for inputs in made:
         for name, image in zip(contract.modalities, sample.images, strict=True):
             np.testing.assert_array_equal(inputs[name], image, err_msg=name)
