@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
-
-#: H.264 encoders of ffmpeg by preference, with their quality settings.
-_H264 = {"libx264": ["-preset", "medium", "-crf", "20"], "libopenh264": ["-b:v", "6M"]}
 
 
 class _Sink(Protocol):
@@ -37,8 +32,8 @@ class _Sink(Protocol):
 class VideoWriter:
     """Writes RGB pictures as an MP4 file; a context manager. The file is removed if the block fails.
 
-    The encoder is ffmpeg as a program of its own (the one imageio-ffmpeg brings, else the system's), which
-    keeps its licence (GPL with libx264) apart from ours; without it OpenCV writes MPEG-4 part 2.
+    The encoder is ffmpeg as a program of its own, run by imageio-ffmpeg, which keeps its licence (GPL with libx264)
+    apart from ours; without it OpenCV writes MPEG-4 part 2.
 
     Args:
         path: of the ``.mp4`` file.
@@ -51,10 +46,7 @@ class VideoWriter:
             raise ValueError(f"video size is {width}x{height}, expected even numbers (4:2:0 colour)")
         self.path = Path(path)
         self._size = (width, height)
-        found = find_h264_encoder()
-        self._sink: _Sink = (
-            _FfmpegSink(self.path, self._size, rate, *found) if found else _OpenCvSink(self.path, self._size, rate)
-        )
+        self._sink = _sink(self.path, self._size, rate)
 
     @property
     def codec(self) -> str:
@@ -91,95 +83,83 @@ class VideoWriter:
 
 
 @cache
-def find_h264_encoder() -> tuple[str, str] | None:
-    """(ffmpeg program, encoder name), or None where there is no H.264 encoder."""
-    for program in _ffmpeg_programs():
-        try:
-            listing = subprocess.run(
-                [program, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30, check=True
-            ).stdout.split()
-        except (OSError, subprocess.SubprocessError):
-            continue
-        for encoder in _H264:
-            if encoder in listing:
-                return program, encoder
-    return None
-
-
-def _ffmpeg_programs() -> list[str]:
-    programs = []
+def h264_at_hand() -> bool:
+    """Whether imageio-ffmpeg is installed and finds an ffmpeg program: the one it brings, else the system's."""
     try:
         import imageio_ffmpeg
 
-        programs.append(imageio_ffmpeg.get_ffmpeg_exe())
+        imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        pass
-    system = shutil.which("ffmpeg")
-    return [*programs, system] if system else programs
+        return False
+    return True
+
+
+def _sink(path: Path, size: tuple[int, int], rate: float) -> _Sink:
+    if h264_at_hand():
+        with contextlib.suppress(RuntimeError):  # an ffmpeg without any H.264 encoder
+            return _FfmpegSink(path, size, rate)
+    return _OpenCvSink(path, size, rate)
 
 
 class _FfmpegSink:
-    def __init__(self, path: Path, size: tuple[int, int], rate: float, program: str, encoder: str) -> None:
-        self.codec = f"H.264 ({encoder})"
-        self._path = path
-        command = [
-            program, "-hide_banner", "-loglevel", "error", "-y",
-            "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"{rate:.6g}", "-i", "pipe:0",
-            "-c:v", encoder, *_H264[encoder], "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    codec = "H.264 (ffmpeg)"
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
+        import imageio_ffmpeg
+
+        self._path, self._written = path, 0
+        # Quality 6 is libx264's rate factor 20; even numbers of pixels stay as many as they are.
+        self._pictures = imageio_ffmpeg.write_frames(
+            str(path), size, fps=rate, quality=6, macro_block_size=2, ffmpeg_log_level="error",
+            output_params=["-movflags", "+faststart"],
         )
-        assert self._process.stdin is not None
-        self._pipe: IO[bytes] = self._process.stdin
+        self._pictures.send(None)
 
     def write(self, picture: NDArray[np.uint8]) -> None:
         try:
-            self._pipe.write(np.ascontiguousarray(picture).data)
+            self._pictures.send(np.ascontiguousarray(picture))
         except OSError:
-            raise self._failed() from None
+            raise SsmaError(
+                f"video {self._path}: ffmpeg takes no more after {self._written} pictures, and says above why"
+            ) from None
+        self._written += 1
 
     def close(self) -> None:
+        import imageio_ffmpeg
+
+        self._pictures.close()
+        # Its writer does not look at how ffmpeg ended.
         try:
-            self._pipe.close()
-        except OSError:
-            raise self._failed() from None
-        if self._process.wait() != 0:
-            raise self._failed()
-        self._errors().close()
+            found, _ = imageio_ffmpeg.count_frames_and_secs(str(self._path))
+        except RuntimeError:
+            found = 0
+        _check_count(self._path, "ffmpeg", found, self._written)
 
     def abort(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._errors().close()
-        with contextlib.suppress(OSError):  # what was buffered for the killed encoder is of no use
-            self._pipe.close()
-
-    def _errors(self) -> IO[bytes]:
-        assert self._process.stderr is not None
-        return self._process.stderr
-
-    def _failed(self) -> SsmaError:
-        status = self._process.wait()
-        words = " ".join(self._errors().read().decode(errors="replace").split())[-300:]
-        return SsmaError(f"video {self._path}: the encoder ended with status {status} ({words or 'no reason given'})")
+        self._pictures.close()
 
 
 class _OpenCvSink:
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
-        self.codec = "MPEG-4 part 2 (OpenCV; install imageio-ffmpeg or ffmpeg for H.264)"
-        self._path = path
+        self.codec = "MPEG-4 part 2 (OpenCV; install imageio-ffmpeg for H.264)"
+        self._path, self._written = path, 0
         self._writer: Any = cv2.VideoWriter(os.fspath(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)  # type: ignore[attr-defined]
         if not self._writer.isOpened():
             raise SsmaError(f"video {path}: OpenCV cannot write it, expected ffmpeg or an OpenCV with video support")
 
     def write(self, picture: NDArray[np.uint8]) -> None:
         self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        self._written += 1
 
     def close(self) -> None:
         self._writer.release()
-        if not self._path.is_file() or self._path.stat().st_size == 0:
-            raise SsmaError(f"video {self._path}: OpenCV wrote nothing, the disk may be full")
+        found = cv2.VideoCapture(os.fspath(self._path)).get(cv2.CAP_PROP_FRAME_COUNT)  # 0 of what it cannot open
+        _check_count(self._path, "OpenCV", max(0, int(found)), self._written)
 
     def abort(self) -> None:
         self._writer.release()
+
+
+def _check_count(path: Path, writer: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise SsmaError(f"video {path}: {writer} wrote {found} of {expected} pictures, the disk may be full")

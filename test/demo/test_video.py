@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from ssma_ros.demo import video
 from ssma_ros.demo.overlay_video import write_overlay_video
-from ssma_ros.demo.video import VideoWriter, find_h264_encoder
+from ssma_ros.demo.video import VideoWriter, h264_at_hand
 from ssma_ros.errors import SsmaError
 from ssma_ros.labels import load_label_set
 
@@ -13,11 +15,17 @@ def frames(count: int = 5) -> list[np.ndarray]:
     return [np.full((48, 64, 3), (250, 20 * i, 10), np.uint8) for i in range(count)]
 
 
+def write(path: Path, count: int) -> None:
+    with VideoWriter(path, 64, 48, rate=10) as writer:
+        for frame in frames(count):
+            writer.write(frame)
+
+
 @pytest.fixture(params=["h264", "opencv"])
 def encoder(request, monkeypatch):
     if request.param == "opencv":
-        monkeypatch.setattr(video, "find_h264_encoder", lambda: None)
-    elif find_h264_encoder() is None:
+        monkeypatch.setattr(video, "h264_at_hand", lambda: False)
+    elif not h264_at_hand():
         pytest.skip("no ffmpeg with an H.264 encoder here")
     return request.param
 
@@ -52,13 +60,39 @@ def test_nothing_is_left_of_an_interrupted_video(tmp_path, encoder):
 
 
 def test_place_that_cannot_be_written_is_one_sentence(tmp_path, encoder):
-    def write():
-        with VideoWriter(tmp_path / "absent" / "a.mp4", 64, 48, rate=10) as writer:
-            for frame in frames():
-                writer.write(frame)
-
     with pytest.raises(SsmaError, match=r"video .*a\.mp4: "):
-        write()
+        write(tmp_path / "absent" / "a.mp4", 5)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_disk_that_is_full_is_one_sentence(tmp_path, encoder):
+    (tmp_path / "a.mp4").symlink_to("/dev/full")
+    with pytest.raises(SsmaError, match=r"video .*a\.mp4: "):
+        write(tmp_path / "a.mp4", 30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ffmpeg_without_h264_is_stepped_over(tmp_path, monkeypatch):
+    class Without(video._FfmpegSink):
+        def __init__(self, *arguments):
+            raise RuntimeError("no valid H.264 encoder was found")
+
+    monkeypatch.setattr(video, "_FfmpegSink", Without)
+    monkeypatch.setattr(video, "h264_at_hand", lambda: True)
+    with VideoWriter(tmp_path / "a.mp4", 64, 48, rate=10) as writer:
+        writer.write(frames()[0])
+    assert writer.codec.startswith("MPEG-4 part 2")
+
+
+def test_pictures_that_ffmpeg_lost_are_missed(tmp_path, monkeypatch):
+    if not h264_at_hand():
+        pytest.skip("no ffmpeg here")
+    import imageio_ffmpeg
+
+    monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda path: (4, 0.4))
+    with pytest.raises(SsmaError, match="ffmpeg wrote 4 of 5 pictures"):
+        write(tmp_path / "a.mp4", 5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_pictures_are_refused(tmp_path):
