@@ -17,7 +17,7 @@ from typing import Any
 from ssma_ros.documents import load_json, read, short
 from ssma_ros.encodings.table import ENCODINGS, parameters_of
 from ssma_ros.errors import SsmaError, expected_one_of
-from ssma_ros.files import write_atomically
+from ssma_ros.files import write_json
 from ssma_ros.labels import LabelSet, load_label_set
 from ssma_ros.labels.label_set import parse_label_set
 
@@ -149,7 +149,7 @@ def save_contract(contract: Contract, path: str | Path) -> None:
     Raises:
         SsmaError: the disk refuses.
     """
-    write_atomically(path, (json.dumps(contract.to_document(), indent=2) + "\n").encode())
+    write_json(path, contract.to_document())
 
 
 def load_contract(path: str | Path) -> Contract:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,15 @@ def write_atomically(path: str | Path, data: bytes | memoryview) -> None:
     """
     with whole_file(path) as file:
         file.write(data)
+
+
+def write_json(path: str | Path, document: object, indent: int = 2) -> None:
+    """Write a JSON document, whole or not at all.
+
+    Raises:
+        SsmaError: the disk refuses.
+    """
+    write_atomically(path, (json.dumps(document, indent=indent) + "\n").encode())
 
 
 def sha256_of(data: bytes | memoryview) -> str:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.cli._inference_table import markdown_page, markdown_tables
-    from ssma_ros.files import write_atomically
+    from ssma_ros.files import write_atomically, write_json
     from ssma_ros.inference.benchmark import Measurement, machine_description, measure_apart
     from ssma_ros.inference.runtime.gpu import probe_gpu
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         found[case.key] = Measurement(case, error="not run: time was up") if late else measure_apart(case)
         # After each case: hours of measurements outlive an interruption.
         document["measurements"] = [asdict(m) for m in found.values()]
-        write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
+        write_json(args.json, document, indent=1)
     name = gpu.name if gpu is not None else None
     print(markdown_tables(list(found.values()), name))
     if args.markdown is not None:
@@ -95,6 +95,7 @@ def _stored(path: Path, document: dict[str, Any]) -> dict[tuple, Measurement]:
 
 
 def _cases(args: argparse.Namespace, gpu: Gpu | None) -> list[Case]:
+    from ssma_ros.cli._size import parse_size
     from ssma_ros.inference.benchmark import CPU_CASES, GPU_CASES, NETWORKS, Case, prepare_model
 
     names = args.networks or list(NETWORKS)
@@ -108,7 +109,8 @@ def _cases(args: argparse.Namespace, gpu: Gpu | None) -> list[Case]:
         raise SsmaError(f"backends: got {', '.join(args.backends)}, none of which this machine can run")
     graphs = {file.split(".")[1] for _, _, file in kinds if file.count(".") == 2}
     cases: dict[tuple, Case] = {}
-    for width, height in map(_size, args.sizes):  # outermost: what there is no time for is all of one size
+    sizes = [parse_size(text, 16) for text in args.sizes]
+    for width, height in sizes:  # outermost: what there is no time for is all of one size
         for name in names:
             folder = prepare_model(name, width, height, args.models, sorted(graphs))
             for threads in args.threads:
@@ -119,10 +121,3 @@ def _cases(args: argparse.Namespace, gpu: Gpu | None) -> list[Case]:
                         case = Case(name, width, height, backend, precision, model, 0, args.seconds, args.frames)
                     cases[case.key] = case
     return list(cases.values())
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()) or int(width) % 16 or int(height) % 16:
-        raise SsmaError(f"sizes: got '{text}', expected WIDTHxHEIGHT, multiples of 16")
-    return int(width), int(height)

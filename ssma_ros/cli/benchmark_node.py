@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import signal
@@ -14,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.cli._size import parse_size
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_json
 from ssma_ros.share import share_path
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
     if importlib.util.find_spec("rclpy") is None:
         raise SsmaError("rclpy is not installed, expected a sourced ROS 2 or: pip install 'ssma_ros[ros]'")
-    width, height = parse_size(args.size)
+    width, height = parse_size(args.size, name="size")
     _set_environment(share_path("config", "fastdds.xml"), args.domain)
     from ssma_ros.demo.load_generator import LoadGenerator
 
@@ -77,20 +78,8 @@ def run(args: argparse.Namespace) -> int:
     if peak is not None:
         print(f"peak: {peak.rate_hz:.1f} Hz with {100 * peak.loss:.1f} % loss")
     if args.output:
-        write_json(Path(args.output), document(args.model, args.size, runs, peak, args.parameter))
+        write_json(args.output, document(args.model, args.size, runs, peak, args.parameter))
     return 0
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of ``WxH``.
-
-    Raises:
-        SsmaError: it is not of that form.
-    """
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) > 0 and int(height) > 0):
-        raise SsmaError(f"size is '{text}', expected WIDTHxHEIGHT, for example 768x384")
-    return int(width), int(height)
 
 
 def find_peak(measure: Callable[[float], RunReport], low_hz: float = 1.0, high_hz: float = 240.0) -> RunReport:
@@ -136,6 +125,8 @@ def document(
     model: str, size: str, runs: list[RunReport], peak: RunReport | None, parameters: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The results with the machine they were measured on, JSON-ready."""
+    from ssma_ros.inference.benchmark import processor_name
+
     return {
         "model": model,
         "size": size,
@@ -144,31 +135,6 @@ def document(
         "runs": [report.to_document() for report in runs],
         "peak": None if peak is None else peak.to_document(),
     }
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write ``data`` whole or not at all.
-
-    Raises:
-        SsmaError: the file cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SsmaError(f"results {path}: cannot be written ({error.strerror})") from error
-
-
-def processor_name() -> str:
-    """The processor's name as Linux gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def cpu_seconds(pid: int) -> float:

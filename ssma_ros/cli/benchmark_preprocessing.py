@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssma_ros.cli._size import parse_size
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.encodings.warm_up import warm_up
-    from ssma_ros.files import write_atomically
+    from ssma_ros.files import write_json
     from ssma_ros.inference.benchmark import machine_description
     from ssma_ros.kernels.backend import compiled_modules
 
-    sizes = [_size(text) for text in args.sizes]
+    sizes = [parse_size(text) for text in args.sizes]
     if args.gpu:
         return _run_on_gpu(args, sizes)
     if args.rounds < 1 or min(args.threads) < 1:
@@ -73,14 +73,14 @@ def run(args: argparse.Namespace) -> int:
         "warm_up_s": first,
         "measurements": [asdict(t) for t in found],
     }
-    write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
+    write_json(args.json, document, indent=1)
     print(f"first use: {first:.1f} s to compile or load the kernels")
     print(markdown_table(found))
     return 0
 
 
 def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> int:
-    from ssma_ros.files import write_atomically
+    from ssma_ros.files import write_json
     from ssma_ros.kernels.cuda.measure import measure
 
     try:
@@ -88,7 +88,7 @@ def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> i
     except ImportError as error:
         raise SsmaError(f"--gpu: pycuda cannot be imported ({error}), expected ssma_ros[gpu] installed") from None
     document = {"note": args.note, "measurements": [asdict(t) for t in found]}
-    write_atomically(args.json, (json.dumps(document, indent=1) + "\n").encode())
+    write_json(args.json, document, indent=1)
     print("| function | size | GPU | median ms | p95 ms |\n|---|---|---|---|---|")
     for t in found:
         print(f"| {t.function} | {t.width}×{t.height} | {t.gpu} | {t.median_ms:.3f} | {t.p95_ms:.3f} |")
@@ -139,13 +139,6 @@ def _measure(
         )
         for n in threads
     ]
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()) or not int(width) or not int(height):
-        raise SsmaError(f"sizes: got '{text}', expected WIDTHxHEIGHT in pixels")
-    return int(width), int(height)
 
 
 def markdown_table(found: Sequence[Timing]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssma_ros.cli._data import add_data_arguments
+from ssma_ros.cli._size import parse_size
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
@@ -137,12 +138,10 @@ def _contract(args: argparse.Namespace) -> Contract:
 
     if args.labels is None:
         raise SsmaError("statistics: no label set, expected --labels SET (a name or a .json file) or --config YAML")
-    width, _, height = (args.size or "768x384").partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise SsmaError(f"size: got '{args.size}', expected WIDTHxHEIGHT such as 768x384")
+    width, height = parse_size(args.size or "768x384", name="size")
     pairs = [text.partition("=") for text in args.streams or _USUAL]
     document = {
-        "format": FORMAT, "version": VERSION, "width": int(width), "height": int(height), "labels": args.labels,
+        "format": FORMAT, "version": VERSION, "width": width, "height": height, "labels": args.labels,
         "streams": [{"name": name, "encoding": encoding} for name, _, encoding in pairs],
     }
     return parse_contract(document, "of these arguments")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssma_ros.contract import Contract, Stream
+from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.protocol import RawOutputs
 from ssma_ros.labels import load_label_set
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 SIZE_VARIABLE = "SSMA_IMMEDIATE_SIZE"
 
 
-class ImmediateBackend:
-    """Answers at once, with horizontal bands of all classes.
+class ImmediateBackend(BackendBase):
+    """Answers at once, with horizontal bands of all classes of three streams, as the shipped network has.
 
     Args:
         width, height: of the network in pixels.
@@ -35,7 +36,8 @@ class ImmediateBackend:
     def __init__(self, width: int, height: int) -> None:
         labels = load_label_set("synthetic_forest")
         streams = (Stream("rgb", "rgb"), Stream("hha", "hha"), Stream("evi", "evi2"))
-        self._contract = Contract(width, height, streams, labels, description="answers at once, for benchmarks")
+        contract = Contract(width, height, streams, labels, description="answers at once, for benchmarks")
+        super().__init__(contract, {"backend": "immediate", "device": "none", "precision": "none", "model": "none"})
         bands = np.arange(height) * labels.num_classes // height
         mask = np.repeat(bands[:, None], width, axis=1).astype(np.uint8)
         probabilities = np.full((labels.num_classes, height, width), 10, np.uint8)
@@ -43,32 +45,10 @@ class ImmediateBackend:
         gates = np.full((len(streams), height // 16, width // 16), 1 / 3, np.float32)
         self._answer = RawOutputs(mask, np.full_like(mask, 215), probabilities, gates)
 
-    @property
-    def contract(self) -> Contract:
-        """Three streams, as the shipped network."""
-        return self._contract
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """Words for diagnostics."""
-        return {"backend": "immediate", "device": "none", "precision": "none", "model": "none"}
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """No GPU."""
-        return None
-
-    def infer(
-        self,
-        inputs: Mapping[str, NDArray[np.uint8]],
-        present: Mapping[str, bool],
-        outputs: Collection[str] = ("mask", "confidence"),
+    def _run(
+        self, images: Mapping[str, NDArray[np.uint8]], present: NDArray[np.float32], wanted: frozenset[str]
     ) -> RawOutputs:
-        """The same answer every time."""
         return self._answer
-
-    def warm_up(self) -> None:
-        """Nothing is slow the first time."""
 
     def close(self) -> None:
         """Nothing to release."""

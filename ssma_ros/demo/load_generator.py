@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import struct
 import threading
 import time
 from contextlib import suppress
@@ -20,6 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.ros.publishers import message_class
 
 if TYPE_CHECKING:
@@ -213,13 +213,6 @@ class LoadGenerator:
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             self._executor.spin()
-
-
-def serialized_stamp_ns(message: bytes) -> int:
-    """Header stamp in nanoseconds of a serialised message that begins with a header (CDR of either byte order)."""
-    # Four bytes say how the rest is encoded; the second one's lowest bit is set for little endian.
-    seconds, nanoseconds = struct.unpack_from("<iI" if message[1] & 1 else ">iI", message, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def _moment(width: int, height: int) -> dict[str, Any]:

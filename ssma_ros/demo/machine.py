@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from pathlib import Path
+
+from ssma_ros.inference.benchmark import processor_name
 
 #: Distributions named in reports, as far as they are installed.
 PACKAGES = (
@@ -17,7 +18,7 @@ def describe_machine() -> dict[str, str | int | float]:
     """Processor, cores this process may use, load of the last minute, memory, system; asked for before measuring."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "load_before": round(os.getloadavg()[0], 2),
         "memory_gib": round(pages / 2**30, 1),
@@ -35,12 +36,3 @@ def describe_versions() -> dict[str, str]:
             continue
     distribution = os.environ.get("ROS_DISTRO")
     return {**versions, "ros_distro": distribution} if distribution else versions
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -8,7 +8,6 @@ a while without any mask: under overload the last frame may have been dropped).
 from __future__ import annotations
 
 import argparse
-import struct
 import sys
 import time
 from collections import deque
@@ -22,6 +21,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from ssma_ros.demo.speech import Orders, say, speaking
+from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.recordings.typestore import DIAGNOSTIC_ARRAY, LABEL_INFO
 from ssma_ros.recordings.writer import STORAGES, RecordingWriter
 from ssma_ros.ros.message_types import required_message_class
@@ -40,7 +40,6 @@ QUIET_S = 3.0
 PATIENCE_S = 60.0
 #: How often the node is asked for its state while it is not active yet, seconds.
 _ASK_S = 0.1
-_STAMP = struct.Struct("<4xiI")  # CDR encapsulation, then Header.stamp of any stamped message
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,7 @@ class Recorder:
         def take(data: bytes) -> None:
             arrived = time.monotonic_ns()
             self.received[topic.name] += 1
-            seconds, nanoseconds = _STAMP.unpack_from(data)
-            stamp = seconds * 10**9 + nanoseconds
+            stamp = serialized_stamp_ns(data)
             if topic.name == self._mask_topic:
                 self.times.append((stamp, arrived))
                 say("mask", stamp_ns=stamp)

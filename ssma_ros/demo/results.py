@@ -14,7 +14,6 @@ from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages import decode as conversion
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.records import stamp_of
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class DriveResults:
         with RecordingReader(recording) as reader:
             for recorded in reader.messages([topic]):
                 message = reader.deserialize(recorded)
-                yield stamp_of(message), message
+                yield conversion.stamp_ns(message), message
 
 
 def _pixels(message: Any, topic: str) -> NDArray[Any]:

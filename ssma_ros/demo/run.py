@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from ssma_ros.demo.overlay_video import write_overlay_video
 from ssma_ros.demo.results import DriveResults
 from ssma_ros.demo.summary import FORMAT, VERSION, measured
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import write_atomically
+from ssma_ros.files import write_atomically, write_json
 from ssma_ros.folders import WholeFolder
 from ssma_ros.inference import find_model
 from ssma_ros.recordings.reader import RecordingReader
@@ -148,7 +147,7 @@ def _write_results(
         folder / VIDEO, results.frames(), results.mask_size(), contract.labels, rate=results.frame_rate(), note=note
     )
     _write_sheet(folder / SHEET, results, contract, options, summary)
-    write_atomically(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
+    write_json(folder / SUMMARY, summary)
     return summary
 
 

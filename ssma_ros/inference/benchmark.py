@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -275,13 +276,17 @@ def _export(network: str, width: int, height: int, target: Path) -> None:
 
 def machine_description() -> str:
     """Processor and number of cores, in words."""
-    name = "unknown processor"
+    return f"{processor_name()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def processor_name() -> str:
+    """The processor's name as Linux gives it, else the kind of machine."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _peak_mb() -> float:

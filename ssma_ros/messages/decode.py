@@ -8,6 +8,7 @@ those of sensor_msgs/image_encodings, depth conventions those of REP-118.
 from __future__ import annotations
 
 import math
+import struct
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -43,6 +44,17 @@ def stamp_ns(message: Any) -> int:
     """Header stamp in nanoseconds."""
     stamp = message.header.stamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def serialized_stamp_ns(message: bytes) -> int:
+    """Header stamp in nanoseconds of a serialised message that begins with a header (CDR of either byte order).
+
+    Raises:
+        struct.error: it is too short for one.
+    """
+    # Four bytes say how the rest is encoded; the second one's lowest bit is set for little endian.
+    seconds, nanoseconds = struct.unpack_from("<iI" if message[1] & 1 else ">iI", message, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def decoded(message: Any, topic: str) -> Any:

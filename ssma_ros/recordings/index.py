@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.messages.transports import lost_colour
 from ssma_ros.recordings.matching import JUMP_NS, Stamps, match
 from ssma_ros.recordings.typestore import COMPRESSED_IMAGE
@@ -127,14 +127,8 @@ def _read_stamps(reader: RecordingReader, topics: InputTopics) -> dict[str, Stam
 
 
 def _stamp_of(recorded: RecordedMessage) -> int:
-    """Header stamp, from the first bytes alone (CDR: four bytes of encapsulation, then sec and nanosec).
-
-    A message too short for one is met where it is decoded; until then it counts as taken when it was recorded.
-    """
-    if len(recorded.data) < 12:
-        return recorded.stamp_ns
-    sec, nanosec = struct.unpack_from("<iI" if recorded.data[1] & 1 else ">iI", recorded.data, 4)
-    return int(sec) * _S + int(nanosec)
+    """A message too short for a stamp is met where it is decoded; until then it was taken when it was recorded."""
+    return recorded.stamp_ns if len(recorded.data) < 12 else serialized_stamp_ns(recorded.data)
 
 
 def _match_infos(driving: Stamps, infos: Stamps | None) -> NDArray[np.int64]:

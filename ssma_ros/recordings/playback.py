@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.messages.decode import decoded
+from ssma_ros.messages.decode import decoded, stamp_ns
 from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.index import messages_of
 from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
@@ -67,7 +67,7 @@ def _playable(reader: RecordingReader, recorded: RecordedMessage, role: str) -> 
         picture = decoded(message, recorded.topic)
         message = messages.make(IMAGE, **vars(picture))
         kind, data = IMAGE, bytes(typestore().serialize_cdr(message, IMAGE))
-    return PlayableMessage(role, kind, recorded.stamp_ns, messages.stamp_of(message), data)
+    return PlayableMessage(role, kind, recorded.stamp_ns, stamp_ns(message), data)
 
 
 class ReadAhead:

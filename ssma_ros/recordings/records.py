@@ -61,12 +61,6 @@ def header(stamp_ns: int, frame_id: str) -> Any:
     return make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
-def stamp_of(message: Any) -> int:
-    """Header stamp of any stamped message in nanoseconds."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
-
-
 def image(pixels: NDArray[Any], encoding: str, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/Image without row padding.
 

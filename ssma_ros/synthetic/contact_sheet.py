@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.files import check_file_writable, write_atomically
 from ssma_ros.labels import load_label_set
 from ssma_ros.synthetic.conditions import find_condition
-from ssma_ros.synthetic.dataset import LABEL_SET, write_atomically
+from ssma_ros.synthetic.dataset import LABEL_SET
 from ssma_ros.synthetic.renderer import Renderer
 from ssma_ros.synthetic.sampling import Sample, Scene
 from ssma_ros.synthetic.sensor import StereoRig
@@ -27,8 +27,7 @@ def write_contact_sheet(path: Path, seed: int, conditions: tuple[str, ...]) -> N
     Raises:
         SsmaError: a condition is unknown, OpenGL is missing, or the file cannot be written.
     """
-    if not path.parent.is_dir():
-        raise SsmaError(f"synthesize: cannot write {path}: there is no folder {path.parent}")
+    check_file_writable(path)
     rig = StereoRig.default()
     palette = np.array(load_label_set(LABEL_SET).palette(), np.uint8)[:, ::-1]
     rows = []
@@ -40,10 +39,7 @@ def write_contact_sheet(path: Path, seed: int, conditions: tuple[str, ...]) -> N
     ok, data = cv2.imencode(".png", np.vstack(rows))
     if not ok:
         raise RuntimeError("png encoder refused the contact sheet")
-    try:
-        write_atomically(path, data.tobytes())
-    except OSError as error:
-        raise SsmaError(f"synthesize: cannot write {path}: {error.strerror}") from error
+    write_atomically(path, data.tobytes())
 
 
 def _row(sample: Sample, name: str, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_atomically, write_json
 from ssma_ros.synthetic.conditions import CLEAR, Condition, find_condition
 from ssma_ros.synthetic.sampling import Sample, Scene
 from ssma_ros.synthetic.sensor import StereoRig
@@ -103,11 +104,11 @@ def write_dataset(
         for name in _FOLDERS:
             (folder / recipe.split / name).mkdir(parents=True, exist_ok=True)
         _claim(folder / f"{recipe.split}.json", recipe)
-        _write_json(folder / "camera.json", {**asdict(rig.intrinsics), "baseline": rig.baseline})
+        write_json(folder / "camera.json", {**asdict(rig.intrinsics), "baseline": rig.baseline})
         by_scene = {_scene_name(recipe, index): recipe.condition(index).name for index in range(recipe.scenes)}
-        _write_json(folder / recipe.split / "conditions.json", by_scene)
+        write_json(folder / recipe.split / "conditions.json", by_scene)
         label_set = resources.files("ssma_ros.labels").joinpath(f"data/{LABEL_SET}.json").read_text(encoding="utf-8")
-        _write_json(folder / "labels.json", json.loads(label_set))
+        write_json(folder / "labels.json", json.loads(label_set))
     except OSError as error:
         raise SsmaError(f"synthesize: cannot write to {folder}: {error.strerror}") from error
     jobs = []
@@ -195,18 +196,4 @@ def _claim(path: Path, recipe: DatasetRecipe) -> None:
         if found != wanted:
             raise SsmaError(f"synthesize: {path} holds the recipe {found}, expected {wanted}; choose another folder")
     else:
-        _write_json(path, wanted)
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_json(path, wanted)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssma_ros.documents import check_keys, convert, load_yaml
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import write_atomically
+from ssma_ros.files import write_json
 from ssma_ros.inference.loading import WEIGHTS_NAME, locate_model
 from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.predict import Predictor
@@ -205,7 +205,7 @@ def _train_and_score(config: TrainConfig, folder: Path, *, progress: bool) -> di
     samples = open_split(config, contract, config.data.val, progress=progress)
     matrix = Predictor(network, contract).confusion(samples, progress=config.name if progress else "")
     scores = matrix.summary(contract.labels.names)
-    write_atomically(path, (json.dumps({"root": root, "config": document, "scores": scores}, indent=1) + "\n").encode())
+    write_json(path, {"root": root, "config": document, "scores": scores}, indent=1)
     return scores
 
 
@@ -231,7 +231,7 @@ def _check_starts(config: TrainConfig, folder: Path) -> None:
                             "expected the same; delete the folder to train it anew")
     if now and before != now:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps({**before, **now}, indent=1) + "\n").encode())
+        write_json(path, {**before, **now}, indent=1)
 
 
 def _weights_file(path: str) -> Path:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ssma_ros.cli.benchmark_node import cpu_seconds, find_peak, parse_size, table, write_json
+from ssma_ros.cli._size import parse_size
+from ssma_ros.cli.benchmark_node import cpu_seconds, find_peak, table
 from ssma_ros.cli.main import main
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import write_json
 
 
 def report(rate_hz: float, missed: int, sent: int = 100):
@@ -79,7 +81,7 @@ def test_the_stamp_is_read_from_the_bytes_of_a_message() -> None:
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image
 
-    from ssma_ros.demo.load_generator import serialized_stamp_ns
+    from ssma_ros.messages.decode import serialized_stamp_ns
 
     message = Image(width=3, encoding="mono8")
     message.header.stamp.sec, message.header.stamp.nanosec = 1_700_000_000, 987_654_321

@@ -11,8 +11,8 @@ from recordings.small_recording import color, stamp, write_small_recording
 
 from ssma_ros.demo.live import LivePlan, free_domain, run_live, shared_memory_note
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.records import stamp_of
 from ssma_ros.recordings.typestore import IMAGE
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -59,7 +59,7 @@ def test_every_image_comes_back_as_a_mask_with_its_stamp(tmp_path, scratch):
     with RecordingReader(tmp_path / "out") as reader:
         masks = [reader.deserialize(m) for m in reader.messages([MASK])]
         assert any(t.name == "/diagnostics" and t.count > 0 for t in reader.topics)
-    assert [stamp_of(m) for m in masks] == stamps
+    assert [stamp_ns(m) for m in masks] == stamps
     np.testing.assert_array_equal(masks[2].data.reshape(48, 96), color(2)[..., 2] // 64)
 
 

@@ -13,6 +13,7 @@ from recordings.small_recording import (
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.play import PlayOptions, play
 from ssma_ros.recordings.reader import RecordingReader
@@ -67,7 +68,7 @@ def test_masks_keep_stamp_and_frame_id_and_time_of_recording(tmp_path):
         recorded = list(reader.messages(["/ssma_fusion/mask"]))
         masks = [reader.deserialize(m) for m in recorded]
     assert [m.stamp_ns for m in recorded] == [stamp(i) for i in range(3)]
-    assert [messages.stamp_of(m) for m in masks] == [stamp(i) for i in range(3)]
+    assert [stamp_ns(m) for m in masks] == [stamp(i) for i in range(3)]
     for index, mask in enumerate(masks):
         assert (mask.header.frame_id, mask.encoding) == (FRAME_ID, "mono8")
         assert (mask.width, mask.height, mask.step) == (WIDTH, HEIGHT, WIDTH)

@@ -11,10 +11,11 @@ from recordings.small_recording import TOPICS, color, depth_mm, stamp, write_sma
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.recordings import killed_mcap, storage
 from ssma_ros.recordings.layout import is_recording
 from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
-from ssma_ros.recordings.records import image, stamp_of
+from ssma_ros.recordings.records import image
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE, typestore
 
 REAL = ("nyu_16UC1_mcap", "sun_32FC1_nan_0", "sun_32FC1_nan_1")
@@ -56,7 +57,7 @@ def test_messages_come_back_in_time_order_and_equal(recording):
         images = [(m, reader.deserialize(m)) for m in reader.messages([TOPICS["color"]])]
     assert [m.stamp_ns for m, _ in images] == [stamp(i) for i in range(3)]
     for index, (recorded, message) in enumerate(images):
-        assert stamp_of(message) == recorded.stamp_ns
+        assert stamp_ns(message) == recorded.stamp_ns
         assert message.encoding == "bgr8"
         np.testing.assert_array_equal(message.data.reshape(message.height, message.step), color(index).reshape(48, -1))
 

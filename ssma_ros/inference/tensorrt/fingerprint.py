@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import sha256_of, write_atomically
+from ssma_ros.files import sha256_of, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +65,7 @@ def sidecar_path(engine: Path) -> Path:
 
 def save_fingerprint(fingerprint: Fingerprint, engine: Path) -> None:
     """Write the sidecar, whole or not at all."""
-    document = {"format": FORMAT, "version": VERSION, **asdict(fingerprint)}
-    write_atomically(sidecar_path(engine), (json.dumps(document, indent=2) + "\n").encode())
+    write_json(sidecar_path(engine), {"format": FORMAT, "version": VERSION, **asdict(fingerprint)})
 
 
 def load_fingerprint(engine: Path) -> Fingerprint:
