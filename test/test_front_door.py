@@ -88,6 +88,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     manifest = (PROJECT / "package.xml").read_text(encoding="utf-8")
     assert f"<version>{ssma_ros.__version__}</version>" in manifest
     assert f"\n{ssma_ros.__version__} (" in (PROJECT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    assert f"\nversion: {ssma_ros.__version__}\n" in (PROJECT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_importing_costs_nothing() -> None:
