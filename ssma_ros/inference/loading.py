@@ -115,18 +115,22 @@ def load_backend(
 
         return OnnxRuntimeBackend(path, precision=precision, providers=providers, threads=threads)
     if backend == "tensorrt":
-        from ssma_ros.inference.tensorrt.backend import TensorRtBackend
-        from ssma_ros.inference.tensorrt.build_log import BuildLog
-
-        # Quantisation is in the graph already; the builder takes it as it is.
-        precision = "stored" if precision == "int8" else precision
-        progress = progress or BuildLog(logger.warning, lambda: True)
-        return TensorRtBackend(
-            path, precision=precision, rebuild_engine=rebuild_engine, cache_dir=cache_dir, progress=progress
-        )
+        return _tensorrt(path, precision, rebuild_engine, cache_dir, progress)
     from ssma_ros.inference.runtime.torch_backend import TorchBackend
 
     return TorchBackend(path, precision=precision, threads=threads)
+
+
+def _tensorrt(
+    path: Path, precision: str, rebuild: bool, cache_dir: str | Path | None, progress: Progress | None
+) -> Backend:
+    from ssma_ros.inference.tensorrt.backend import TensorRtBackend
+    from ssma_ros.inference.tensorrt.build_log import BuildLog
+
+    # Quantisation is in the graph already; the builder takes it as it is.
+    precision = "stored" if precision == "int8" else precision
+    progress = progress or BuildLog(logger.warning, lambda: True)
+    return TensorRtBackend(path, precision=precision, rebuild_engine=rebuild, cache_dir=cache_dir, progress=progress)
 
 
 def find_model(model: str | Path, *, backend: str = "auto", precision: str = "auto") -> Path:
