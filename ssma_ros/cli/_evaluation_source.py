@@ -46,8 +46,11 @@ class EvaluationSource:
         if self._is_recording:
             self._assembly = recording_form(args, args.source)
         else:
+            from ssma_ros.files import check_writable
             from ssma_ros.training.datasets import open_dataset
 
+            if args.cache:
+                check_writable(args.cache, "cache")
             form = self._form = data_form(args, [network.path for network in networks])
             labels = networks[0].contract.labels
             self._dataset = open_dataset(form.kind, args.source, args.split, labels, form.options)

@@ -46,6 +46,16 @@ class EncodedFrame:
         return {**images, PRESENT: flags}
 
 
+def require_source(source: Path) -> None:
+    """Refuse now what :func:`encoded_frames` would, once a network is loaded.
+
+    Raises:
+        SsmaError: there is no such file or folder.
+    """
+    if not source.exists():
+        raise SsmaError(f"frames {source}: no such file or folder, expected a recording or a data set split ROOT/SPLIT")
+
+
 def checked_frames(args: argparse.Namespace, contract: Contract, source: Path, count: int) -> list[EncodedFrame]:
     """As :func:`encoded_frames`, read as ``args`` (or the run of ``args.model``) say; what is blank is told.
 

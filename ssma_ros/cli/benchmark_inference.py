@@ -45,10 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.cli._inference_table import markdown_page, markdown_tables
-    from ssma_ros.files import write_atomically, write_json
+    from ssma_ros.files import check_file_writable, check_writable, write_atomically, write_json
     from ssma_ros.inference.benchmark import Measurement, machine_description, measure_apart
     from ssma_ros.inference.runtime.gpu import probe_gpu
 
+    for path in (args.json, args.markdown):
+        if path is not None:
+            check_file_writable(path)
+    check_writable(args.models, "models")
     gpu: Gpu | None = None
     try:
         gpu = probe_gpu()

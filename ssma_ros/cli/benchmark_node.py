@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssma_ros.cli._size import parse_size
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import write_json
+from ssma_ros.files import check_file_writable, write_json
 from ssma_ros.share import share_path
 
 if TYPE_CHECKING:
@@ -61,9 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print a table."""
+    from ssma_ros.inference import find_model
+
+    width, height = parse_size(args.size, name="size")
+    if args.output:
+        check_file_writable(args.output)
+    if args.model != NO_NETWORK:
+        find_model(args.model)  # refused here, not by a node that does not answer
     if importlib.util.find_spec("rclpy") is None:
         raise SsmaError("rclpy is not installed, expected a sourced ROS 2 or: pip install 'ssma_ros[ros]'")
-    width, height = parse_size(args.size, name="size")
     _set_environment(share_path("config", "fastdds.xml"), args.domain)
     from ssma_ros.demo.load_generator import LoadGenerator
 

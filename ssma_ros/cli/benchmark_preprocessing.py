@@ -47,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.encodings.warm_up import warm_up
-    from ssma_ros.files import write_json
+    from ssma_ros.files import check_file_writable, write_json
     from ssma_ros.inference.benchmark import machine_description
     from ssma_ros.kernels.backend import compiled_modules
 
+    check_file_writable(args.json)
     sizes = [parse_size(text) for text in args.sizes]
     if args.gpu:
         return _run_on_gpu(args, sizes)

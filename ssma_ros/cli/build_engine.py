@@ -30,12 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the GPU, build, and say what was built."""
+    from ssma_ros.files import check_file_writable
+    from ssma_ros.inference.runtime.fit import load_checked_contract
     from ssma_ros.inference.runtime.gpu import probe_gpu
     from ssma_ros.inference.tensorrt.builder import build_engine
 
     output = args.output or args.onnx.with_suffix(".engine")
     if output.suffix != ".engine":
         raise SsmaError(f"build-engine: output is {output}, expected a name that ends in .engine")
+    check_file_writable(output)
+    load_checked_contract(args.onnx)
     gpu = probe_gpu(args.device)
     with ProgressBars() as bars:
         fingerprint = build_engine(

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export or convert, and say what came out."""
+    from ssma_ros.cli._frames import require_source
     from ssma_ros.files import check_file_writable
     from ssma_ros.inference.runtime.onnx_file import META_PRECISION, read_onnx_facts
 
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.precision.startswith("int8") and args.calibration is None:
         raise SsmaError(f"export: precision {args.precision} needs real frames, expected --calibration SOURCE")
     check_file_writable(args.output)
+    if args.calibration is not None:
+        require_source(args.calibration)
     if args.model.suffix == ".onnx":
         _convert(args)
     else:

@@ -39,12 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, write, report."""
+    from ssma_ros.files import check_writable
     from ssma_ros.labels import load_label_set
     from ssma_ros.models.tensorflow.import_checkpoint import import_checkpoint
     from ssma_ros.models.weights import save_model
 
     if args.output.suffix != ".safetensors":
         raise SsmaError(f"output {args.output}: expected a name that ends in .safetensors")
+    check_writable(args.output.parent, "folder")
+    if args.output.is_dir():
+        raise SsmaError(f"output {args.output}: is a folder, expected the name of a file")
     labels = load_label_set(args.labels)
     imported = import_checkpoint(
         args.checkpoint, labels, encodings=args.encodings, width=args.width, height=args.height

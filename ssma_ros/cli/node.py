@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
@@ -32,11 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the node until it is interrupted."""
+    from ssma_ros.inference import locate_model
+
+    arguments = ros_arguments(args)
+    if args.model:
+        locate_model(args.model)
+    if args.params_file and not Path(args.params_file).is_file():
+        raise SsmaError(f"parameter file {args.params_file}: no such file, expected one as config/fusion.yaml is")
     if importlib.util.find_spec("rclpy") is None:
         raise SsmaError("rclpy is not installed, expected a sourced ROS 2 or: pip install 'ssma_ros[ros]'")
     from ssma_ros.ros.fusion_node import main
 
-    return main(ros_arguments(args))
+    return main(arguments)
 
 
 def ros_arguments(args: argparse.Namespace) -> list[str]:

@@ -47,12 +47,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SsmaError: too few pixels agree, or something needed is missing.
     """
-    from ssma_ros.cli._frames import checked_frames
+    from ssma_ros.cli._frames import checked_frames, require_source
     from ssma_ros.inference import find_model, load_backend
     from ssma_ros.inference.build.verify import threshold_for, verify
 
     path = find_model(args.model, backend=args.backend, precision=args.precision)
-    reference_path = args.reference or _reference_beside(path)
+    reference_path = _reference_beside(path) if args.reference is None else args.reference
+    reference_path = find_model(reference_path, backend="onnxruntime" if reference_path.suffix == ".onnx" else "torch")
+    require_source(args.frames)
+    if args.layers and (path.suffix != ".onnx" or reference_path.suffix != ".onnx"):
+        raise SsmaError(f"verify: --layers compares ONNX graphs, got {path.name} and {reference_path.name}")
     candidate = load_backend(path, backend=args.backend, precision=args.precision, threads=args.threads)
     reference = _load_reference(reference_path, args.threads)
     frames = checked_frames(args, candidate.contract, args.frames, args.count)
@@ -136,8 +140,6 @@ def _print_miou(candidate: Backend, reference: Backend, frames: Sequence[Encoded
 
 
 def _print_layers(reference: Path, path: Path, frame: EncodedFrame, contract: Contract) -> None:
-    if path.suffix != ".onnx" or reference.suffix != ".onnx":
-        raise SsmaError(f"verify: --layers compares ONNX graphs, got {path.name} and {reference.name}")
     from ssma_ros.inference.build.layer_check import compare_layers
 
     layers = compare_layers(reference, path, frame.feed(contract))

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import write_atomically, write_json
+from ssma_ros.files import check_writable, write_atomically, write_json
 from ssma_ros.synthetic.conditions import CLEAR, Condition, find_condition
+from ssma_ros.synthetic.gl import require_opengl
 from ssma_ros.synthetic.sampling import Sample, Scene
 from ssma_ros.synthetic.sensor import StereoRig
 
@@ -99,6 +100,10 @@ def write_dataset(
     Raises:
         SsmaError: the folder holds a data set made by another recipe, or cannot be written, or OpenGL is missing.
     """
+    check_writable(folder, "data set")
+    jobs = [(recipe, folder, index) for index in range(recipe.scenes) if not _complete(recipe, folder, index)]
+    if jobs:
+        require_opengl()
     rig = StereoRig.default()
     try:
         for name in _FOLDERS:
@@ -111,13 +116,8 @@ def write_dataset(
         write_json(folder / "labels.json", json.loads(label_set))
     except OSError as error:
         raise SsmaError(f"synthesize: cannot write to {folder}: {error.strerror}") from error
-    jobs = []
-    for index in range(recipe.scenes):
-        if _complete(recipe, folder, index):
-            if progress:
-                progress(recipe.frames)
-        else:
-            jobs.append((recipe, folder, index))
+    if progress and len(jobs) < recipe.scenes:
+        progress(recipe.frames * (recipe.scenes - len(jobs)))
     if workers <= 1:
         for job in jobs:
             _render_scene(job)

@@ -52,6 +52,15 @@ def create_context(width: int, height: int) -> Any:
     return context
 
 
+def require_opengl() -> None:
+    """Refuse now what rendering would refuse once files are begun.
+
+    Raises:
+        SsmaError: mujoco is not installed, or the OpenGL library is missing or refuses.
+    """
+    create_context(16, 16).free()
+
+
 def _missing_library(error: BaseException) -> SsmaError:
     backend = os.environ.get("MUJOCO_GL", "")
     package = {"osmesa": "libosmesa6", "egl": "libegl1"}.get(backend, "libosmesa6")

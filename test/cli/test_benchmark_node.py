@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,15 @@ def test_cpu_time_of_this_process_rises() -> None:
     while cpu_seconds(os.getpid()) == before:
         sum(range(10_000))
     assert cpu_seconds(os.getpid()) > before
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_node_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("the node was started"))
+    assert main(["benchmark", "node", "-o", str(tmp_path / "no" / "such" / "file.json")]) == 1
+    assert "such does not exist, expected an existing folder for file.json" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:

@@ -25,5 +25,5 @@ def test_one_row_a_condition(renderer, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_place_that_cannot_be_written_is_named_before_rendering(tmp_path: Path):
-    with pytest.raises(SsmaError, match="there is no folder"):
+    with pytest.raises(SsmaError, match="does not exist, expected an existing folder for sheet"):
         write_contact_sheet(tmp_path / "missing" / "sheet.png", 0, ("clear",))

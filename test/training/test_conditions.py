@@ -11,7 +11,9 @@ from ssma_ros.contract import Contract
 from ssma_ros.errors import SsmaError
 from ssma_ros.synthetic.conditions import CONDITIONS
 from ssma_ros.synthetic.dataset import DatasetRecipe, write_dataset
+from ssma_ros.synthetic.sensor import StereoRig
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.datasets.base import read_intrinsics
 from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
 
@@ -20,8 +22,12 @@ def test_groups_are_read_from_what_the_synthesizer_writes(
     forest_folder: Path, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = DatasetRecipe("val", seed=3, scenes=20, frames=2, conditions=tuple(CONDITIONS))
+    monkeypatch.setattr("ssma_ros.synthetic.dataset.require_opengl", lambda: None)
     monkeypatch.setattr("ssma_ros.synthetic.dataset._render_scene", lambda job: None)
     write_dataset(recipe, tmp_path)  # all but the pictures
+    intrinsics, gravity = read_intrinsics(tmp_path / "camera.json")
+    assert intrinsics == StereoRig.default().intrinsics
+    assert gravity is None
     names = [f"{recipe.scene_seed(1):07d}_00", f"{recipe.scene_seed(18):07d}_01"]
     for folder in ("rgb", "depth", "nir", "label"):
         for old, new in zip(("000", "001"), names, strict=True):

@@ -6,7 +6,6 @@ no precision flags. Tests compare every name against lists taken from both versi
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ssma_ros.contract import FILE_NAME, contract_path_for, load_contract, save_contract
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import sha256_of, write_atomically
+from ssma_ros.files import check_file_writable, sha256_of, write_atomically
 from ssma_ros.inference.runtime.fit import load_checked_contract
 from ssma_ros.inference.runtime.gpu import probe_gpu
 from ssma_ros.inference.runtime.onnx_file import META_PRECISION
@@ -74,10 +73,7 @@ def build_engine(
         SsmaError: no GPU, no TensorRT, a file that is not what it should be, or TensorRT refuses the graph.
     """
     onnx_path, engine_path = Path(onnx_path), Path(engine_path)
-    if not engine_path.parent.is_dir():
-        raise SsmaError(f"build-engine: folder {engine_path.parent} does not exist, expected an existing folder")
-    if not os.access(engine_path.parent, os.W_OK):
-        raise SsmaError(f"build-engine: folder {engine_path.parent} cannot be written, expected one of your own")
+    check_file_writable(engine_path)
     contract, facts = load_checked_contract(onnx_path)
     gpu = gpu or probe_gpu()
     trt = tensorrt or import_tensorrt()

@@ -102,7 +102,8 @@ class FrameDataset(ABC):
 
 
 def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]:
-    """Intrinsics from a JSON file with fx, fy, cx, cy, width, height (first pixel centre at 0), and ``gravity``.
+    """Intrinsics from a JSON file with fx, fy, cx, cy, width, height (first pixel centre at 0), and ``gravity``;
+    ``baseline``, which synthesized sets have, is not needed.
 
     Returns:
         The intrinsics, and "down" in the camera's optical frame where the file has ``gravity``: [x, y, z], or None.
@@ -112,8 +113,8 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]
     """
     expected = "one with fx, fy, cx, cy, width, height, and gravity where it is known"
     camera = read(_CameraFile, load_json(path, "camera file", expected), f"camera file {path}")
-    facts = vars(camera) | {}
-    gravity = facts.pop("gravity")
+    facts = {name: value for name, value in vars(camera).items() if name not in ("gravity", "baseline")}
+    gravity = camera.gravity
     try:
         return Intrinsics(**facts), None if gravity is None else unit_vector(gravity)
     except ValueError as error:
@@ -129,6 +130,7 @@ class _CameraFile:
     width: int = option(text="Pixels.", low=1)
     height: int = option(text="Pixels.", low=1)
     gravity: tuple[float, float, float] | None = option(None, "Down, in the camera's optical frame.")
+    baseline: float | None = option(None, "Metres between a stereo pair's cameras; depth needs it no more.", above=0)
 
 
 def check_size(image: NDArray[Any], expected: tuple[int, int], path: Path, what: str) -> None:
