@@ -37,7 +37,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("-o nowhere/x.json", "folder nowhere does not exist"),
         ("-o folder", "folder: is a folder, expected the name of a file"),
         ("--model nowhere", "model 'nowhere': no such file"),
-        ("--size x", "size is 'x', expected WIDTHxHEIGHT"),
+        ("--size x", "size: got 'x', expected WIDTHxHEIGHT"),
     ],
     "benchmark preprocessing": [
         ("--json nowhere/x.json", "folder nowhere does not exist"),
