@@ -88,14 +88,7 @@ def fill_fast(
     Raises:
         ValueError: an argument of another shape, dtype or range than stated.
     """
-    image, max_depth, result = _checked(depth, max_depth, blur, out)
-    threads = check_threads(threads)
-    compiled = compiled_modules()
-    if compiled is None:
-        plain_fill.fill_fast(image, max_depth, extrapolate, blur, result)
-    else:
-        compiled.fill.fill_fast(image, max_depth, extrapolate, blur, result, threads)
-    return result
+    return _fill("fill_fast", depth, max_depth, extrapolate, blur, threads, out)
 
 
 def fill_multiscale(
@@ -113,14 +106,7 @@ def fill_multiscale(
     reading of a column are then closed in several rounds. Sky stays empty unless ``extrapolate``. Arguments,
     result and errors as :func:`fill_fast`.
     """
-    image, max_depth, result = _checked(depth, max_depth, blur, out)
-    threads = check_threads(threads)
-    compiled = compiled_modules()
-    if compiled is None:
-        plain_fill.fill_multiscale(image, max_depth, extrapolate, blur, result)
-    else:
-        compiled.fill.fill_multiscale(image, max_depth, extrapolate, blur, result, threads)
-    return result
+    return _fill("fill_multiscale", depth, max_depth, extrapolate, blur, threads, out)
 
 
 def valid_mask(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -154,13 +140,20 @@ def keep_readings(depth: NDArray[np.float32], out: NDArray[np.float32] | None = 
     return result
 
 
-def _checked(
-    depth: NDArray[np.float32], max_depth: float, blur: str, out: NDArray[np.float32] | None
-) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
+def _fill(
+    variant: str, depth: NDArray[np.float32], max_depth: float, extrapolate: bool, blur: str, threads: int,
+    out: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
     image = check_depth(depth)
     check_choice(blur, BLURS, "blur")
     max_depth = check_positive(max_depth, "max_depth")
     result = check_out(out, image.shape, np.float32)
     if out is not None and np.may_share_memory(out, image):
         raise ValueError("out: shares memory with depth, expected an array of its own")
-    return image, max_depth, result
+    threads = check_threads(threads)
+    compiled = compiled_modules()
+    if compiled is None:
+        getattr(plain_fill, variant)(image, max_depth, extrapolate, blur, result)
+    else:
+        getattr(compiled.fill, variant)(image, max_depth, extrapolate, blur, result, threads)
+    return result

@@ -15,7 +15,6 @@ from ssma_ros.recordings.typestore import COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from types import TracebackType
 
     from ssma_ros.recordings.storage import StorageFile
 
@@ -74,9 +73,7 @@ class RecordingReader:
     def __enter__(self) -> RecordingReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

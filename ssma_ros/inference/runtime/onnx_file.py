@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.protobuf import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 #: Keys of the metadata that export writes.
 META_CONTRACT = "ssma.contract_digest"
@@ -28,8 +29,6 @@ _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
 }  # fmt: skip
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -79,21 +78,21 @@ def _parse_model(data: memoryview) -> OnnxFacts:
     graph: memoryview | None = None
     opset = 0
     metadata: dict[str, str] = {}
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == 7 and isinstance(value, memoryview):
             graph = value
         elif number == 8 and isinstance(value, memoryview):
-            entry = dict(_fields(value))
+            entry = dict(fields(value))
             if not bytes(_message(entry.get(1, memoryview(b"")))):
                 opset = _integer(entry.get(2, 0))
         elif number == 14 and isinstance(value, memoryview):
-            entry = dict(_fields(value))
+            entry = dict(fields(value))
             metadata[_text(entry.get(1))] = _text(entry.get(2))
     if graph is None:
         raise ValueError("no graph in it")
     inputs: dict[str, TensorFacts] = {}
     outputs: dict[str, TensorFacts] = {}
-    for number, value in _fields(graph):
+    for number, value in fields(graph):
         if number in (11, 12):
             name, facts = _parse_value_info(_message(value))
             (inputs if number == 11 else outputs)[name] = facts
@@ -103,52 +102,15 @@ def _parse_model(data: memoryview) -> OnnxFacts:
 
 
 def _parse_value_info(data: memoryview) -> tuple[str, TensorFacts]:
-    entry = dict(_fields(data))
-    tensor = dict(_fields(_message(dict(_fields(_message(entry.get(2, memoryview(b""))))).get(1, memoryview(b"")))))
+    entry = dict(fields(data))
+    tensor = dict(fields(_message(dict(fields(_message(entry.get(2, memoryview(b""))))).get(1, memoryview(b"")))))
     shape = []
-    for number, value in _fields(_message(tensor.get(2, memoryview(b"")))):
+    for number, value in fields(_message(tensor.get(2, memoryview(b"")))):
         if number == 1:
-            dimension = dict(_fields(_message(value)))
+            dimension = dict(fields(_message(value)))
             shape.append(_integer(dimension[1]) if 1 in dimension else -1)
     dtype = _ELEMENT_TYPES.get(_integer(tensor.get(1, 0)), "unknown")
     return _text(entry.get(1)), TensorFacts(dtype, tuple(shape))
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value) of one protobuf message; nested messages and strings come as views."""
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        number, wire = key >> 3, key & 7
-        if number == 0:
-            raise ValueError("field number 0")
-        if wire == _VARINT:
-            value, position = _varint(data, position)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            length, position = _varint(data, position)
-        elif wire in (_FIXED32, _FIXED64):
-            length = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire}")
-        if position + length > len(data):
-            raise ValueError(f"a field of {length} bytes where {len(data) - position} are left")
-        yield number, data[position : position + length]
-        position += length
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise ValueError("ends inside a number")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, position
-    raise ValueError("a number longer than 64 bits")
 
 
 def _message(value: int | memoryview) -> memoryview:

@@ -84,13 +84,7 @@ class OnnxRuntimeBackend(BackendBase):
         arrays = dict(
             zip(names, self._session.run(names, {**images, PRESENT: present}, self._options), strict=True)
         )
-        return RawOutputs(
-            mask=arrays["mask"],
-            confidence=arrays["confidence"],
-            probabilities=arrays.get("probabilities"),
-            gates=arrays.get("gates"),
-            timings_ms={"inference": 1e3 * (time.perf_counter() - start)},
-        )
+        return RawOutputs(**arrays, timings_ms={"inference": 1e3 * (time.perf_counter() - start)})
 
     def close(self) -> None:
         """Release the session. Idempotent."""

@@ -107,13 +107,7 @@ class OpenVinoBackend(BackendBase):
         done = time.perf_counter()
         arrays = {name: np.array(request.get_tensor(name).data) for name in OUTPUTS if name in wanted}
         end = time.perf_counter()
-        return RawOutputs(
-            mask=arrays["mask"],
-            confidence=arrays["confidence"],
-            probabilities=arrays.get("probabilities"),
-            gates=arrays.get("gates"),
-            timings_ms={"inference": 1e3 * (done - start), "download": 1e3 * (end - done)},
-        )
+        return RawOutputs(**arrays, timings_ms={"inference": 1e3 * (done - start), "download": 1e3 * (end - done)})
 
     def close(self) -> None:
         """Release the compiled graphs. Idempotent."""

@@ -96,13 +96,7 @@ class TorchBackend(BackendBase):
         watch.lap("inference")
         arrays = self._runner.download(wanted)
         watch.lap("download")
-        return RawOutputs(
-            mask=arrays["mask"],
-            confidence=arrays["confidence"],
-            probabilities=arrays.get("probabilities"),
-            gates=arrays.get("gates"),
-            timings_ms=watch.laps_ms(),
-        )
+        return RawOutputs(**arrays, timings_ms=watch.laps_ms())
 
     def close(self) -> None:
         """Release network and buffers. Idempotent."""

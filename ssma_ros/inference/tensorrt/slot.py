@@ -98,10 +98,7 @@ class Slot:
         self._done.synchronize()
         arrays = {name: self._outputs[name].host.copy() for name in OUTPUTS if name in self._wanted}
         return RawOutputs(
-            mask=arrays["mask"],
-            confidence=arrays["confidence"],
-            probabilities=arrays.get("probabilities"),
-            gates=arrays.get("gates"),
+            **arrays,
             timings_ms={
                 "upload": float(self._uploaded.time_since(self._started)),
                 "inference": float(self._computed.time_since(self._uploaded)),

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.protobuf import fields, varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +97,8 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.generic]]:
             return _read_zip(path)
     except _Damaged as error:
         raise SsmaError(f"TensorFlow checkpoint {path}: {error}") from None
+    except ValueError as error:  # of a number or a variable's name
+        raise SsmaError(f"TensorFlow checkpoint {path}: its .index file is malformed ({error})") from None
     except (OSError, EOFError, NotImplementedError, *_BAD_ZIP) as error:
         raise SsmaError(f"TensorFlow checkpoint {path}: cannot be read ({error})") from None
     what = "is not one" if path.exists() else "no such file"
@@ -134,10 +137,7 @@ def _read(prefix: str, opener: Callable[[str], IO[bytes]]) -> dict[str, NDArray[
     if b"" not in table:
         raise _Damaged(f"{prefix}.index has no bundle header")
     shards = _shard_count(table.pop(b""))
-    try:
-        entries = {key.decode(): _entry(value) for key, value in table.items()}
-    except UnicodeDecodeError:
-        raise _Damaged(f"{prefix}.index has a variable name that is not text") from None
+    entries = {key.decode(): _entry(value) for key, value in table.items()}
     tensors: dict[str, NDArray[np.generic]] = {}
     for shard in range(shards):
         # In file order, so that a compressed zip member is decompressed once.
@@ -199,11 +199,11 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 0
     handle = []
     for _ in range(4):
-        value, position = _varint(footer, position)
+        value, position = varint(footer, position)
         handle.append(value)
     for _, location in _block(data, handle[2], handle[3]):
-        offset, after = _varint(location, 0)
-        size, _ = _varint(location, after)
+        offset, after = varint(location, 0)
+        size, _ = varint(location, after)
         yield from _block(data, offset, size)
 
 
@@ -222,9 +222,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         raise _Damaged("a block of the .index file is malformed")
     position, key = 0, b""
     while position < entries_end:
-        shared, position = _varint(block, position)
-        unshared, position = _varint(block, position)
-        length, position = _varint(block, position)
+        shared, position = varint(block, position)
+        unshared, position = varint(block, position)
+        length, position = varint(block, position)
         if shared > len(key) or position + unshared + length > entries_end:
             raise _Damaged("an entry of the .index file is malformed")
         key = key[:shared] + block[position : position + unshared]
@@ -233,47 +233,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         position += length
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if position >= len(data):
-            break
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise _Damaged("a number in the .index file is malformed")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) pairs of a protocol buffer message."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        kind = tag & 7
-        value: int | bytes
-        if kind == 0:
-            value, position = _varint(message, position)
-        else:
-            if kind == 2:
-                length, position = _varint(message, position)
-            elif kind in (1, 5):
-                length = 8 if kind == 1 else 4
-            else:
-                raise _Damaged("a record of the .index file is malformed")
-            if position + length > len(message):
-                raise _Damaged("a record of the .index file is malformed")
-            value = message[position : position + length]
-            position += length
-            if kind != 2:
-                value = int.from_bytes(value, "little")
-        yield tag >> 3, value
-
-
 def _shard_count(header: bytes) -> int:
     """Number of data files of a ``BundleHeaderProto`` (1: num_shards, 2: endianness, 3: version)."""
-    found = dict(_fields(header))
+    found = dict(fields(header))
     if found.get(2, 0) != 0:
         raise _Damaged("the checkpoint is big-endian, expected little-endian")
     shards = found.get(1, 0)
@@ -287,7 +249,7 @@ def _entry(message: bytes) -> _Entry:
     numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
     shape: tuple[int, ...] = ()
     sliced = False
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if isinstance(value, bytes):
             if number == 2:
                 shape = _shape(value)
@@ -300,9 +262,9 @@ def _entry(message: bytes) -> _Entry:
 def _shape(message: bytes) -> tuple[int, ...]:
     """A ``TensorShapeProto``: repeated field 2 with the size in field 1."""
     sizes = []
-    for number, dimension in _fields(message):
+    for number, dimension in fields(message):
         if number == 2 and isinstance(dimension, bytes):
-            size = dict(_fields(dimension)).get(1, 0)
+            size = dict(fields(dimension)).get(1, 0)
             if not isinstance(size, int) or size >= 1 << 63:
                 raise _Damaged("a shape in the .index file is malformed")
             sizes.append(size)

@@ -15,7 +15,6 @@ from ssma_ros.training.evaluate.predict import Predictor, mask_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
     from torch import nn
@@ -54,9 +53,7 @@ class RunLog:
     def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._enabled:
             self._file.close()
         if self._writer is not None:
