@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.training.datasets import open_dataset
-from ssma_ros.training.datasets.cache import CachedSamples, EncodedSamples, Sample, build_cache, open_samples
+from ssma_ros.training.datasets.cache import CachedSamples, EncodedSamples, Sample, Samples, build_cache, open_samples
 
 
 @pytest.fixture
@@ -125,6 +127,29 @@ def test_runs_side_by_side_make_one_cache(
     for ours, theirs in zip(direct[2].images, cached[2].images, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert [p.name for p in tmp_path.glob("*cache*")] == ["cache"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_picture_of_the_same_size_and_time_is_noticed(
+    replaced: bool, forest_folder: Path, contract: Contract, tmp_path: Path
+) -> None:
+    """Written over in place, or another file moved there; what was written last says nothing new."""
+    def opened() -> Samples:
+        dataset = open_dataset("folder", forest_folder, "train", contract.labels)
+        return open_samples(dataset, contract, tmp_path / "cache", progress=False)
+
+    path = forest_folder / "train/rgb/001.png"
+    picture = np.zeros_like(cv2.imread(str(path)))
+    stored = [cv2.IMWRITE_PNG_COMPRESSION, 0]
+    cv2.imwrite(str(path), picture, stored)
+    before = path.stat()
+    assert opened()[1].images[0].max() == 0
+    target = tmp_path / "other.png" if replaced else path
+    cv2.imwrite(str(target), picture + np.uint8(99), stored)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    target.replace(path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert opened()[1].images[0].min() == 99
 
 
 def test_missing_sensor_is_blank(forest_folder: Path, contract: Contract) -> None:

@@ -107,7 +107,47 @@ def test_labels_of_every_kind_are_their_ids(root: Path, suffix: str, picture: Im
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_labels_of_few_bits_are_not_stretched(root: Path, bits: int) -> None:
     (root / "train/label/a.png").write_bytes(of_few_bits(bits))
-    np.testing.assert_array_equal(the_set(root).label(0), IDS % (1 << bits))
+    np.testing.assert_array_equal(the_set(root).label(0), IDS.astype(int) % (1 << bits))
+
+
+def tiff(bits: int, zero_is_white: bool) -> bytes:
+    """A grey TIFF whose stored values are the ids, whatever its photometric tag says of showing them."""
+    import struct
+
+    each = max(1, 8 // bits)
+    values = (IDS.astype(np.uint16) % (1 << bits)).reshape(H, W // each, each)
+    data = sum(values[..., i].astype(np.uint16) << (8 - bits * (i + 1)) for i in range(each)).astype(np.uint8).tobytes()
+    tags = [(256, 4, W), (257, 4, H), (258, 3, bits), (259, 3, 1), (262, 3, int(not zero_is_white)), (273, 4, 8),
+            (277, 3, 1), (278, 4, H), (279, 4, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory
+
+
+@pytest.mark.parametrize("zero_is_white", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_tiff_labels_are_neither_stretched_nor_inverted(root: Path, bits: int, zero_is_white: bool) -> None:
+    (root / "train/label/a.png").unlink()
+    (root / "train/label/a.tif").write_bytes(tiff(bits, zero_is_white))
+    np.testing.assert_array_equal(the_set(root).label(0), IDS.astype(int) % (1 << bits))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_label_channels_of_sixteen_bits_are_refused(root: Path, channels: int) -> None:
+    """Their upper halves, which a decoder keeps, are 0: every pixel would be ignored."""
+    cv2.imwrite(str(root / "train/label/a.png"), np.dstack([IDS.astype(np.uint16)] * channels))
+    with pytest.raises(SsmaError, match="several channels of 16 bits, expected channels of 8 bits"):
+        the_set(root).label(0)
+
+
+def test_transparent_pixels_of_ids_are_refused(root: Path) -> None:
+    alpha = np.full((H, W), 255, np.uint8)
+    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS, alpha]), "LA"))
+    np.testing.assert_array_equal(the_set(root).label(0), IDS)
+    alpha[0] = 0
+    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS, alpha]), "LA"))
+    with pytest.raises(SsmaError, match="some pixels are transparent, which is no id"):
+        the_set(root).label(0)
 
 
 @pytest.mark.parametrize(

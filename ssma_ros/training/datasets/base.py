@@ -96,9 +96,11 @@ class FrameDataset(ABC):
         return digest.hexdigest()
 
     def state(self) -> str:
-        """SHA-256 over when each file was last changed: what a cache here depends on beside :meth:`digest`."""
+        """SHA-256 over which file each is and when it was last changed: what a cache here depends on beside
+        :meth:`digest`. Inode and time of change tell an edit that keeps the size and puts the time of writing back."""
         stats = [path.stat() for index in range(len(self)) for path in self.files(index)]
-        return hashlib.sha256(repr([(s.st_mtime_ns, s.st_size) for s in stats]).encode()).hexdigest()
+        facts = [(s.st_ino, s.st_ctime_ns, s.st_mtime_ns, s.st_size) for s in stats]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]:

@@ -17,6 +17,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.kernels.shared.resampling import nearest
+from ssma_ros.training.datasets.scratch import scratch_folder
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
@@ -198,18 +199,15 @@ def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progr
     Raises:
         SsmaError: a file of the data set is missing or wrong, or the disk refuses.
     """
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        _write(samples, streams, partial, progress=progress)
-        if not (folder / _META).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            _move(partial, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(folder.parent, folder.name) as partial:
+            _write(samples, streams, partial, progress=progress)
+            if not (folder / _META).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                _move(partial, folder)
     except OSError as error:
         raise SsmaError(f"cache {folder}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _move(partial: Path, folder: Path) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from ssma_ros.labels import LabelSet
 
-#: Byte of a PNG file that tells the bits of a sample, and the one that tells the colour type.
+#: Byte of a PNG file, and tag of a TIFF file, that tell the bits of a sample; tag that tells what 0 is.
 _PNG_BITS = 24
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _SHOWN = 3
 
 
@@ -48,27 +49,41 @@ def read_raw_label(path: Path) -> NDArray[Any]:
             picture.load()
             mode, kind = picture.mode, picture.format
             if mode == "1":
-                return np.asarray(picture, np.uint8)
+                return np.asarray(picture, np.uint8) ^ np.uint8(_stored(picture, path)[1])
             if mode not in ("L", "P", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
                 raise SsmaError(f"label image {path}: its pixels are of kind {mode}, expected ids or colours")
+            bits, inverted = _stored(picture, path)
             pixels = np.asarray(picture)
     except (OSError, ValueError, SyntaxError) as error:
         raise SsmaError(f"label image {path}: cannot be read as an image ({error})") from None
     if kind == "JPEG":
         raise SsmaError(f"label image {path}: is a JPEG, which changes ids and colours, expected a PNG or TIFF file")
-    if mode == "L" and kind == "PNG":
-        return pixels // np.uint8(255 // ((1 << _png_bits(path)) - 1))
+    if bits > 8 and mode in ("RGB", "RGBA", "LA"):  # the decoder keeps the upper half, which is 0 for small ids
+        raise SsmaError(f"label image {path}: has several channels of {bits} bits, expected channels of 8 bits, or one "
+                        "channel with an id per pixel")
+    if mode == "L":
+        return (np.uint8(255) - pixels if inverted else pixels) // np.uint8(255 // ((1 << min(bits, 8)) - 1))
     if mode == "LA":
+        if (pixels[..., 1] == 0).any():
+            raise SsmaError(f"label image {path}: some pixels are transparent, which is no id, expected one channel "
+                            "with an id per pixel")
         return pixels[..., 0]
     if mode == "RGBA":
         return np.where(pixels[..., 3:] == 0, np.uint8(0), pixels[..., :3])
     return pixels
 
 
-def _png_bits(path: Path) -> int:
-    """Bits of a grey sample: the decoder stretches 2 and 4 bits to the range of 8."""
-    with path.open("rb") as file:
-        return min(file.read(_PNG_BITS + 1)[_PNG_BITS], 8)
+def _stored(picture: Image.Image, path: Path) -> tuple[int, bool]:
+    """Bits of a sample, and whether the decoder has inverted it (TIFF whose 0 is white). Of grey samples it stretches 2
+    and 4 bits to the range of 8, and of several channels of 16 it keeps the upper 8."""
+    if picture.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(_PNG_BITS + 1)[_PNG_BITS], False
+    if picture.format == "TIFF":
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        bits = tags.get(_TIFF_BITS, 1)
+        return max(bits) if isinstance(bits, tuple) else bits, tags.get(_TIFF_PHOTOMETRIC) == 0
+    return 8, False
 
 
 def _painted(rgb: NDArray[np.uint8], labels: LabelSet, path: Path) -> NDArray[np.uint8]:
