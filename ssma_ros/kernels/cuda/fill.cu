@@ -1,4 +1,4 @@
-// Depth completion of Ku, Harakeh and Waslander (2018), both variants; the CPU version is in compiled/fill.py.
+// Depth completion of Ku, Harakeh and Waslander (2018), both variants; the CPU version is in numba/fill.py.
 // Depth is float32 metres, between the first and the last kernel "inverted" (max_depth - metres, 0 = empty).
 #include "median.cuh"
 
@@ -95,21 +95,25 @@ extern "C" __global__ void fill_empty(
     out[y * width + x] = wanted ? max_over_square(in, x, y, width, height, radius) : own;
 }
 
-// Max over 31 pixels of a row; the other half of the 31x31 fill is fill_empty_31.
-extern "C" __global__ void dilate_row_31(const float *__restrict__ in, float *__restrict__ out, int width, int height) {
+// Max over FILL_LARGE pixels of a row; the other half of that fill is fill_empty_large.
+extern "C" __global__ void dilate_row_large(
+    const float *__restrict__ in, float *__restrict__ out, int width, int height) {
     PIXEL_OR_RETURN(x, y, width, height);
     float best = 0.0f;
-    for (int dx = -15; dx <= 15; ++dx) best = upper(best, in[y * width + clamped(x + dx, width)]);
+    const int radius = FILL_LARGE / 2;
+    for (int dx = -radius; dx <= radius; ++dx) best = upper(best, in[y * width + clamped(x + dx, width)]);
     out[y * width + x] = best;
 }
 
-extern "C" __global__ void fill_empty_31(
+extern "C" __global__ void fill_empty_large(
     const float *__restrict__ in, const float *__restrict__ across, float *__restrict__ out, int width, int height) {
     PIXEL_OR_RETURN(x, y, width, height);
     float value = in[y * width + x];
     if (value < EMPTY_BELOW) {
         value = 0.0f;
-        for (int dy = -15; dy <= 15; ++dy) value = upper(value, across[clamped(y + dy, height) * width + x]);
+        const int radius = FILL_LARGE / 2;
+        for (int dy = -radius; dy <= radius; ++dy)
+            value = upper(value, across[clamped(y + dy, height) * width + x]);
     }
     out[y * width + x] = value;
 }
@@ -153,7 +157,8 @@ static __device__ __forceinline__ float to_metres(float v, float max_depth) {
     return v > EMPTY_BELOW ? max_depth - v : v;
 }
 
-// Bilateral filter, d = 5 (a disc of 13 pixels), spatial sigma SIGMA_SPACE; exponent = -1/(2*sigma_depth^2). Then metres.
+// Bilateral filter, d = 5 (a disc of 13 pixels), spatial sigma SIGMA_SPACE; exponent = -1/(2*sigma_depth^2). Then
+// metres.
 // `own` is the image before the median: a pixel is blurred if it is > above there and not above row top[x].
 extern "C" __global__ void bilateral(
     const float *__restrict__ in, const float *__restrict__ own, float *__restrict__ out, const int *__restrict__ top,
@@ -172,7 +177,8 @@ extern "C" __global__ void bilateral(
                 const int square = dx * dx + dy * dy;
                 if (square == 0 || square > 4) continue;
                 const float difference = row[mirrored(x + dx, width)] - centre;
-                const float weight = expf(difference * difference * exponent - 0.5f / (SIGMA_SPACE * SIGMA_SPACE) * square);
+                const float far = 0.5f / (SIGMA_SPACE * SIGMA_SPACE) * square;
+                const float weight = expf(difference * difference * exponent - far);
                 sum += weight * difference;
                 weights += weight;
             }

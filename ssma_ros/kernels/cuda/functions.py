@@ -16,8 +16,12 @@ import numpy as np
 from ssma_ros.kernels.shared.checks import check_bounds, check_choice, check_intrinsics, check_positive
 from ssma_ros.kernels.shared.constants import (
     EMPTY_BELOW,
+    FILL_FAST,
+    FILL_GROW,
+    FILL_MULTISCALE,
     GRAVITY_ITERATIONS,
     GRAVITY_THRESHOLDS,
+    GROW_ROUNDS,
     HEIGHT_BINS,
     PARTS,
     REDUCERS,
@@ -110,12 +114,12 @@ class CudaPreprocessing:
         a, b, c = self._planes
         self._fill("invert_and_dilate", depth, a, last=(max_depth,))
         self._close(a, b)
-        self._fill("fill_empty", a, b, _NONE, last=(3,))
+        self._fill("fill_empty", a, b, _NONE, last=(FILL_FAST // 2,))
         if extrapolate:
             self._find_top(b)
             self._fill("copy_top_upward", b, self._top)
-            self._fill("dilate_row_31", b, a)
-            self._fill("fill_empty_31", b, a, c)
+            self._fill("dilate_row_large", b, a)
+            self._fill("fill_empty_large", b, a, c)
             b, c = c, b
         self._fill("median", b, a, _NONE, last=(-1.0,))
         self._blur(a, a, out, _NONE, blur, SIGMA_DEPTH_FAST, max_depth, -1.0)
@@ -131,15 +135,15 @@ class CudaPreprocessing:
         self._close(a, b)
         self._fill("median", a, b, _NONE, last=(EMPTY_BELOW,))
         self._find_top(b)
-        self._fill("fill_empty", b, a, self._top, last=(4,))
+        self._fill("fill_empty", b, a, self._top, last=(FILL_MULTISCALE // 2,))
         self._find_top(a)
         top = self._top
         if extrapolate:
             self._fill("copy_top_upward", a, self._top)
             top = _NONE
-        for _ in range(3):
-            self._fill("fill_empty", a, b, top, last=(2,))
-            self._fill("fill_empty", b, a, top, last=(2,))
+        for _ in range(GROW_ROUNDS):
+            self._fill("fill_empty", a, b, top, last=(FILL_GROW // 2,))
+            a, b = b, a
         self._fill("median", a, b, top, last=(EMPTY_BELOW,))
         self._blur(b, a, out, top, blur, SIGMA_DEPTH_MULTISCALE, max_depth, EMPTY_BELOW)
 

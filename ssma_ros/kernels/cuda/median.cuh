@@ -1,5 +1,5 @@
 // Median of 25 by min/max networks: the twenty pixels of four rows reduced to their middle six, merged with the fifth
-// row. The networks are those of compiled/median.py, where they are explained.
+// row. The networks are those of numba/median.py, where they are explained.
 #pragma once
 #include "common.cuh"
 

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from ssma_ros.kernels.shared.constants import (
     EMPTY_BELOW,
+    FILL_FAST,
+    FILL_GROW,
+    FILL_LARGE,
+    FILL_MULTISCALE,
+    GROW_ROUNDS,
     MEDIUM_UP_TO,
     NEAR_UP_TO,
     SIGMA_DEPTH_FAST,
@@ -31,10 +36,10 @@ def fill_fast(depth: Image, max_depth: float, extrapolate: bool, blur: str, out:
     image = _invert(raw, max_depth)
     image = np.asarray(cv2.dilate(image, _DIAMOND_5), np.float32)
     image = np.asarray(cv2.morphologyEx(image, cv2.MORPH_CLOSE, _square(5)), np.float32)
-    _fill_empty(image, 7)
+    _fill_empty(image, FILL_FAST)
     if extrapolate:
         _copy_top_upward(image)
-        _fill_empty(image, 31)
+        _fill_empty(image, FILL_LARGE)
     image = _median(image)
     if blur == "bilateral":
         image = _bilateral(image, SIGMA_DEPTH_FAST)
@@ -50,13 +55,13 @@ def fill_multiscale(depth: Image, max_depth: float, extrapolate: bool, blur: str
     image = np.asarray(cv2.morphologyEx(image, cv2.MORPH_CLOSE, _square(5)), np.float32)
     np.copyto(image, _median(image), where=image > _EMPTY)
     below = _below_first_valid(image)
-    _fill_empty(image, 9, below)
+    _fill_empty(image, FILL_MULTISCALE, below)
     below = _below_first_valid(image)
     if extrapolate:
         _copy_top_upward(image)
         below[:] = True
-    for _ in range(6):
-        _fill_empty(image, 5, below)
+    for _ in range(GROW_ROUNDS):
+        _fill_empty(image, FILL_GROW, below)
     valid = (image > _EMPTY) & below
     np.copyto(image, _median(image), where=valid)
     if blur == "bilateral":

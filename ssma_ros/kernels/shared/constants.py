@@ -14,6 +14,9 @@ EMPTY_BELOW = 0.1
 # Depth completion: Ku, Harakeh and Waslander, CRV 2018.
 #: Metres up to which a surface counts as near and as medium; what lies beyond is far.
 NEAR_UP_TO, MEDIUM_UP_TO = 15.0, 30.0
+#: Pixels across the squares that give empty pixels the nearest surface: of the fast variant, and its large one when it
+#: extrapolates; of the multi-scale variant, and of its rounds of growing.
+FILL_FAST, FILL_LARGE, FILL_MULTISCALE, FILL_GROW, GROW_ROUNDS = 7, 31, 9, 5, 6
 #: Of the bilateral filter: pixels, and metres of the fast and of the multi-scale variant.
 SIGMA_SPACE = 2.0
 SIGMA_DEPTH_FAST, SIGMA_DEPTH_MULTISCALE = 1.5, 0.5
