@@ -2,8 +2,9 @@
 // Everything up to the image stays on the device: the gravity estimate iterates without a word from the host.
 #include "common.cuh"
 
-// SUMS planes of row sums for fine windows, then as many for coarse ones: sums of m, i*m, i*i*m, q, i*q with q = m/Z, m = 1
-// where the depth may be used and i counted from the window's centre. Whole numbers and centred offsets: float32 does.
+// SUMS planes of row sums for fine windows, then as many for coarse ones: sums of m, i*m, i*i*m, q, i*q with q = m/Z,
+// m = 1 where the depth may be used and i counted from the window's centre. Whole numbers and centred offsets: float32
+// does.
 // PARTS partial sums a thread keeps in the gravity estimate: xx, xy, xz, yy, yz, zz, floors, walls.
 
 // Readings (else 0) and 1/Z where the normals may use it (else 0).
@@ -271,8 +272,8 @@ static __device__ __forceinline__ unsigned char level(float v) {
     return (unsigned char)(v < 255.0f ? (v > 0.0f ? v + 0.5f : 0.0f) : 255.0f);
 }
 
-// Angle to gravity (degrees + ANGLE_OFFSET), height over the floor, disparity: HxWx3 bytes. With `blank` pixels without a
-// reading become 0.
+// Angle to gravity (degrees + ANGLE_OFFSET), height over the floor, disparity: HxWx3 bytes. With `blank` pixels
+// without a reading become 0.
 extern "C" __global__ void encode(
     const float *__restrict__ z, const float *__restrict__ fine, const float *__restrict__ gravity,
     unsigned char *__restrict__ out, int width, int height, float fx, float fy, float cx, float cy,
