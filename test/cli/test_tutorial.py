@@ -6,16 +6,21 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
-from ssma_ros.cli.main import build_parser
+from ssma_ros.cli.main import build_parser, main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "tutorial.md"
@@ -121,3 +126,63 @@ def test_every_step_of_the_walk_is_run() -> None:
     run = "".join(commands for marked, commands in blocks() if marked)
     for command in ("statistics", "train", "evaluate", "export", "verify", "inspect", "play"):
         assert f"ssma {command} " in run
+
+
+def refusals(folder: Path) -> dict[str, list[str]]:
+    """What the page's last table begins to say → the command that is brought to say it; made one after the other."""
+    data, config = str(folder / "field_data"), str(folder / "minimal.yaml")
+    measure = ["statistics", data, "--config", config, "--quiet"]
+    shutil.copy(PROJECT / "config" / "training" / "minimal.yaml", folder)
+    shutil.copy(PROJECT / "config" / "training" / "minimal_labels.json", folder)
+    for name in ("begun/checkpoint.pt", "only_weights/weights.safetensors"):
+        (folder / name).parent.mkdir()
+        (folder / name).touch()
+    return {
+        "`data set field_data: camera.json": measure,
+        "`stream 'hha'": measure,
+        "`label image": measure,
+        "`depth_scale": [*measure, "--options", "{depth_scale: 1000}"],
+        "`checkpoint": ["train", config, "--data", data, "-o", str(folder / "begun"), "--quiet"],
+        "`model …": ["export", str(folder / "begun"), "-o", str(folder / "x.onnx")],
+        "`model folder": ["play", str(PROJECT / "demo" / "forest_drive"), "-o", str(folder / "y"),
+                          "--model", str(folder / "only_weights")],
+    }
+
+
+def spoil(start: str, data: Path) -> Callable[[], object]:
+    """Bring about what one row is of; returns what mends it."""
+    depth, label, camera = data / "train" / "depth", data / "train" / "label" / "0000.png", data / "camera.json"
+    if "camera.json" in start:
+        camera.rename(data / "calibration.json")
+        return lambda: (data / "calibration.json").rename(camera)
+    if "stream" in start:
+        depth.rename(data / "train" / "tiefe")
+        return lambda: (data / "train" / "tiefe").rename(depth)
+    if "label image" in start:
+        before = label.read_bytes()
+        ids = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+        ids[:2] = 9
+        cv2.imwrite(str(label), ids)
+        return lambda: label.write_bytes(before)
+    return lambda: None
+
+
+def test_what_the_page_says_of_refusals_is_what_commands_say(
+    field: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torch", "safetensors", "onnx", "tensorboard"):
+        pytest.importorskip(package)
+    from ssma_ros.training.fit.checkpoint import Checkpoint, Progress, save_checkpoint
+
+    rows = re.findall(r"^\| (`[^|]*`) \|", PAGE.read_text(encoding="utf-8").split("## When a command refuses")[1], re.M)
+    wanted = refusals(field)
+    assert [next(start for start in wanted if row.startswith(start)) for row in rows] == list(wanted)
+    save_checkpoint(Checkpoint(Progress(), "another run", {}, {}, {}, {}), field / "begun")
+    monkeypatch.chdir(field)
+    for row, (start, arguments) in zip(rows, wanted.items(), strict=True):
+        mend = spoil(start, field / "field_data")
+        assert main(arguments) == 1
+        told = capsys.readouterr().err
+        pattern = ".*".join(re.escape(part) for part in re.split(r"…|\d+|field_data", row.strip("`")))
+        assert re.search(pattern, told), f"{row}: {told}"
+        mend()

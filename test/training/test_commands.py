@@ -203,7 +203,7 @@ def test_tabulate_refuses_in_one_sentence(
         "run/model: is or holds the input": [one, data, "-o", one],
         "taken: exists already, expected a new name": [one, data, "-o", "taken"],
         "option 'a' is unknown, expected one of": [one, data, "-o", "new", "--options", "{a: 1}"],
-        "expected a mapping such as": [one, data, "-o", "new", "--options", "a"],
+        "options 'a': the document is \"a\", expected a mapping": [one, data, "-o", "new", "--options", "a"],
         "threads is -1": [one, data, "-o", "new", "--threads", "-1"],
     }
     for message, arguments in refused.items():
@@ -337,6 +337,16 @@ def test_weights_to_start_from_are_looked_for_before_the_data_is_read(
         assert main(["train", str(config), "--data", str(forest_folder), "-o", str(tmp_path / "run")]) == 1
         assert f"{name}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_folder_of_another_run_is_refused_before_inputs_are_encoded(
+    model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_config(tmp_path, seed=2)
+    arguments = ["train", str(other), "--data", str(forest_folder), "-o", str(model.parent)]
+    assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 1
+    assert "belongs to another configuration or other data" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.slow

@@ -19,14 +19,16 @@ from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
 from ssma_ros.training.datasets.survey import refuse_blank, survey
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
+from ssma_ros.training.fit.checkpoint import load_checkpoint
 from ssma_ros.training.fit.run_log import require_tensorboard
-from ssma_ros.training.fit.trainer import Trainer, choose_device
+from ssma_ros.training.fit.trainer import Trainer, choose_device, run_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from ssma_ros.contract import Contract
+    from ssma_ros.training.datasets import FrameDataset
     from ssma_ros.training.datasets.cache import Samples
     from ssma_ros.training.fit.config import TrainConfig
 
@@ -37,14 +39,19 @@ def open_split(config: TrainConfig, contract: Contract, split: str, *, progress:
     Raises:
         SsmaError: the data set is not laid out as it should be, or no sample has one of the contract's streams.
     """
-    data = config.data
-    dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
-    if data.more and split == data.train:
-        more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
-        dataset = JoinedDataset([dataset, *more])
+    data, dataset = config.data, _dataset(config, contract, split)
     samples = open_samples(dataset, contract)
     refuse_blank(samples, contract.streams, range(len(samples)), f"split '{split}' of {data.root}")
     return open_samples(dataset, contract, data.cache, progress=progress) if data.cache else samples
+
+
+def _dataset(config: TrainConfig, contract: Contract, split: str) -> FrameDataset:
+    data = config.data
+    dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
+    if not data.more or split != data.train:
+        return dataset
+    more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
+    return JoinedDataset([dataset, *more])
 
 
 @contextmanager
@@ -75,6 +82,10 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     if not first:
         distributed.barrier()  # the first process makes the cache, the others read it
     splits = (config.data.train, config.data.val)
+    if first and (output / CHECKPOINT).is_file():
+        # Another run's folder is refused before this one's inputs are encoded into the cache.
+        encoded = [open_samples(_dataset(config, contract, split), contract) for split in splits]
+        load_checkpoint(output, run_digest(config, *encoded))
     samples = [open_split(config, contract, split, progress=progress and first) for split in splits]
     if first and not (output / CHECKPOINT).is_file():
         # What would otherwise end a run in the middle of it is found before its first step: every file is read once.

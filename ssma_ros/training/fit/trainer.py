@@ -91,7 +91,7 @@ class Trainer:
         self._class_weights = None if weights is None else weights.to(self._device)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled="fp16" in config.precisions)
         self._progress = Progress()
-        self._run = _run_digest(config, train, val)
+        self._run = run_digest(config, train, val)
         self._optimizer: torch.optim.Optimizer | None = None
         self._checkpoint = load_checkpoint(self._output, self._run)
         if self._checkpoint is not None:
@@ -357,8 +357,8 @@ def _logits_and_auxiliary(output: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
     return (output[0], tuple(output[1])) if isinstance(output, tuple) else (output, ())
 
 
-def _run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
-    """Of everything that decides the run's course; where files lie does not."""
+def run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
+    """SHA-256 of everything that decides a run's course; where files lie does not."""
     document = config.to_document()
     for key in ("root", "cache"):
         del document["data"][key]
