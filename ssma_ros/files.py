@@ -7,12 +7,14 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 
 @contextmanager
@@ -91,6 +93,25 @@ def write_json(path: str | Path, document: object, indent: int = 2) -> None:
         SsmaError: the disk refuses.
     """
     write_atomically(path, (json.dumps(document, indent=indent) + "\n").encode())
+
+
+def encoded_picture(suffix: str, image: NDArray[Any], parameters: Sequence[int] = ()) -> bytes:
+    """An H×W or H×W×3 image (B, G, R) as OpenCV encodes it for files of ``suffix``, with its parameters."""
+    import cv2
+
+    good, data = cv2.imencode(suffix, image, parameters)
+    if not good:
+        raise RuntimeError(f"{suffix} encoder refused a {image.dtype} image of shape {image.shape}")
+    return data.tobytes()
+
+
+def write_picture(path: Path, image: NDArray[Any], parameters: Sequence[int] = ()) -> None:
+    """Write an image (:func:`encoded_picture`) whole or not at all.
+
+    Raises:
+        SsmaError: the disk refuses.
+    """
+    write_atomically(path, encoded_picture(path.suffix, image, parameters))
 
 
 def sha256_of(data: bytes | memoryview) -> str:

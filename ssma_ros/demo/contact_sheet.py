@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +13,12 @@ from ssma_ros.demo.text import INK, MUTED, Canvas
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from ssma_ros.demo.scene import Scene
     from ssma_ros.labels import LabelSet
-    from ssma_ros.sensors import Sensor
 
 _COLUMNS = 4
 _TILE_WIDTH = 480
@@ -82,16 +82,18 @@ def _tiles(scene: Scene, labels: LabelSet) -> list[_Tile]:
     """Twelve or so pictures: sensors first, then the network's inputs, its answer, and whom it trusted."""
     tiles = [_Tile("Colour", "camera", scene.color)]
     tiles += [
-        _Tile(_capital(SENSORS[name].title), pictures.sensor_note(SENSORS[name]), _maybe_sensor(SENSORS[name], image))
-        for name, image in scene.sensors.items() if name != "color"
+        _Tile(_capital(sensor.title), pictures.sensor_note(sensor),
+              _maybe(partial(pictures.sensor_picture, sensor), scene.sensors[name]))
+        for name, sensor in SENSORS.items() if name in scene.sensors and name != "color"
     ]
     if "depth" in scene.sensors:
-        tiles.append(_Tile("Completed depth", "input of what is made of depth", _maybe_depth(scene.depth_completed)))
+        completed = _maybe(pictures.depth_picture, scene.depth_completed)
+        tiles.append(_Tile("Completed depth", "input of what is made of depth", completed))
     tiles += [_Tile(name.upper(), note, scene.inputs.get(name)) for name, note in scene.notes.items()]
     tiles += [
         _Tile("Segmentation", "what the node says", pictures.class_picture(scene.mask, labels)),
-        _Tile("Labels", "ground truth", None if scene.label is None else pictures.class_picture(scene.label, labels)),
-        _Tile("Confidence", "of the winning class", _maybe_share(scene.confidence)),
+        _Tile("Labels", "ground truth", _maybe(partial(pictures.class_picture, labels=labels), scene.label)),
+        _Tile("Confidence", "of the winning class", _maybe(pictures.share_picture, scene.confidence)),
     ]
     tiles += [
         _Tile(f"Gate of {name}", "where the fusion trusts it", pictures.share_picture(gate))
@@ -104,16 +106,8 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _maybe_sensor(sensor: Sensor, image: NDArray[Any] | None) -> NDArray[np.uint8] | None:
-    return None if image is None else pictures.sensor_picture(sensor, image)
-
-
-def _maybe_depth(depth: NDArray[np.float32] | None) -> NDArray[np.uint8] | None:
-    return None if depth is None else pictures.depth_picture(depth)
-
-
-def _maybe_share(share: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    return None if share is None else pictures.share_picture(share)
+def _maybe(painted: Callable[[Any], NDArray[np.uint8]], image: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+    return None if image is None else painted(image)
 
 
 def _draw_tile(canvas: Canvas, tile: _Tile, x: int, y: int, height: int) -> None:

@@ -19,7 +19,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Intrinsics
 from ssma_ros.messages.decode import serialized_stamp_ns
+from ssma_ros.messages.fields import camera_info_fields
 from ssma_ros.ros.publishers import message_class
 
 if TYPE_CHECKING:
@@ -222,10 +224,8 @@ def _moment(width: int, height: int) -> dict[str, Any]:
     rows = np.linspace(20.0, 2.0, height)[:, None] * 1000
     depth = np.where(rng.random((height, width)) < 0.1, 0, rows).astype(np.uint16)
     nir = rng.integers(0, 256, (height, width), np.uint8)
-    focal, cx, cy = 0.6 * width, (width - 1) / 2, (height - 1) / 2
-    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
-    info.k = [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0]
-    info.p = [focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    camera = Intrinsics(0.6 * width, 0.6 * width, (width - 1) / 2, (height - 1) / 2, width, height)
+    info = CameraInfo(**camera_info_fields(camera))
     info.header.frame_id = "camera"
     return {
         "/camera/camera_info": info,

@@ -12,6 +12,7 @@ from ssma_ros.encodings.table import ENCODINGS
 from ssma_ros.kernels.shared.resampling import nearest
 from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages import decode as conversion
+from ssma_ros.messages.layouts import INTENSITY
 from ssma_ros.metrics import ConfusionMatrix
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.sensors import SENSORS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ssma_ros.labels import LabelSet
     from ssma_ros.recordings.topics import InputTopics
 
-_DTYPES = {"mono8": np.uint8, "8UC1": np.uint8, "mono16": np.uint16, "16UC1": np.uint16, "32FC1": np.float32}
+_ONE_CHANNEL = {name: layout for name, layout in INTENSITY.items() if layout.channels == 1 and layout.to_bgr is None}
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,8 @@ class DriveResults:
 
 def _pixels(message: Any, topic: str) -> NDArray[Any]:
     """Single-channel images as they are, three-channel images in RGB order."""
-    if message.encoding in _DTYPES:
-        rows = np.asarray(message.data).reshape(message.height, message.step)
-        item = np.dtype(_DTYPES[message.encoding])
-        return np.ascontiguousarray(rows[:, : message.width * item.itemsize]).view(item)
+    if message.encoding in _ONE_CHANNEL:
+        return np.ascontiguousarray(conversion.pixels_of(message, topic, _ONE_CHANNEL))
     return np.ascontiguousarray(conversion.image_of(SENSORS["color"], message, topic)[0][..., ::-1])
 
 

@@ -17,7 +17,7 @@ from ssma_ros.demo.overlay_video import write_overlay_video
 from ssma_ros.demo.results import DriveResults
 from ssma_ros.demo.summary import FORMAT, VERSION, measured
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import write_atomically, write_json
+from ssma_ros.files import write_json, write_picture
 from ssma_ros.folders import WholeFolder
 from ssma_ros.inference import find_model
 from ssma_ros.recordings.reader import RecordingReader
@@ -154,8 +154,6 @@ def _write_results(
 def _write_sheet(
     path: Path, results: DriveResults, contract: Contract, options: DemoOptions, summary: dict[str, Any]
 ) -> None:
-    import cv2
-
     stamp = results.best_stamp()
     assert stamp is not None, "a live run without masks ends before this"
     accuracy = summary["accuracy"]
@@ -167,7 +165,7 @@ def _write_sheet(
         subtitle="   ·   ".join(headline(summary)),
         class_iou={k: v for k, v in accuracy["iou"].items() if v is not None} if accuracy else None,
     )
-    write_atomically(path, cv2.imencode(path.suffix, sheet[..., ::-1])[1].tobytes())
+    write_picture(path, sheet[..., ::-1])
 
 
 def headline(summary: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from ssma_ros.kernels.backend import compiled_modules
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.labels import UNLABELLED
 from ssma_ros.messages.cloud import PointCloudBuilder
+from ssma_ros.messages.fields import Fields, camera_info_fields, image_fields
 from ssma_ros.messages.memory import MessageMemory
 from ssma_ros.messages.palette_png import palette_png
 from ssma_ros.options import check_ranges, option
@@ -36,8 +37,6 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 CHANNEL_INFO = "elevation_map_msgs/msg/ChannelInfo"
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
-
-Fields = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class OutputCatalog:
         outputs = [
             _output("mask", IMAGE, lambda r, f: image_fields(r.mask, "mono8")),
             _output("confidence", IMAGE, lambda r, f: image_fields(r.confidence, "mono8")),
-            _output("camera_info", CAMERA_INFO, lambda r, f: camera_info_fields(r)),
+            _output("camera_info", CAMERA_INFO, lambda r, f: _camera_info(r)),
             _output("color_mask", IMAGE, lambda r, f: image_fields(self._color_mask(r), "rgb8")),
             _output("overlay", IMAGE, lambda r, f: image_fields(self._overlay(r, f), "rgb8")),
             _output("color_mask/compressed", COMPRESSED_IMAGE, lambda r, f: self._png(r)),
@@ -253,35 +252,8 @@ class OutputCatalog:
         return _output(topic, IMAGE, fields, "gates")
 
 
-def image_fields(pixels: NDArray[Any], encoding: str) -> Fields:
-    """Fields of sensor_msgs/Image without header, for an H×W or H×W×C array of the encoding's type."""
-    pixels = np.ascontiguousarray(pixels)
-    return {
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "encoding": encoding,
-        "is_bigendian": 0,
-        "step": pixels.strides[0],
-        "data": pixels.view(np.uint8).reshape(-1),
-    }
-
-
-def camera_info_fields(result: Segmentation) -> Fields | None:
-    """Fields of sensor_msgs/CameraInfo without header: K and P of the output images, no distortion, rectified."""
-    camera = result.intrinsics
-    if camera is None:
-        return None
-    return {
-        "height": camera.height,
-        "width": camera.width,
-        "distortion_model": "plumb_bob",
-        "d": [0.0] * 5,
-        "k": [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0],
-        "r": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        "p": [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-        "binning_x": 0,
-        "binning_y": 0,
-    }
+def _camera_info(result: Segmentation) -> Fields | None:
+    return None if result.intrinsics is None else camera_info_fields(result.intrinsics)
 
 
 def _compressed(kind: str, data: NDArray[np.uint8]) -> Fields:

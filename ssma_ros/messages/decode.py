@@ -94,7 +94,7 @@ def image_of(sensor: Sensor, message: Any, topic: str, reading: Reading | None =
         return depth_from_disparity(message, topic), 1.0
     message = decoded(message, topic)
     layouts = LAYOUTS[sensor.pixels]
-    pixels = _pixels(message, topic, layouts)
+    pixels = pixels_of(message, topic, layouts)
     if sensor.pixels == "measurement":
         return raw_values.measurement(pixels, sensor, reading), 1.0
     layout = layouts[message.encoding]
@@ -136,7 +136,7 @@ def depth_from_disparity(message: Any, topic: str) -> NDArray[np.float32]:
     Raises:
         RefusedInput: the image is not 32FC1, or focal length or baseline is not a positive number.
     """
-    disparity = _pixels(message.image, topic, {"32FC1": MEASUREMENT["32FC1"]})
+    disparity = pixels_of(message.image, topic, {"32FC1": MEASUREMENT["32FC1"]})
     focal, baseline = float(message.f), float(message.t)
     if not (math.isfinite(focal) and focal > 0):
         raise RefusedInput(topic, "f", focal, "a positive focal length in pixels")
@@ -206,10 +206,13 @@ def _is_binned_already(centre: float, size: int, binning: int) -> bool:
     return binning > 1 and abs(centre - size / (2 * binning)) < 0.1 * size / binning
 
 
-def _pixels(message: Any, topic: str, accepted: Mapping[str, Layout]) -> NDArray[Any]:
-    """H×W or H×W×C view on the image's buffer in native byte order, after all checks of the header.
+def pixels_of(message: Any, topic: str, accepted: Mapping[str, Layout]) -> NDArray[Any]:
+    """H×W or H×W×C view on an Image's buffer in native byte order, after all checks of the header.
 
     Of a planar format the rows of all planes, H·3/2 of them.
+
+    Raises:
+        RefusedInput: the encoding is none of ``accepted``, or the message contradicts itself.
     """
     encoding = str(message.encoding)
     if encoding not in accepted:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.messages.fields import image_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,16 +76,7 @@ def decompress(message: Any, topic: str) -> DecodedImage:
     else:
         image = _decode_picture(data, declared, topic)
         image, encoding = _as_recorded(image, encoding, declared, topic)
-    image = np.ascontiguousarray(image)
-    return DecodedImage(
-        header=message.header,
-        height=image.shape[0],
-        width=image.shape[1],
-        encoding=encoding,
-        is_bigendian=0,
-        step=image.strides[0],
-        data=image.view(np.uint8).reshape(-1),
-    )
+    return DecodedImage(header=message.header, **image_fields(image, encoding))
 
 
 def original_encoding(declared: str) -> str:

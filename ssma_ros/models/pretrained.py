@@ -13,14 +13,13 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.models.backbones import Backbone, MobileNetV2, PreActResNet50, ResNet50
 from ssma_ros.models.tensorflow.checkpoint import read_checkpoint
 from ssma_ros.models.tensorflow.names import backbone_names, plain_name, to_torch
-from ssma_ros.models.weights import read_tensors
+from ssma_ros.models.weights import assign, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-_SHOWN = 3
 #: Parts of an ImageNet classifier that a backbone does not have, in torchvision's and timm's naming. "bn2" at the
 #: top level is the norm of timm's last 1×1.
 _CLASSIFIER = re.compile(r"(fc|classifier|head|conv_head|features\.18)\..*|bn2\..*")
@@ -53,7 +52,7 @@ def load_imagenet(backbone: Backbone, path: str | Path) -> None:
         renamed = _from_tensorflow(path)
     else:
         raise SsmaError(f"{where}: expected a .safetensors file (pickled .pth and .pt files are never loaded)")
-    _assign(backbone, renamed, where)
+    assign(backbone, renamed, where, "the backbone", optional=("input_norm.",))
 
 
 def _rename(backbone: Backbone, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -117,20 +116,3 @@ def _from_tensorflow(path: Path) -> dict[str, Tensor]:
     variables = {plain_name(name): value for name, value in read_checkpoint(path).items()}
     arrays = to_torch(backbone_names(), variables)
     return {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
-
-
-def _assign(backbone: Backbone, tensors: Mapping[str, Tensor], where: str) -> None:
-    state = {n: t for n, t in backbone.state_dict().items() if not n.endswith("num_batches_tracked")}
-    problems = [f"{n} is missing" for n in state if n not in tensors and not n.startswith("input_norm.")]
-    problems += [f"{n} is not in the backbone" for n in tensors if n not in state]
-    problems += [
-        f"{n} is {tuple(t.shape)}, expected {tuple(state[n].shape)}"
-        for n, t in tensors.items()
-        if n in state and t.shape != state[n].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise SsmaError(f"{where}: {'; '.join(problems[:_SHOWN])}{more}")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            state[name].copy_(tensor)

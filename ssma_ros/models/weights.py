@@ -49,7 +49,7 @@ def load_model(path: str | Path) -> SegmentationNetwork:
     contract_path = contract_path_for(weights)
     contract = load_contract(contract_path)
     network = _build(contract, contract_path)
-    assign(network, tensors, f"{weights} does not fit its contract {contract_path}")
+    assign(network, tensors, f"weights {weights} does not fit its contract {contract_path}")
     network.contract = contract
     return network.eval()
 
@@ -124,15 +124,19 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def assign(network: SegmentationNetwork, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy ``tensors`` into ``network``; names and shapes must fit exactly.
+def assign(
+    network: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str = "the network",
+    optional: tuple[str, ...] = (),
+) -> None:
+    """Copy ``tensors`` into ``network``, which messages call ``what``. Names and shapes must fit exactly; those that
+    begin with one of ``optional`` may be missing.
 
     Raises:
         SsmaError: begins with ``where`` and names the first tensors that do not fit.
     """
     state = {name: t for name, t in network.state_dict().items() if not name.endswith(_COUNTER)}
-    problems = [f"{name} is missing" for name in state if name not in tensors]
-    problems += [f"{name} is not in the network" for name in tensors if name not in state]
+    problems = [f"{name} is missing" for name in state if name not in tensors and not name.startswith(optional)]
+    problems += [f"{name} is not in {what}" for name in tensors if name not in state]
     problems += [
         f"{name} is {tuple(tensors[name].shape)}, expected {tuple(t.shape)}"
         for name, t in state.items()
@@ -140,10 +144,10 @@ def assign(network: SegmentationNetwork, tensors: Mapping[str, Tensor], where: s
     ]
     if problems:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise SsmaError(f"weights {where}: {'; '.join(problems[:_SHOWN])}{more}")
+        raise SsmaError(f"{where}: {'; '.join(problems[:_SHOWN])}{more}")
     with torch.no_grad():
-        for name, target in state.items():
-            target.copy_(tensors[name])
+        for name, tensor in tensors.items():
+            state[name].copy_(tensor)
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], where: str, hint: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rosbags.interfaces import Nodetype
 
+from ssma_ros.messages.fields import camera_info_fields, image_fields
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:
@@ -67,17 +68,7 @@ def image(pixels: NDArray[Any], encoding: str, stamp_ns: int, frame_id: str) -> 
     Args:
         pixels: H×W or H×W×C array whose dtype and channels are those of ``encoding``.
     """
-    pixels = np.ascontiguousarray(pixels)
-    return make(
-        IMAGE,
-        header=header(stamp_ns, frame_id),
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        encoding=encoding,
-        is_bigendian=0,
-        step=pixels.strides[0],
-        data=pixels.view(np.uint8).reshape(-1),
-    )
+    return make(IMAGE, header=header(stamp_ns, frame_id), **image_fields(pixels, encoding))
 
 
 def compressed_image(data: bytes, image_format: str, stamp_ns: int, frame_id: str) -> Any:
@@ -89,15 +80,4 @@ def compressed_image(data: bytes, image_format: str, stamp_ns: int, frame_id: st
 
 def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/CameraInfo of a rectified camera (D = 0, R = identity)."""
-    matrix = intrinsics.matrix()
-    return make(
-        CAMERA_INFO,
-        header=header(stamp_ns, frame_id),
-        height=intrinsics.height,
-        width=intrinsics.width,
-        distortion_model="plumb_bob",
-        d=np.zeros(5),
-        k=matrix.reshape(-1),
-        r=np.eye(3).reshape(-1),
-        p=np.hstack([matrix, np.zeros((3, 1))]).reshape(-1),
-    )
+    return make(CAMERA_INFO, header=header(stamp_ns, frame_id), **camera_info_fields(intrinsics))

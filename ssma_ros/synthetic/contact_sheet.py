@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssma_ros.files import check_file_writable, write_atomically
+from ssma_ros.files import check_file_writable, write_picture
 from ssma_ros.labels import load_label_set
 from ssma_ros.synthetic.conditions import find_condition
 from ssma_ros.synthetic.dataset import LABEL_SET
@@ -36,10 +36,7 @@ def write_contact_sheet(path: Path, seed: int, conditions: tuple[str, ...]) -> N
             scene = Scene(renderer, seed, rig, condition=find_condition(name))
             rng = np.random.default_rng([seed, 10])
             rows.append(_row(scene.random_sample(rng), name, palette))
-    ok, data = cv2.imencode(".png", np.vstack(rows))
-    if not ok:
-        raise RuntimeError("png encoder refused the contact sheet")
-    write_atomically(path, data.tobytes())
+    write_picture(path, np.vstack(rows))
 
 
 def _row(sample: Sample, name: str, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:

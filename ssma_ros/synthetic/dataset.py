@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.files import check_writable, write_atomically, write_json
+from ssma_ros.files import check_writable, write_json, write_picture
 from ssma_ros.synthetic.conditions import CLEAR, Condition, find_condition
 from ssma_ros.synthetic.gl import require_opengl
 from ssma_ros.synthetic.sampling import Sample, Scene
@@ -174,10 +174,7 @@ def _write_sample(sample: Sample, folder: Path, name: str) -> None:
         "label": sample.label,
     }
     for kind in _FOLDERS:
-        ok, data = cv2.imencode(".png", images[kind], [cv2.IMWRITE_PNG_COMPRESSION, 4])
-        if not ok:
-            raise RuntimeError(f"png encoder refused a {images[kind].dtype} image of shape {images[kind].shape}")
-        write_atomically(folder / kind / name, data.tobytes())
+        write_picture(folder / kind / name, images[kind], [cv2.IMWRITE_PNG_COMPRESSION, 4])
 
 
 def depth_to_millimetres(depth: np.ndarray) -> np.ndarray:

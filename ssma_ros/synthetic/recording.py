@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import encoded_picture
 from ssma_ros.frame import Intrinsics
 from ssma_ros.synthetic.conditions import CLEAR, find_condition
 from ssma_ros.synthetic.dataset import depth_to_millimetres
@@ -169,16 +169,16 @@ def _encode(
     color, nir = ([cv2.IMWRITE_JPEG_QUALITY, quality] for quality in (plan.color_quality, plan.nir_quality))
     millimetres = depth_to_millimetres(quantise_disparity(sample.depth, rig, plan.depth_step))
     images = [
-        (COLOR_TOPIC, stamp, 9e6, "bgr8; jpeg compressed bgr8", _picture(".jpg", sample.color, color)),
+        (COLOR_TOPIC, stamp, 9e6, "bgr8; jpeg compressed bgr8", encoded_picture(".jpg", sample.color, color)),
         (
             DEPTH_TOPIC,
             depth_stamp,
             24e6,
             "16UC1; compressedDepth png",
-            _DEPTH_HEADER + _picture(".png", millimetres, _SMALL),
+            _DEPTH_HEADER + encoded_picture(".png", millimetres, _SMALL),
         ),
-        (NIR_TOPIC, nir_stamp, 7e6, "mono8; jpeg compressed ", _picture(".jpg", sample.nir, nir)),
-        (LABEL_TOPIC, stamp, 30e6, "mono8; png compressed ", _picture(".png", sample.label, _SMALL)),
+        (NIR_TOPIC, nir_stamp, 7e6, "mono8; jpeg compressed ", encoded_picture(".jpg", sample.nir, nir)),
+        (LABEL_TOPIC, stamp, 30e6, "mono8; png compressed ", encoded_picture(".png", sample.label, _SMALL)),
     ]
     encoded = [
         EncodedImage(topic, own, own + round(delay + abs(rng.normal(0, 1e6))), form, data)
@@ -191,13 +191,6 @@ def _encode(
 _SMALL = [cv2.IMWRITE_PNG_COMPRESSION, 9]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):
     _SMALL += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE, cv2.IMWRITE_PNG_STRATEGY, 0]
-
-
-def _picture(extension: str, image: NDArray, parameters: list[int]) -> bytes:
-    ok, data = cv2.imencode(extension, image, parameters)
-    if not ok:
-        raise RuntimeError(f"{extension} encoder refused a {image.dtype} image of shape {image.shape}")
-    return data.tobytes()
 
 
 def quantise_disparity(depth: FloatImage, rig: StereoRig, step: float) -> FloatImage:

@@ -7,10 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
-from ssma_ros.files import write_atomically
+from ssma_ros.files import write_atomically, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,9 +64,7 @@ def write_report(folder: Path, report: Report) -> None:
         SsmaError: the disk refuses.
     """
     for name, picture in report.pictures.items():
-        ok, data = cv2.imencode(".png", picture[..., ::-1])
-        assert ok, f"PNG encoder refused picture {name}"
-        write_atomically(folder / f"{name}.png", data.tobytes())
+        write_picture(folder / f"{name}.png", picture[..., ::-1])
     write_atomically(folder / "report.md", _markdown(report).encode())
     write_atomically(folder / "report.html", _html(report).encode())
     assert not report.facts.keys() & report.document.keys(), "a fact would be lost in the JSON file"
