@@ -271,7 +271,7 @@ def test_options_reach_the_segmenter_and_the_network(monkeypatch: pytest.MonkeyP
         ({"model": "forest_rgb_hha_ev"}, SsmaError, r"model 'forest_rgb_hha_ev': .*\('forest_rgb_.* may be meant\)"),
         ({"backend": "openvinno"}, SsmaError, r"backend: got 'openvinno', .*\('openvino' may be meant\)"),
         ({"preprocessing": "cuda"}, SsmaError, "preprocessing: got 'cuda', expected one of auto, cpu, gpu"),
-        ({"output_resolution": "half"}, ValueError, "output_resolution is 'half', expected network or camera"),
+        ({"output_resolution": "half"}, ValueError, "output_resolution is 'half', expected one of network, camera"),
         ({"min_confidence": 50}, ValueError, "min_confidence is 50, expected 0 to 1"),
     ],
 )

@@ -138,5 +138,8 @@ def _parse_options(text: str) -> dict[str, Any]:
     from ssma_ros.documents import convert, parse_yaml
 
     what = f"options '{text}'"
-    options: dict[str, Any] = convert(dict[str, Any], parse_yaml(text, what) or {}, what, "the document")
+    document = parse_yaml(text, what) or {}
+    if not isinstance(document, dict):
+        raise SsmaError(f"{what}: got {document!r}, expected a mapping such as '{{depth_scale: 0.01}}'")
+    options: dict[str, Any] = convert(dict[str, Any], document, what, "the document")
     return options

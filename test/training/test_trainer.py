@@ -230,7 +230,7 @@ def test_tensorboard_gets_curves_and_pictures(contract: Contract, samples: Memor
     ("changes", "message"),
     [
         ({"precision": "fp16"}, "needs CUDA"),
-        ({"device": "tpu"}, "expected auto, cpu or cuda"),
+        ({"device": "tpu"}, "expected one of auto, cpu, cuda"),
         ({"class_weights": [1.0, 2.0]}, "expected none, balanced or 5 numbers"),
         ({"encoders": {"hha": "x"}}, "expected one of rgb, nir"),
         ({"initialize": "nowhere.safetensors"}, "no such file"),
