@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ssma_ros.documents import load_json, read
 from ssma_ros.encodings.hha import unit_vector
 from ssma_ros.errors import SsmaError
@@ -18,7 +20,6 @@ from ssma_ros.options import option
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Frame
@@ -118,7 +119,7 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]
     facts = {name: value for name, value in vars(camera).items() if name not in ("gravity", "baseline")}
     gravity = camera.gravity
     try:
-        return Intrinsics(**facts), None if gravity is None else unit_vector(gravity)
+        return Intrinsics(**facts), None if gravity is None else unit_vector(np.asarray(gravity))
     except ValueError as error:
         raise SsmaError(f"camera file {path}: {error}") from None
 
