@@ -86,35 +86,35 @@ class StageConfig:
     name: str = option("fusion", "For progress bars and curves.")
     steps: int = option(1000, "Optimiser steps.", low=1)
     batch_size: int = option(8, "Samples in one step, over all processes together.", low=1)
-    width: int = option(0, "Of the images in this stage, a multiple of 16; 0 = the contract's.", low=0)
-    height: int = option(0, "Of the images in this stage, a multiple of 16; 0 = the contract's.", low=0)
+    width: int = option(0, "Width of the images in this stage, a multiple of 16; 0 = the contract's.", low=0)
+    height: int = option(0, "Height of the images in this stage, a multiple of 16; 0 = the contract's.", low=0)
     lr: float = option(1e-3, "Peak learning rate.", low=0)
     encoder_lr: float | None = option(
         None, "Learning rate of the encoders; null = `lr`, 0 = frozen (their BN statistics too).", low=0
     )
     schedule: Literal["poly", "onecycle", "constant"] = option("poly", "How the learning rate goes.")
     power: float = option(
-        0.9, "Of `poly` and of the end of `onecycle`: the rate is lr·max((1−t)^power, end_lr_ratio).", low=0
+        0.9, "Exponent of `poly` and of the end of `onecycle`: the rate is lr·max((1−t)^power, end_lr_ratio).", low=0
     )
     end_lr_ratio: float = option(0.1, "See `power`.", low=0, high=1)
     warmup: float = option(0.1, "Share of the steps in which `onecycle` rises.", low=0, high=1)
-    beta1: float = option(0.9, "Of Adam.", low=0, high=1)
-    beta2: float = option(0.999, "Of Adam.", low=0, high=1)
-    epsilon: float = option(1e-10, "Of Adam.", low=0)
-    weight_decay: float = option(0.0, "Of Adam, decoupled.", low=0)
+    beta1: float = option(0.9, "Decay of Adam's mean of the gradient.", low=0, high=1)
+    beta2: float = option(0.999, "Decay of Adam's mean of the squared gradient.", low=0, high=1)
+    epsilon: float = option(1e-10, "Adam's term against division by zero.", low=0)
+    weight_decay: float = option(0.0, "Adam's weight decay, decoupled.", low=0)
     augment: bool = option(True, "false = only the mirror.")
     class_weight_power: float = option(
         1.0, "Exponent on the run's class weights: 1 = as they are, 0 = none. Weights help rare classes to be found at "
         "all; less of them at the end gives up fewer pixels of the others.", low=0,
     )
-    precision: Literal["", "fp32", "bf16", "fp16"] = option("", "Instead of the run's; empty: the run's.")
+    precision: Literal["", "fp32", "bf16", "fp16"] = option("", "Arithmetic of this stage; empty: the run's.")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole run."""
 
-    name: str = option(text="Of the result.")
+    name: str = option(text="Name of the run; its folder is `runs/NAME` unless the command says otherwise.")
     contract: dict[str, Any] = option(
         text="The input contract as in contract.json (docs/contract.md); `network` may name a preset, `labels` a "
         "shipped label set or a .json file, whose relative path counts from the configuration's folder."
@@ -122,20 +122,21 @@ class TrainConfig:
     data: DataConfig = option(text="Where samples come from.")
     stages: tuple[StageConfig, ...] = option(text="Stretches of training, one after the other.")
     augmentation: AugmentationConfig = option(AugmentationConfig(), "Random changes of training samples.")
-    seed: int = option(1, "Of everything random.", low=0)
+    seed: int = option(1, "Seed of everything random.", low=0)
     precision: Precision = option(
         "fp32", "Arithmetic: bf16 by autocast; fp16 by autocast with loss scaling, CUDA only."
     )
-    device: Literal["auto", "cpu", "cuda"] = option("auto", "What trains.")
+    device: Literal["auto", "cpu", "cuda"] = option("auto", "What trains; auto: the GPU where there is one.")
     threads: int = option(0, "CPU threads; 0 = PyTorch's choice.", low=0)
-    auxiliary_weights: Pair = option((0.6, 0.5), "Of the two auxiliary losses (1/4 and 1/8 head).", low=0)
+    auxiliary_weights: Pair = option((0.6, 0.5), "Weights of the two auxiliary losses (1/4 and 1/8 head).", low=0)
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = option(
         "none", "`none`, `balanced` (1/log(1.02 + share)), or one number a class."
     )
     clip_norm: float = option(0.0, "Gradients are scaled to at most this norm; 0 = never.", low=0)
     ema: float = option(0.0, "Decay of the exponential moving average of the weights; 0 = none.", low=0, high=1)
     bn_momentum: float | None = option(
-        None, "Of BatchNorm's running statistics (PyTorch's convention); null = the network's own.", low=0, high=1
+        None, "Momentum of BatchNorm's running statistics (PyTorch's convention); null = the network's own.",
+        low=0, high=1,
     )
     encoders: dict[str, str] = option(
         default_factory=dict, text="Stream name to weights of a trained unimodal model that initialises this encoder, "
