@@ -27,16 +27,22 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     Raises:
         SsmaError: the disk refuses (full, read-only, no such folder).
     """
+    with whole_path(path) as partial, partial.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: str | Path, what: str = "file") -> Iterator[Path]:
+    """As :func:`whole_file`, for a library that opens the file by its name; messages call it ``what``."""
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
+        yield partial
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        raise SsmaError(f"file {path}: cannot be written ({error.strerror or error})") from error
+        raise SsmaError(f"{what} {path}: cannot be written ({error.strerror or error})") from error
     finally:
         partial.unlink(missing_ok=True)
 

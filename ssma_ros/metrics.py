@@ -138,14 +138,14 @@ class ConfusionMatrix:
         if len(names) != self.num_classes:
             raise ValueError(f"names: {len(names)} given, expected {self.num_classes}")
         return {
-            "miou": _json(self.miou()),
-            "acc": _json(self.accuracy()),
-            "mean_acc": _json(self.mean_accuracy()),
-            "ap": _json(_mean(self.precision())),
-            "giou": _json(self.global_iou()),
-            "fpr": _json(_mean(self.false_positive_rate())),
-            "fnr": _json(_mean(self.false_negative_rate())),
-            "iou": {name: _json(value) for name, value in zip(names, self.iou(), strict=True)},
+            "miou": rounded(self.miou()),
+            "acc": rounded(self.accuracy()),
+            "mean_acc": rounded(self.mean_accuracy()),
+            "ap": rounded(_mean(self.precision())),
+            "giou": rounded(self.global_iou()),
+            "fpr": rounded(_mean(self.false_positive_rate())),
+            "fnr": rounded(_mean(self.false_negative_rate())),
+            "iou": {name: rounded(value) for name, value in zip(names, self.iou(), strict=True)},
         }
 
     def _hits_misses_alarms(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -171,5 +171,6 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def _json(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
     return None if np.isnan(value) else round(float(value), 6)

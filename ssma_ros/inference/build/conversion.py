@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import onnx_ir as ir
 
 from ssma_ros.contract import FILE_NAME, load_contract, save_contract
 from ssma_ros.errors import SsmaError
+from ssma_ros.files import whole_path
 from ssma_ros.inference.build.float16 import to_float16
 from ssma_ros.inference.build.int8 import quantize_int8
 from ssma_ros.inference.build.onnx_graph import describe_output
@@ -97,15 +97,9 @@ def write_model(model: ir.Model, contract: Contract, path: Path, precision: str)
     if not path.parent.is_dir():
         raise SsmaError(f"export: folder {path.parent} does not exist, expected an existing folder for {path.name}")
     _set_metadata(model, contract, precision)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_path(path, "export") as partial:
         ir.save(model, partial)
         check_onnx(read_onnx_facts(partial), contract, f"export {path}")
-        os.replace(partial, path)
-    except OSError as error:
-        raise SsmaError(f"export {path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
     common = path.with_name(FILE_NAME)
     if not (common.is_file() and load_contract(common).digest() == contract.digest()):
         save_contract(contract, path.with_name(path.stem + ".contract.json"))

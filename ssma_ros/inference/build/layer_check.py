@@ -29,14 +29,12 @@ class LayerDifference:
     Attributes:
         name, operator: module path of a convolution, else the tensor's name; the node that makes it.
         relative_rms: root mean square of the difference, over the standard deviation of the float32 tensor.
-        relative_max: largest difference, over the same.
         largest: largest magnitude in the float32 graph; float16 ends at 65504.
     """
 
     name: str
     operator: str
     relative_rms: float
-    relative_max: float
     largest: float
 
 
@@ -83,6 +81,5 @@ def _difference(name: str, operator: str, expected: NDArray, got: NDArray) -> La
         name=name,
         operator=operator,
         relative_rms=float(np.sqrt(np.mean(difference**2))) / scale,
-        relative_max=float(np.abs(difference).max()) / scale,
         largest=float(np.abs(reference).max()),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssma_ros.metrics import ConfusionMatrix
+from ssma_ros.metrics import ConfusionMatrix, rounded
 from ssma_ros.sensors import SENSORS
 from ssma_ros.training.datasets.survey import shows_something
 from ssma_ros.training.evaluate.metrics import Calibration, TrimapBands
@@ -104,15 +104,15 @@ class CaseResult:
     def to_document(self) -> dict[str, Any]:
         """JSON-ready."""
         document = {
-            "case": self.name, "samples": self.samples, **self.scores, "ece": _number(self.ece),
-            "trimap_miou": {str(w): _number(v) for w, v in self.trimap.items()},
-            "reliability": [{k: _number(v) for k, v in b.items()} for b in self.reliability],
+            "case": self.name, "samples": self.samples, **self.scores, "ece": rounded(self.ece),
+            "trimap_miou": {str(w): rounded(v) for w, v in self.trimap.items()},
+            "reliability": [{k: rounded(v) for k, v in b.items()} for b in self.reliability],
             "samples_with": dict(self.there),
         }
         if self.groups:
             mean, deviation = self.spread()
             document["groups"] = {n: {"samples": g.samples, **g.scores} for n, g in self.groups.items()}
-            document["over_groups"] = {"miou_mean": _number(mean), "miou_std": _number(deviation)}
+            document["over_groups"] = {"miou_mean": rounded(mean), "miou_std": rounded(deviation)}
         return document
 
 
@@ -201,7 +201,3 @@ class Score:
             self._matrices[group] = ConfusionMatrix(*self._settings)
             self._samples[group] = 0
         return self._matrices[group]
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
