@@ -31,6 +31,8 @@ def test_missing_package_is_one_sentence(tmp_path: Path, command: str, package: 
     model, output = tmp_path / "m.safetensors", tmp_path / "model.safetensors"
     model.write_bytes(b"")
     arguments = [command, str(model)]
+    if package != "torch":
+        pytest.importorskip("torch", reason="of two missing packages the first is named")
     if command == "import-checkpoint":
         arguments += ["--labels", "cityscapes11", "-o", str(output)]
     done = _run_without(package, *arguments)

@@ -17,6 +17,7 @@ def run_command(tmp_path, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_unknown_backend_ends_in_one_sentence(tmp_path):
+    pytest.importorskip("mujoco")
     done = run_command(tmp_path, MUJOCO_GL="none-such")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]

@@ -203,7 +203,7 @@ def test_tabulate_refuses_in_one_sentence(
         "run/model: is or holds the input": [one, data, "-o", one],
         "taken: exists already, expected a new name": [one, data, "-o", "taken"],
         "option 'a' is unknown, expected one of": [one, data, "-o", "new", "--options", "{a: 1}"],
-        "options 'a': the document is \"a\", expected a mapping": [one, data, "-o", "new", "--options", "a"],
+        "options 'a': got 'a', expected a mapping such as": [one, data, "-o", "new", "--options", "a"],
         "threads is -1": [one, data, "-o", "new", "--threads", "-1"],
     }
     for message, arguments in refused.items():
