@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Every so many pixels in either direction are looked at: a few thousand of an image.
 _STRIDE = 12
 #: Images that must agree before anything is said: one may show a wall, or night.
-_IMAGES = 5
+IMAGES = 5
 #: A sensor whose brightest pixel stays below this part of its full scale is probably told the wrong one.
 _DARK = 1 / 16
 #: Full scales that sensors have, largest first.
@@ -43,9 +43,9 @@ class Plausibility:
         suspicions = {}
         for name, image in frame.images.items():
             sensor = SENSORS[name]
-            seen = self._seen.setdefault(name, deque(maxlen=_IMAGES))
+            seen = self._seen.setdefault(name, deque(maxlen=IMAGES))
             seen.append(_facts(image, sensor))
-            sentence = _suspicion(sensor, seen, frame.full_scales.get(name, 255.0)) if len(seen) == _IMAGES else ""
+            sentence = _suspicion(sensor, seen, frame.full_scales.get(name, 255.0)) if len(seen) == IMAGES else ""
             if sentence:
                 suspicions[name] = sentence
         return suspicions

@@ -100,8 +100,11 @@ def test_nothing_is_left_of_a_cache_that_failed(forest_folder: Path, contract: C
     (forest_folder / "train/nir/002.png").write_bytes(b"broken")
     dataset = open_dataset("folder", forest_folder, "train", contract.labels)
     with pytest.raises(SsmaError, match=r"nir/002\.png"):
-        open_samples(dataset, contract, tmp_path / "cache", progress=False)
+        build_cache(EncodedSamples(dataset, contract), contract.modalities, tmp_path / "cache/split", progress=False)
     assert not list((tmp_path / "cache").iterdir())
+    with pytest.raises(SsmaError, match=r"nir/002\.png"):
+        open_samples(dataset, contract, tmp_path / "another", progress=False)
+    assert not (tmp_path / "another").exists(), "among the samples that are looked at before"
 
 
 def test_runs_side_by_side_make_one_cache(

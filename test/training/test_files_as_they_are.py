@@ -295,6 +295,21 @@ def test_the_same_pixels_give_the_same_inputs_everywhere(root: Path) -> None:
             np.testing.assert_array_equal(inputs[name], image, err_msg=name)
 
 
+def test_a_full_scale_that_cannot_be_is_told_when_the_data_is_opened(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        write(root / f"train/nir/{name}.png", rng.integers(0, 4000, (H, W)).astype(np.uint16))
+    contract = Contract(W, H, (Stream("nir", "nir"),), CROPS)
+    open_samples(the_set(root), contract)
+    assert "near infrared: no pixel above" in caplog.text
+    assert "set nir_full_scale to 4095" in caplog.text
+    caplog.clear()
+    open_samples(the_set(root, nir_full_scale=4095.0), contract)
+    assert not caplog.records
+
+
 def test_void_pixels_weigh_nothing_in_balanced_weights() -> None:
     labels = load_label_set("freiburg_forest")
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.kernels.shared.resampling import nearest
+from ssma_ros.messages.plausibility import IMAGES, Plausibility
 from ssma_ros.training.datasets.scratch import scratch_folder
 from ssma_ros.version import __version__
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ssma_ros.contract import Contract
     from ssma_ros.frame import Frame
     from ssma_ros.training.datasets import FrameDataset
+
+logger = logging.getLogger(__name__)
 
 _META = "meta.json"
 
@@ -180,6 +184,8 @@ def open_samples(
         SsmaError: a file of the data set is missing or wrong.
     """
     samples = EncodedSamples(dataset, contract)
+    for sentence in doubts(dataset):
+        logger.warning("data set %s, %s: %s", dataset.root, dataset.split, sentence)
     if not cache:
         return samples
     # A picture may be changed and keep its size: a cache belongs to the files as they were.
@@ -188,6 +194,19 @@ def open_samples(
     if not (folder / _META).is_file():
         build_cache(samples, contract.modalities, folder, progress=progress)
     return CachedSamples(folder, dataset.group)
+
+
+def doubts(dataset: FrameDataset) -> list[str]:
+    """What the values of a few samples look like where they look wrong: another unit, a wrong full scale, nothing.
+
+    Raises:
+        SsmaError: a file of the data set is missing or wrong.
+    """
+    plausibility = Plausibility()
+    said: dict[str, str] = {}
+    for step in range(IMAGES):  # of a smaller set some are looked at twice
+        said = plausibility.look(dataset.frame(step * len(dataset) // IMAGES))
+    return list(said.values())
 
 
 def build_cache(samples: Samples, streams: Sequence[str], folder: Path, *, progress: bool = True) -> None:
