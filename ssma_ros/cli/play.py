@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="comma-separated topics or patterns, for example mask,confidence/*; * is all")
     parser.add_argument("--namespace", default="/ssma_fusion", help="of the output topics (%(default)s)")
     parser.add_argument("--any-frame-id", action="store_true",
-                        help="take depth and near infrared whose frame_id differs from colour's")
+                        help="take images whose frame_id differs from colour's")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output (%(default)s)")
     parser.add_argument("--copy-inputs", action="store_true", help="write the used input messages too")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier recording of that name")

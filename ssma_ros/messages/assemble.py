@@ -43,11 +43,11 @@ class AssemblyOptions:
     """
 
     size_mismatch: Literal["refuse", "resize"] = option(
-        "refuse", "Depth or near infrared of another size than the driving image: refuse it, or resize it "
+        "refuse", "An image of another size than the driving one: refuse it, or resize it "
         "(only where both show the same field of view).", live=True,
     )
     check_frame_id: bool = option(
-        True, "Refuse depth and near infrared whose frame_id differs from the driving image's.", live=True
+        True, "Refuse images whose frame_id differs from the driving image's: they are not registered to it.", live=True
     )
     readings: Mapping[str, Reading] = field(default_factory=dict)
 
