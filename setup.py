@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build description for colcon (ament_python) and for pip alike."""
 
 import runpy

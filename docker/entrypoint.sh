@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Arguments without a command are arguments of the launch file.
 set -e
 source /ros2_ws/install/setup.bash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Three arrays to a mask: what a notebook types.
 
 The scene is made up, so that this runs anywhere; yours comes from a camera driver, from files or from a recording.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of images to a folder of masks: FOLDER/{rgb,depth,nir}/NAME.png and FOLDER/camera.json to OUTPUT/NAME.png.
 
 Depth is 16-bit millimetres. camera.json holds fx, fy, cx, cy, width and height. A sensor whose image is absent is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording to a video: camera on the left, its classes on the right. Any rosbag2 recording, no ROS needed."""
 
 import argparse

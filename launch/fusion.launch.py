@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts the fusion node, and rviz on request.
 
 ros2 launch ssma_ros fusion.launch.py --show-args lists the arguments.

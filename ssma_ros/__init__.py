@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Multimodal semantic segmentation for field robots with SSMA fusion networks.
 
 The front door is :func:`load`, which gives a :class:`Segmenter`. Importing the package costs nothing: what it offers is

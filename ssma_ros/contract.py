@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The input contract: one small file that travels with the weights and says what the network expects.
 
 Training, evaluation, export, replay and the node all read this file, and an engine refuses inputs that differ.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one reader of YAML and JSON: a document to a dataclass, by the dataclass's annotations and options.
 
 A key that stands twice or is unknown, a missing one, and a value of the wrong type or out of range is one sentence

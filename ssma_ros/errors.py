@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one exception type that a person is meant to read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a frame to the network's raw answer: preprocessed on the processor, or on the GPU straight into the network.
 
 :class:`ssma_ros.segmenter.Segmenter` turns the answer into a :class:`~ssma_ros.frame.Segmentation`.

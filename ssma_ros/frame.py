@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The types that cross rooms: one synchronised set of images in, one segmentation out."""
 
 from __future__ import annotations

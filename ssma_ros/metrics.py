@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segmentation metrics from a confusion matrix, in numpy alone.
 
 The demo's summary, replay and evaluation share these; metrics that need probabilities or image geometry are in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options declared once: a field of the dataclass that uses an option carries its text, its range and its liveness.
 
 The reader of documents, the node's parameters, the command line and the tables in ``docs/`` are all made from that.

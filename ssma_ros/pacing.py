@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether work keeps pace with what comes in. Pure: told of every moment, asks no clock."""
 
 from __future__ import annotations

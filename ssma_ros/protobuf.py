@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fields of protocol buffer messages, read without a library (https://protobuf.dev/programming-guides/encoding)."""
 
 from __future__ import annotations

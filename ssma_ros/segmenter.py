@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frame in, segmentation out, with the time each stage took: the piece every door uses. :func:`load` makes it."""
 
 from __future__ import annotations

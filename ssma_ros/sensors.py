@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a sensor is: the one table that node, recordings, demo, data sets and training read sensors off.
 
 A new sensor is one line of :data:`SENSORS`. What a network is given of it is an encoding, see ``ssma_ros/encodings``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the package's data files (configuration, demo recording) lie, however it was installed."""
 
 from __future__ import annotations

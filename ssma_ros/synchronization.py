@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Matches sensor messages by stamp into frames, and goes on with what is there when a sensor fails.
 
 Pure logic: it is fed with stamps, opaque items and the current time, and holds no thread, no clock and no ROS.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures every room's tests share, and what is run where something is not installed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the goldens lie: figures of the published implementations that ours must meet.
 
 ``test/goldens`` holds a cut that may be copied (its README.md says what each file is); ``shared/data/golden`` beside

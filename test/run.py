@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole suite in two runs of pytest: tests side by side on several workers, then the live ones one by one.
 
 ``python test/run.py [--workers N] [pytest arguments]``; arguments are those of pytest, ``-m`` is narrowed for each run.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Disks that run full: a tiny file system, and a limit on the size of files."""
 
 from __future__ import annotations

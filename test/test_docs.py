@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pages name is there: files, links with their headings, modules, commands and their options."""
 
 from __future__ import annotations

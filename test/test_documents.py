@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one reader of YAML and JSON, and options declared once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Preprocessing beside the network, end to end: Frame in, Segmentation out.
 
 Driver, pycuda and TensorRT are stand-ins that do their work late and in any order that streams and events allow; the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ``import ssma_ros`` offers: its names, their arguments, what it costs, what it says.
 
 ``PYTHONPATH=.:test python test/test_front_door.py`` writes ``api.json`` anew. A change of it is a change for everybody

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A disk that runs full in the middle of anything: one sentence, a status that is not 0, nothing half-written left.
 
 Two kinds of full disk: a tiny file system (where the tests may mount one), and a limit on the size of files.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What keeps the house readable: sizes of functions and files."""
 
 from __future__ import annotations

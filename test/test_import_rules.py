@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rules of the house: which room may import what, checked against the table in docs/architecture.md."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Confusion-matrix metrics against counting by hand."""
 
 from __future__ import annotations

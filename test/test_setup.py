@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The build description, run the way colcon runs it."""
 
 from __future__ import annotations

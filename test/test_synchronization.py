@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The synchroniser: stated behaviour by example, and what holds whatever arrives by property."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a data set is read: as ``--kind`` and ``--options`` say, else as in the training run that the model is of."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ``ssma evaluate`` and ``ssma tabulate`` score on: a data set or a labelled recording."""
 
 from __future__ import annotations

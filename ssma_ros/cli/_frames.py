@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames for the commands that calibrate, verify and measure: from a recording or from a labelled data set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements of backends as Markdown, a table for each network."""
 
 from __future__ import annotations

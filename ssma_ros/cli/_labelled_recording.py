@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled frames of a recording as encoded samples, for evaluation."""
 
 from __future__ import annotations

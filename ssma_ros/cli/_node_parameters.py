@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters for a command that works without ROS, read as ROS reads them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sizes of images on a command line."""
 
 from __future__ import annotations

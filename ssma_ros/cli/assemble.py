@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma assemble``: a fusion network from trained unimodal networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma benchmark inference``: time, memory and size of networks × sizes × backends × precisions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma benchmark node``: rate, latency, losses and CPU of the live node, as ros2_benchmark reports them."""
 
 from __future__ import annotations

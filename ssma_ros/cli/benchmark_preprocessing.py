@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma benchmark preprocessing``: depth completion and HHA beside the reference, the published steps plainly."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma build-engine``: a TensorRT engine for this machine's GPU."""
 
 from __future__ import annotations

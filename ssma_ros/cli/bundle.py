@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma bundle``: the form in which a trained model ships."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma compare``: train several networks under one protocol and several seeds, and print one table."""
 
 from __future__ import annotations

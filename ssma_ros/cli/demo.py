@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma demo``: a recording played into a live ROS 2 graph and segmented by the real node."""
 
 from __future__ import annotations

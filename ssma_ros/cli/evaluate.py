@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma evaluate``: score a network on labelled data, with every sensor and with each one missing."""
 
 from __future__ import annotations

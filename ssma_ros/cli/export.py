@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma export``: a trained network, frozen into the ONNX graph that every backend runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma import-checkpoint``: the authors' TensorFlow checkpoints become safetensors with an input contract."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma inspect``: what a model expects, what it answers, how big it is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry point of ``ssma``: finds the command's module, runs it, turns user errors into one sentence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma node``: the live fusion node, for machines without ``ros2 run`` and ``ros2 launch``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma play``: a recording through the same segmenter into a recording, without ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma statistics``: what a training configuration wants to know of a data set, as YAML to paste into it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma synthesize``: render the synthetic forest into a data set or a recording."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma tabulate``: several networks on the same data, in one table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma train``: train a network as one configuration file says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma verify``: a graph or an engine against float32, on real frames."""
 
 from __future__ import annotations

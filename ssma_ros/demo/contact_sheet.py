@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One sheet that shows everything: sensors, network inputs, answers, gates, and the drive as a film strip."""
 
 from __future__ import annotations

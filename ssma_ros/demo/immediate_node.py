@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real node around a network that answers at once: measures everything but the network.
 
 Run by ``ssma benchmark node`` as ``python -m ssma_ros.demo.immediate_node``. The answer is the same every time and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Three processes in a ROS 2 graph of their own: player, fusion node, recorder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cameras at a fixed rate and a recorder of what the node answers, for benchmarks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine and the versions a measurement was made with, in words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the fusion node said about itself on /diagnostics, as figures."""
 
 from __future__ import annotations

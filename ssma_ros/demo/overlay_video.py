@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drive as a video: camera on the left, the node's segmentation over it on the right, classes below."""
 
 from __future__ import annotations

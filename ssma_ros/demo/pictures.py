@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sensor images, network inputs and answers as pictures for people. RGB order throughout."""
 
 from __future__ import annotations

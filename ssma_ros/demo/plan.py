@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo asks of the fusion node: which topics to feed it, which to record, how to start it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishes a recording at its own pace; one of the demo's processes.
 
 It says ``ready`` when the pictures are decoded and every topic has a subscriber, plays on the order ``go``,

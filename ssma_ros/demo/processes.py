@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes that speak one JSON object a line, watched together: what any of them says or its end is an event."""
 
 from __future__ import annotations

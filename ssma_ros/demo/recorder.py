@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records what the fusion node says; one of the demo's processes.
 
 It says ``ready`` when the node is active and has met this recorder's subscriptions, ``mask`` for each mask, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a demo run left in its two recordings, the one played and the one made, as arrays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo from end to end: plan, live run, pictures, figures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One moment of a drive: what the sensors saw, what the network was given, what it said."""
 
 from __future__ import annotations

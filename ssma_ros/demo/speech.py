@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a child process talks with the demo: JSON lines out, plain words in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A demo run in numbers."""
 
 from __future__ import annotations

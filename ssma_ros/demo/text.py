@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawing on pictures: text in a real typeface, swatches, colour bars."""
 
 from __future__ import annotations

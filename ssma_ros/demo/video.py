@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MP4 files that common players show: H.264 where an encoder is at hand, MPEG-4 part 2 otherwise."""
 
 from __future__ import annotations

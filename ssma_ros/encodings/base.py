@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an encoding is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The colour image itself, in either order of its channels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as colours or grey levels, with bounds that never change from frame to frame."""
 
 from __future__ import annotations

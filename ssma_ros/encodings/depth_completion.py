@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth completion without learning: morphology that grows near surfaces into holes, then an edge-keeping blur.
 
 Source: Ku, Harakeh, Waslander, "In Defense of Classical Image Processing: Fast Depth Completion on the CPU", CRV 2018.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HHA: a depth image as three channels that mean something, horizontal disparity, height and angle with gravity.
 
 :func:`encode_hha` is the published encoding, exact. :class:`HHAEncoder` adds what a moving robot needs, each thing by

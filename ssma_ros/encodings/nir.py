@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Near infrared as it is, in three equal channels, and as false colour with red and green."""
 
 from __future__ import annotations

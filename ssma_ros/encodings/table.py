@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every encoding there is, by name."""
 
 from __future__ import annotations

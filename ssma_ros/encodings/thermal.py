@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Temperatures as grey levels: between fixed limits, or between limits that follow the scene slowly.
 
 Levels are 1 at the lower limit or below it to 255 at the upper one or above it; 0 is kept for what is no reading.

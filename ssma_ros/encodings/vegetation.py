@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vegetation indices from near infrared and colour.
 
 All work on reflectance-like values in 0..1: divide 8-bit images by 255 and 16-bit images by the sensor's full scale

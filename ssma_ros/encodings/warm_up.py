@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """First-use costs of the encodings, paid where a delay is allowed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure backends: time of a frame, memory, file size, time to load. One process per measurement."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the name or path of a model to a backend that runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every way to make network inputs shares: the result, what can be made, and the checked plan of a contract."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network inputs made on the processor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network inputs made on the GPU, written where the network reads them.
 
 Does what :class:`ssma_ros.inputs.processor.InputEncoder` does on the processor, by the same input contract and the

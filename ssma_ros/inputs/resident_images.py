@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A frame's camera images on the device: uploaded as the cameras sent them, then on the network's grid."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which implementation the preprocessing functions use: compiled where numba is installed, else OpenCV and NumPy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loader of label-set files (JSON, one file a set, in ``ssma_ros/labels/data``)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the ids in a data set's label images to train ids."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Matched messages to one :class:`~ssma_ros.frame.Frame`: what a sensor may do wrong costs that sensor alone."""
 
 from __future__ import annotations

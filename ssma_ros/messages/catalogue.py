@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outgoing messages as plain field values: one catalogue for the node and for ``ssma play``; no rclpy.
 
 Every image of one frame has the same width, height, stamp and frame_id, rows without padding

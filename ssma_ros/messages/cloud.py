@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The organised point cloud: one point a mask pixel, in the mask's order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Incoming messages to arrays, with every check that a broken driver makes necessary.
 
 Messages are read by their fields alone, so those of rclpy, of the rosbags library and plain stand-ins all work;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages as plain field values, without ``header``; nested messages are dicts."""
 
 from __future__ import annotations

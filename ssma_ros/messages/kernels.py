@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled passes that fill the largest output messages; imported only where numba is installed."""
 
 # mypy: ignore-errors

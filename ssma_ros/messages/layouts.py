@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the pixels of each ROS image encoding lie in a message, and how they become three channels or one.
 
 Source: sensor_msgs/image_encodings.hpp (REP-118 for depth), and what the drivers publish under those names.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays on the very memory that outgoing messages carry, so that what is computed need not be copied into them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PNG files of label images: one byte a pixel and a palette, in a seventh of the time of a colour PNG."""
 
 from __future__ import annotations

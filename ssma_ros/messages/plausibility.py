@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values that look like those of another unit: a number that is wrong by a thousand raises no error anywhere else."""
 
 from __future__ import annotations

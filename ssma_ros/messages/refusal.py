@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The error for one message that cannot be used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RVL, the lossless code for depth images of A. D. Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
 
 An image is read as runs: so many zero pixels, so many others, the others as differences to the pixel before that was

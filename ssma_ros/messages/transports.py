@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding of sensor_msgs/CompressedImage as image_transport's plugins write it.
 
 ``compressed`` (JPEG, PNG, TIFF) and ``compressedDepth`` (PNG or RVL after a twelve byte header) are read. Sources: the

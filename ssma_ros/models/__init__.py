@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch networks: AdapNet++, SSMA for any number of modalities, fusion baselines, their weights."""
 
 from ssma_ros.models.adapnetpp import AdapNetPP

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AdapNet++: one encoder, one decoder (paper section 3)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network from its description in the input contract."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How big a network is: parameters and multiply-accumulates."""
 
 from __future__ import annotations

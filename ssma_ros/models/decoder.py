@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoders: AdapNet++'s, with the attention of SSMA as an option, and ERFNet's own.
 
 A decoder is a trunk (features at full decoder resolution), a classifier and auxiliary heads. Fusions that merge

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Efficient atrous spatial pyramid pooling (paper section 3.2)."""
 
 from __future__ import annotations

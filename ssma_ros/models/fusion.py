@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The self-supervised model adaptation (SSMA) block for any number of modalities (paper section 4)."""
 
 from __future__ import annotations

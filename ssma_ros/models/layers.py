@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers every network here is made of: TensorFlow SAME convolutions, batch normalisation, multiscale convolution."""
 
 from __future__ import annotations

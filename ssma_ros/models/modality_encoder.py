@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One modality's encoder: backbone, eASPP and skip projections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all networks share: the forward call, input checks, their description."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options every network shares, the named variants and the presets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blanking modalities: which of them each sample has, and random dropout of them in training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ImageNet weights for the backbones, from a user's file."""
 
 from __future__ import annotations

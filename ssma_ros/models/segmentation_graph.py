@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole computation as one PyTorch module: camera-side uint8 images in, small uint8 arrays out.
 
 What is exported, what the PyTorch backend runs and what every other backend is compared with is this module, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SSMA: one encoder for each modality, fused at the latent features and the skips (paper section 4)."""
 
 from __future__ import annotations

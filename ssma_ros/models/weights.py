@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights on disk: safetensors beside an input contract. Nothing is ever unpickled."""
 
 from __future__ import annotations

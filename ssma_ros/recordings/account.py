@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What became of every message that was read from a recording."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frames of a recording: its images matched by their stamps and put together.
 
 Every door that reads frames from a recording reads them here: play, evaluation, calibration, verification. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which messages of a recording make which frame: known from their stamps before a picture is decoded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An MCAP file whose recorder was killed: no summary, no footer, perhaps half a chunk at the end.
 
 Source: the MCAP format specification, https://mcap.dev/spec. A record is one byte of opcode, eight bytes of length, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which storage files a recording consists of, also where its ``metadata.yaml`` is missing or does not fit them."""
 
 from __future__ import annotations

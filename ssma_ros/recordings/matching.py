@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which messages of a recording belong to one moment, by their stamps alone.
 
 Pure: stamps in, indices out. A recording has no hurry, so nothing waits, nothing times out and nothing is dropped:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording through the segmenter into a recording, without ROS: what ``ssma play`` does."""
 
 from __future__ import annotations

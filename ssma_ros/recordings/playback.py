@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording made ready for playing: pictures decoded and serialized before they are due."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading rosbag2 recordings: folders and single files, MCAP and sqlite3, compressed or not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROS message objects for recordings, from plain field values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One storage file of a recording, MCAP or sqlite3, also one that its recorder did not close."""
 
 from __future__ import annotations

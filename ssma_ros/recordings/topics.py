@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which topics of a recording carry colour, depth, near infrared and their calibration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages kept until the frames that need them are complete; as much of them in memory as is allowed."""
 
 from __future__ import annotations

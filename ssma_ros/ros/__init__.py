@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The door to a live ROS 2 graph: the only room that may import rclpy.
 
 ``refusal``, ``conversion``, ``geometry``, ``assembly``, ``outputs`` and ``parameters`` are plain data work and

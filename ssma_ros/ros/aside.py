@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long work beside the executor: the node answers its services meanwhile."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bond with nav2's lifecycle manager: it gives a node up that sends none, unless its ``bond_timeout`` is 0."""
 
 from __future__ import annotations

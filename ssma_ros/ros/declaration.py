@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Declares :class:`~ssma_ros.ros.parameters.FusionParameters` on a node and keeps it current."""
 
 from __future__ import annotations

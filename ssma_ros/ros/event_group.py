@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS events without their price: rclpy builds its wait set anew for each message, and every event is part of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fusion node: a ROS 2 lifecycle node around the segmenter.
 
 Started as ``ros2 run ssma_ros fusion_node``, ``python -m ssma_ros.ros.fusion_node`` or by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Message classes that must be there."""
 
 from __future__ import annotations

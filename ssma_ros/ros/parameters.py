@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every parameter of the node: one typed, documented, frozen dataclass; no rclpy.
 
 The node declares its parameters from this class, ``config/fusion.yaml`` and the table in ``docs/components.md``

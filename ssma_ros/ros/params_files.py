@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter files that have nothing for this node: rcl reads them and passes over them in silence."""
 
 from __future__ import annotations

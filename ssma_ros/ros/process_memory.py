@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of this process: how much is resident, and giving back what is free."""
 
 from __future__ import annotations

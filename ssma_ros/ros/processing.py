@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One matched set of messages to published outputs; runs in the worker's thread."""
 
 from __future__ import annotations

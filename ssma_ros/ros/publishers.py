@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishers of the node's outputs: nothing is computed or copied that nobody subscribed to."""
 
 from __future__ import annotations

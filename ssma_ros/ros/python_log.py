@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the package says through Python's logging, in the node's log: on the console, in the file and on /rosout."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS overrides: every ``qos_overrides.<topic>.<subscription|publisher>.<policy>`` works or is refused by its name."""
 
 from __future__ import annotations

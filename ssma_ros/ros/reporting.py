@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishes diagnostics at a fixed period, and at once when a level or a reason changes."""
 
 from __future__ import annotations

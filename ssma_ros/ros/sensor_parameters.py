@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters that every sensor of :data:`ssma_ros.sensors.SENSORS` brings with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything the node holds between configure and cleanup: network, publishers, subscriptions, worker."""
 
 from __future__ import annotations

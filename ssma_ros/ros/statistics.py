@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small running statistics for diagnostics; each object may be used from several threads."""
 
 from __future__ import annotations

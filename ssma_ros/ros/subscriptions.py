@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subscriptions of the node's inputs: they note the arrival and pass the message on, nothing else."""
 
 from __future__ import annotations

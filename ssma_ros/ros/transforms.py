@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tf2 adds: the direction of gravity, and depth reprojected into the colour camera."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thread that does the heavy work, so that no callback ever waits for a network."""
 
 from __future__ import annotations

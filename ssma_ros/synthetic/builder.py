@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collects meshes, textures and geoms of a scene, and finds room for them on the ground."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Named conditions: season, light, weather and camera trouble, each drawn within its own ranges by the scene's seed.
 
 The first twelve are those of the Synthia sequences, the others what cameras suffer outdoors. A condition changes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A picture of one world under several conditions: colour, near infrared, stereo depth and labels side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a synthetic data set: many scenes, a few frames each, in the generic folder layout."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Choice of MuJoCo's OpenGL back end on machines without a display."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What covers the terrain: trail, grass, litter and soil, textured by position."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happens between the scene and the sensor: rain in the air, drops and dirt on the glass, glare, shake."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sun, sky and shadow of a scene, in linear light; 1.0 is about what a white wall in full sun sends back."""
 
 from __future__ import annotations

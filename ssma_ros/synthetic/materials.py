@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What things are made of: classes, reflectance in colour and near infrared, and procedural textures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Triangle meshes of plants, rocks and boxes, drawn from a random generator. Metres, z up, foot at the origin."""
 
 from __future__ import annotations

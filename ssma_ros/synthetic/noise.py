@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Periodic noise images and mip-mapped sampling of them, all in numpy and OpenCV."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boulders, logs and people-size boxes of a scene."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trees, bushes and grass of a scene."""
 
 from __future__ import annotations

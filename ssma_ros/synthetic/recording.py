@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A continuous drive along the trail, encoded as a robot's driver would publish it; no ROS needed here."""
 
 from __future__ import annotations

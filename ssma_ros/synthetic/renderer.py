@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MuJoCo passes over a world: flat albedo, metric depth and geom ids from any pinhole or sun camera."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole samples: a scene, a pose, and everything the rig sees from there."""
 
 from __future__ import annotations

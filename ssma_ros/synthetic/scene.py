@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a seed decides about a forest scene: light, season, plants, trail, terrain, camera."""
 
 from __future__ import annotations

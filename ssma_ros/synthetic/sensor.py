@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cameras: exposure, optics and noise of colour and near infrared, and depth by stereo matching."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deferred shading: a geometry buffer becomes linear colour, near infrared and labels."""
 
 from __future__ import annotations

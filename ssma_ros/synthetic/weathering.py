@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What weather does to surfaces: snow that lies, ground that is wet."""
 
 from __future__ import annotations

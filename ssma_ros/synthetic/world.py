@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds a forest scene as a MuJoCo model: terrain, trees, bushes, grass, boulders, logs and boxes."""
 
 from __future__ import annotations

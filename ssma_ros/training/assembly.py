@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fusion network put together from trained unimodal networks, without training."""
 
 from __future__ import annotations

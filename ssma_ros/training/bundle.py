@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model folder that ships: contract, weights and ONNX graph."""
 
 from __future__ import annotations

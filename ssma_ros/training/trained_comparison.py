@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Comparisons that train: several training runs under one protocol and several seeds, and one table of their scores.
 
 One YAML file is one comparison, see docs/training.md.

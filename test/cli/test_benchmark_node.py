@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma benchmark node``: the search for the peak, and one short real run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every command looks at what it will read and write before it works; a refusal is one sentence and leaves nothing."""
 
 from __future__ import annotations

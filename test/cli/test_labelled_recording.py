@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A labelled recording as samples for evaluation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ``ssma`` says when an installation lacks a package that a command needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma node`` hands its arguments to rclpy as ``ros2 run`` would."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of docs/tutorial.md, run as they stand there on a small data set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small lifecycle node with the fusion node's name, topics and diagnostics: the mask is red // 64."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three processes for real, with a stand-in for the fusion node."""
 
 import socket

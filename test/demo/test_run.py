@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo from end to end: real player, real node, real recorder; only the network is a stub."""
 
 import json

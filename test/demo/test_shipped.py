@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ships with the package: the recorded drive and the network that was not trained on it."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of encodings: every entry is whole, and a new one is one file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thermal camera from its messages and files to network, node, recording and report."""
 
 from __future__ import annotations

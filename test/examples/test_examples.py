@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scripts of ``examples/`` as a reader runs them: processes of their own, with the shipped model."""
 
 from __future__ import annotations

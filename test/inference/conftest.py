@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs of a toy network, exported once for all tests of this room."""
 
 from __future__ import annotations

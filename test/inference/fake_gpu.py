@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stand-ins for the NVIDIA driver, pycuda and TensorRT that keep books.
 
 Device memory is numpy memory, copies are copies, and the "engine" computes something simple from its inputs, so that

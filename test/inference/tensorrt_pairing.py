@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Set up a folder for test_tensorrt_real_builder.py: ``python test/inference/tensorrt_pairing.py FOLDER``.
 
 Downloads two wheels (150 MB), unpacks them into FOLDER/site and links TensorRT-RTX's libraries in FOLDER/lib under

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every backend that runs without a GPU gives what float32 PyTorch gives, within its precision."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress of an engine's build as sentences."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No backend and no export looks up a host or leaves files in the home folder."""
 
 from __future__ import annotations

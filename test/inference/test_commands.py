@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma export``, ``build-engine``, ``verify`` and ``benchmark inference`` as a person types them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exported graph is the PyTorch computation, whole and self-contained."""
 
 from __future__ import annotations

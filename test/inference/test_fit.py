@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs that do not belong to their contract are refused with what differs."""
 
 from __future__ import annotations

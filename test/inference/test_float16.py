@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What becomes float16 and what stays float32."""
 
 from __future__ import annotations

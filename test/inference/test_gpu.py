@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asking the NVIDIA driver, with and without one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Symmetric per-channel quantisation and its calibration."""
 
 from __future__ import annotations

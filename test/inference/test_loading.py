@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding models and choosing backends; every mistake is one sentence."""
 
 from __future__ import annotations

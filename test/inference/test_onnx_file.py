@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reader of ONNX files that needs no onnx package."""
 
 from __future__ import annotations

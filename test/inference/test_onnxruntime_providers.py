@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Provider lists: compiled in, or plugin packages; never a silent step down to the CPU."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What docs/contract.md says is what the code does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped models on a recorded drive: every processor backend against float32 PyTorch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The TensorRT runtime's logic on stand-ins for driver, pycuda and TensorRT. No test here has touched a GPU."""
 
 from __future__ import annotations

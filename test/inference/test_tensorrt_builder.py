@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engine builds: logic on stand-ins; a real build where the wheels for it are (see docs/deployment.md)."""
 
 from __future__ import annotations

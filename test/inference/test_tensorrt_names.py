@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every TensorRT name in the code is in the Python bindings of 10.3 (JetPack 6) and of 11.x alike.
 
 ``tensorrt_names.json`` lists the public names of the classes used, as ``dir()`` gave them for the wheels

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real engine builds on a machine without a GPU.
 
 The Builder of TensorRT-RTX, which ONNX Runtime's provider wheel carries, works behind TensorRT's own Python bindings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PyTorch backend on the CPU: the reference that the others are compared with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fusion network small enough to export in a second, with the blocks that export has to get right."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped label sets, and label-set files that are wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Raw ids to train ids, and the loud failure on ids outside the map."""
 
 from __future__ import annotations

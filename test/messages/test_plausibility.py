@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of another unit are said to look like it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every network must pass; a test class inherits it and names the network."""
 
 from __future__ import annotations

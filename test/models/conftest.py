@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Helpers of the networks' tests: a writer of small TensorFlow checkpoints."""
 
 from __future__ import annotations

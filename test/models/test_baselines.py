@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each fusion baseline computes, against its definition."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every network, and SSMA in each of its forms, through the one battery."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters and multiply-accumulates, against the counts of the released networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SSMA block: its arithmetic, its gates, blank modalities."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The released networks against their goldens: every inner tensor and the softmax, in float32.
 
 Kernels are regenerated from their names (``golden_files.py``), so these goldens pin padding, dilation, order of

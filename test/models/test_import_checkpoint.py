@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a TensorFlow checkpoint on disk to a network that answers as the released graph does."""
 
 from __future__ import annotations

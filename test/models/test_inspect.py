@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma inspect`` on weights, on deployed files, and on what is neither."""
 
 from __future__ import annotations

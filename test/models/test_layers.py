@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow's SAME padding, the batch-1 rule, the multiscale convolution, initialisation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random modality dropout and the present mask."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ImageNet weights in torchvision, timm and TensorFlow naming; loud where they do not fit."""
 
 from __future__ import annotations

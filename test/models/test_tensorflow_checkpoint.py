@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checkpoint reader: expected contents in both name styles, and every kind of damage."""
 
 from __future__ import annotations

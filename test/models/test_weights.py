@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files: what is written, and the one sentence when something does not fit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both implementations of the preprocessing functions, and goldens."""
 
 from __future__ import annotations

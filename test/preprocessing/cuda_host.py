@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A device in the host's memory: the CUDA sources compiled by the C++ compiler, launched as the driver would."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels must become machine code for the GPUs they are meant for, on a machine that has none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pycuda device against a pretended pycuda: what it calls, in which order, on which stream."""
 
 from __future__ import annotations

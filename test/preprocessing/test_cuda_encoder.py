@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The GPU's encoder against the processor's, on real images: the CUDA sources run on the host, or on a GPU if any."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The CUDA kernels and their order against the CPU implementation: on the host, and on a GPU where there is one."""
 
 from __future__ import annotations

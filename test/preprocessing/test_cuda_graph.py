@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graph capture against a pretended driver."""
 
 from __future__ import annotations

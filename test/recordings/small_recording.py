@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small recording for tests: a few frames of colour, depth, near infrared and labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a recording may do wrong, and what it costs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The RVL decoder against an encoder written down from the paper."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node in the test's own process: its objects can be looked at, its log is a list."""
 
 from __future__ import annotations

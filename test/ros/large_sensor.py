@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A 4K camera as a process of its own: colour (25 MB) and depth in metres (33 MB), five times a second."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A live graph for tests: the real node as a process of its own, publishers and recorders in the test's process."""
 
 from __future__ import annotations

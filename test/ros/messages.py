@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stand-ins with the fields of ROS messages, so that conversion is tested where no rclpy is."""
 
 from __future__ import annotations

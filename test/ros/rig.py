@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A running node with cameras, and what tests want to know of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One sensor as a process of its own, to be killed: ``python sensor.py color|depth|nir``.
 
 Ten images a second whose stamps are whole tenths of a second, so that those of several processes match.

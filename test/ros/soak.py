@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hours with a node in ever changing circumstances: ``python test/ros/soak.py --minutes 60``.
 
 Sensors come and go, messages are malformed, subscribers join and leave, stamps start over, parameters change, the

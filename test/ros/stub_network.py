@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A deterministic network for tests of the node: thresholds instead of weights, and a node that runs it.
 
 ``python stub_network.py --ros-args …`` starts the real node with this backend. SSMA_STUB_DELAY (seconds) makes

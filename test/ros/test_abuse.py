@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Malformed messages by the thousand: each is refused in words, the next good moment is segmented."""
 
 from __future__ import annotations

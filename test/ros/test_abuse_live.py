@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Malformed messages over the wire, to the real node in a process of its own."""
 
 from __future__ import annotations

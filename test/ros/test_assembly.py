@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Matched messages to frames: what one sensor does wrong costs that sensor alone."""
 
 from __future__ import annotations

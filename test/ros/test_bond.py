@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bond with nav2's lifecycle manager: only of a managed node, while it is active, where bondpy is installed."""
 
 from __future__ import annotations

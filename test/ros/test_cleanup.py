@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cleanup gives everything back, and a transition that goes wrong leaves a node that can be configured again."""
 
 from __future__ import annotations

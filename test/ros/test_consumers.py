@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Consumers as they read us, live: their QoS, their synchronisation, their arithmetic on sizes, steps and fields.
 
 The rules are taken down from the packages' own sources: nav2 semantic_segmentation_layer (kiwicampus),

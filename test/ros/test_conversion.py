@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Incoming messages: every encoding, every way in which a driver can be wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters on a node: live ones take effect at once, others are refused with the reason, files in our words."""
 
 from __future__ import annotations

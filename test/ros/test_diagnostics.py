@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Diagnostics in plain words, running statistics, throttled sentences."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/components.md must not drift from the code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS events are told, although they are not waited for with every message."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each sensor's process is killed and started again: the output never stops, diagnostics say who is missing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What other nodes read and write messages with: cv_bridge and sensor_msgs_py, where a ROS 2 distribution has them."""
 
 from __future__ import annotations

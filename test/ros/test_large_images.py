@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped Fast DDS profile carries 4K images from one process to another, in one piece through shared memory."""
 
 from __future__ import annotations

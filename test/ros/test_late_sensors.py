@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sensors that are late or come at rates of their own: on a live graph no image is lost, and the reason is right."""
 
 from __future__ import annotations

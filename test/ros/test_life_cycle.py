@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transitions of the real node in a process of its own: what they do, how long they take, how they fail."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real node as a process of its own, fed and heard over rclpy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is computed for a message is computed in it."""
 
 from __future__ import annotations

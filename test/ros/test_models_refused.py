@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model that is damaged, foreign or for something else is refused at configure, and the node takes a good one after.
 
 The GPU, its driver and TensorRT are stand-ins (test/inference/fake_gpu.py); ONNX files are read by the real runtime.

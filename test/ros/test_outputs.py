@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outgoing messages against the rules of those who read them.
 
 The rules are transcribed from the consumers' own sources: nav2 semantic_segmentation_layer (kiwicampus),

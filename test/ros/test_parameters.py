@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One dataclass is the truth: the YAML file and the documentation follow it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter files for other nodes are told of; files for this one, however they name it, are not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One frame's way through the node: nothing is computed that nobody wants, nothing leaves a closed node."""
 
 from __future__ import annotations

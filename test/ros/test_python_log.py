@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the package says through Python's logging is in the node's log, once."""
 
 from __future__ import annotations

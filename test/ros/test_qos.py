@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS of every topic as the interface states it, compressed inputs, and what is said where two sides do not fit."""
 
 from __future__ import annotations

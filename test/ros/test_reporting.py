@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the node says of itself, what it looks at while the worker writes it, and what it makes ready at configure."""
 
 from __future__ import annotations

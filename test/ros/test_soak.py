@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The short form of the soak; ``make soak`` is the one of ten minutes, ``make soak MINUTES=60`` that of an hour."""
 
 from __future__ import annotations

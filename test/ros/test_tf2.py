@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gravity and depth registration with the real tf2_ros, where it is installed (it is not on PyPI)."""
 
 from __future__ import annotations

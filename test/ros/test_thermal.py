@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real node with a thermal camera: subscribed by the table, decoded, encoded, published, and missed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tf2 adds, with a stand-in for tf2_ros (it is not on PyPI)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker's thread: newest frame, timeouts without traffic, failures survived, quick to stop."""
 
 from __future__ import annotations

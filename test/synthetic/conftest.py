@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the synthetic world's tests share: one renderer, one rig, two scenes' samples."""
 
 from __future__ import annotations

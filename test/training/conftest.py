@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small samples and data sets for the trainer's tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion networks put together from unimodal ones, and ``ssma assemble``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation: one geometry for all, photometry for colour, everything from one seed."""
 
 from __future__ import annotations

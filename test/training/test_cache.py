@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoded samples: on the fly and from the cache the same, and remade when what they depend on changes."""
 
 from __future__ import annotations

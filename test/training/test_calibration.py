@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Temperature and vector scaling recover what logits were spoilt by, and say what they change."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma train``, ``evaluate`` and ``bundle`` from end to end on a tiny world."""
 
 from __future__ import annotations

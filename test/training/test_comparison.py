@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma compare``: the same protocol for every run, references between runs, the table, and the shipped files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of configuration keys is what the reader of configurations takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our metrics against torchmetrics', our shared warp against kornia's: the same numbers from code of others.
 
 Both libraries are for this test alone; without them it is skipped.

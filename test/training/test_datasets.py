@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every layout on a tiny generated copy: what comes out, and which file an error names."""
 
 from __future__ import annotations

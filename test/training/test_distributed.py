@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two processes train one network, as torchrun starts them."""
 
 from __future__ import annotations

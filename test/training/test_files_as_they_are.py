@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a data set's files say is what a network gets: kinds of pictures that reach us from other tools and cameras."""
 
 from __future__ import annotations

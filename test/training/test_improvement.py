@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gained and lost pixels by hand, their map, and reports as files."""
 
 from __future__ import annotations

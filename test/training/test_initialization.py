@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoders that start as those of trained models, of the same data or of other."""
 
 from __future__ import annotations

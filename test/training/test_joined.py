@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several data sets as one training split, and configurations that start from another."""
 
 from __future__ import annotations

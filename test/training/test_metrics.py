@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration error, trimap bands and multi-scale testing against cases with a known answer."""
 
 from __future__ import annotations

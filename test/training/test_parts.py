@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loss, schedules, average and configuration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases, scores, shared encoding, the evaluation run and its ledger."""
 
 from __future__ import annotations

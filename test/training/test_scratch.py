@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nothing is left of half a cache, however its process ends, and nobody's work is taken for left over."""
 
 from __future__ import annotations

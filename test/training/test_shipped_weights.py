@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped network does on the shipped recording what its card says."""
 
 from __future__ import annotations

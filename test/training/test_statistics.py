@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ssma statistics`` against numpy on the same encoded images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a split really holds is found before anything long is begun on it, and a refused run is in nobody's way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: it learns, it resumes exactly, it refuses what does not fit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fusion that starts as one sensor's network says what that network says."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Making a frozen network: export, precision, engines, and the check against float32."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the float32 graph to the graph that is shipped: precision, weight storage, metadata, the file. No torch."""
 
 from __future__ import annotations

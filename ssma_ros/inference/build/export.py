@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Freeze a fusion network into one ONNX graph that does everything between uint8 images and small uint8 answers."""
 
 from __future__ import annotations

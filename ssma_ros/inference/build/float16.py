@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rewrite a float32 ONNX graph into a strongly typed float16 one with float32 islands.
 
 TensorRT 11 computes exactly in the types the graph states, and TensorRT 10 does so for strongly typed networks, so

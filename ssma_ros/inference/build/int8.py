@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantisation to int8 by explicit, symmetric Q/DQ pairs in the ONNX graph.
 
 Weights are stored as int8 with one scale per output channel; activations get one scale per tensor, zero point 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layer by layer: where does a graph of lower precision leave the float32 graph?"""
 
 from __future__ import annotations

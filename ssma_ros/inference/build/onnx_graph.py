@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small helpers for rewriting ONNX graphs in place."""
 
 from __future__ import annotations

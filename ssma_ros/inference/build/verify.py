@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far is a backend from float32? Counted on frames, refused below a threshold."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the backends share: checking one frame's inputs, standing in for blank streams, warming up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a graph fit its input contract? Asked before any runtime loads it."""
 
 from __future__ import annotations

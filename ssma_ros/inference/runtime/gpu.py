@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NVIDIA driver, asked directly: is there a GPU, and which one.
 
 TensorRT's Builder and Runtime misbehave or crash where there is no GPU, so the driver is asked before either is made.

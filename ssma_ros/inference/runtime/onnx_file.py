@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an ONNX file says about itself, read without the onnx package and without loading the weights' values.
 
 A robot that runs TensorRT or OpenVINO has no ``onnx`` installed, yet a file must be checked against its contract

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime: the CPU anywhere, and whatever execution providers are installed."""
 
 from __future__ import annotations

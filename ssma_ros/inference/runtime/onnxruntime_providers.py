@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Execution providers of ONNX Runtime: those compiled in, and those that are packages of their own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO: the default on x86 processors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO and ONNX Runtime, imported so that they call nobody and leave no identifier in the home folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small protocol that every inference backend speaks."""
 
 from __future__ import annotations

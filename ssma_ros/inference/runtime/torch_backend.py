@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch on CUDA or the CPU: the reference on a workstation, and the way to a GPU where TensorRT is missing.
 
 The only module of this room that runs a frame with torch.

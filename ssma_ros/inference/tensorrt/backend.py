@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT with pycuda and numpy: the robot's GPU, no torch in the process."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far the build of an engine is, a line of the log for each tenth."""
 
 from __future__ import annotations

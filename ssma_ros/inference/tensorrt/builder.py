@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build a TensorRT engine from an exported graph: once, identified, and never inside a callback.
 
 Serves TensorRT 10.3 to 11.x. Only names that both have are used: strongly typed networks, the tensor-address API,

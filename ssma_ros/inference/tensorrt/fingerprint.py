@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an engine was built from and for: the sidecar file that is read before the engine is."""
 
 from __future__ import annotations

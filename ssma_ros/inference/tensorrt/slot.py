@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything a frame needs on the GPU: pinned staging, device buffers, events, a CUDA graph, one stream."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The preprocessing functions as CUDA kernels, for robots that keep images on the GPU.
 
 :mod:`.compiler` turns the ``.cu`` files beside it into machine code once for each GPU architecture, :mod:`.device` owns

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all kernels share. Every image is row-major without padding; one thread makes one pixel, x along a warp.
 //
 // The kernels use no shared memory for windows: a window's pixels come from the L1 cache, which serves a warp's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CUDA sources to machine code, once for each GPU architecture and version of the sources, kept on disk."""
 
 from __future__ import annotations

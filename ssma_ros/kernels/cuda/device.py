@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GPU memory, one stream, kernel launches: what the functions need of a device, and its pycuda implementation."""
 
 from __future__ import annotations

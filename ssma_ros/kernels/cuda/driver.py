@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NVIDIA driver library, called directly: no CUDA toolkit and no Python package is needed to ask it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Depth completion of Ku, Harakeh and Waslander (2018), both variants; the CPU version is in numba/fill.py.
 // Depth is float32 metres, between the first and the last kernel "inverted" (max_depth - metres, 0 = empty).
 #include "median.cuh"

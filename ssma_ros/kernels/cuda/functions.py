@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth completion, HHA, vegetation indices, jet, resizing and packing on device memory.
 
 The functions take and give addresses of device memory, enqueue kernels on the device's stream and return at once.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Work on a stream as one CUDA graph: forty launches cost what one does.
 
 pycuda has streams but no graphs; the driver calls that they need are made directly.

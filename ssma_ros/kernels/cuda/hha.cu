@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HHA of Gupta et al. (2014); the CPU version is in numba/normals.py and numba/gravity.py.
 // Everything up to the image stays on the device: the gravity estimate iterates without a word from the host.
 #include "common.cuh"

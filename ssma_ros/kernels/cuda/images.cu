@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Colour, near infrared and depth on the network's grid, encoded and packed. Images are HxWxC bytes in OpenCV's order.
 #include "common.cuh"
 

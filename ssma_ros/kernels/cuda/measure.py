@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timing the CUDA functions on the GPU at hand, as captured graphs, uploads apart."""
 
 from __future__ import annotations

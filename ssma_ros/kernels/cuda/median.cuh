@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Median of 25 by min/max networks: the twenty pixels of four rows reduced to their middle six, merged with the fifth
 // row. The networks are those of numba/median.py, where they are explained.
 #pragma once

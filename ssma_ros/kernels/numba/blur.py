@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last step of both fills: an edge-keeping or a plain blur of inverted depth, and back to metres."""
 
 # mypy: ignore-errors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keeps numba's cache honest across versions of this package.
 
 numba compiles a kernel anew when the kernel's own file changes, but not when a kernel it calls does, in another file.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two fills as pipelines of row filters.
 
 Rows flow through all steps a strip at a time, so that what one step writes is still in the cache when the next

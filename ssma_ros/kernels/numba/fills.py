@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiled fills behind the arguments of :mod:`ssma_ros.encodings.depth_completion`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The direction of gravity from surface normals: parallel to those of floors, orthogonal to those of walls."""
 
 # mypy: ignore-errors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiled HHA behind the arguments of :mod:`ssma_ros.encodings.hha`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled passes over whole images: vegetation indices of sensor values, readings of a depth image."""
 
 # mypy: ignore-errors

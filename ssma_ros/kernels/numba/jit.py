@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the kernels are compiled, and the layout of the rows they work on."""
 
 # mypy: ignore-errors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Median of 5×5 pixels with min/max networks, two rows at a time.
 
 Two neighbouring rows of the result share twenty of their twenty-five pixels. Of those twenty only the middle six can be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Max and min filters on rows of inverted depth, one function a step, each advancing over a range of rows.
 
 Arguments everywhere: ``src``/``dst`` buffers of work rows, ``src_place``/``dst_place`` the mask that finds a row in

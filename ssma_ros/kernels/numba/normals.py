@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surface normals of a depth image in 7×7 and 21×21 windows.
 
 Least squares of q = 1/Z = a·x + b·y + c with x = X/Z, y = Y/Z: in pixel offsets from the window's centroid the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Moments of 1/Z over 7×7 and 21×21 windows, separable and in float32.
 
 With q = 1/Z the plane fit of a window needs Σq, Σi·q and Σj·q, with i and j counted in pixels from the window's own

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth completion in OpenCV calls: what runs where numba is not installed, and what the tests compare with.
 
 Same steps as the compiled version in :mod:`ssma_ros.kernels.numba.fill` and the same results to 1e-4 m.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HHA in NumPy and OpenCV calls: what runs where numba is not installed, and what the tests compare with.
 
 Window sums are float64 box filters; the compiled version in :mod:`ssma_ros.kernels.numba.hha` reaches the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the preprocessing functions accept, in one place, so that they all refuse in the same words."""
 
 from __future__ import annotations

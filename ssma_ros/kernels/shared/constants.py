@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The numbers that more than one implementation needs, each stated once.
 
 The NumPy reference and the compiled kernels import them. The CUDA sources get every plain number of this module as a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timing the preprocessing functions beside a plain reference: inputs, interleaved runs, ratios."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the values that a driver or a file stores to those that a frame holds: one rule for messages and data sets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays whose memory is used again once nobody holds them, so that a steady stream of frames allocates nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images at another size, by the two rules there are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splitting work between threads, and the buffers it is done in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a backbone is: a chain of stages with taps for the skips."""
 
 from __future__ import annotations

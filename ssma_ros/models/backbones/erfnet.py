@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ERFNet's encoder (Romera et al., IEEE T-ITS 2018)."""
 
 from __future__ import annotations

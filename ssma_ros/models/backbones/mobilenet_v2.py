@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MobileNetV2 at output stride 16 (Sandler et al., CVPR 2018); parameter names as torchvision has them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pre-activation ResNet-50 with multiscale units: the encoder of AdapNet++ (paper section 3.1)."""
 
 from __future__ import annotations

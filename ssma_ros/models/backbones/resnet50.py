@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ResNet-50 at output stride 16 (He et al., CVPR 2016); parameter names as torchvision has them."""
 
 from __future__ import annotations

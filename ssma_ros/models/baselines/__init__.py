@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fusions the paper compares SSMA with, on the same backbones and decoders."""
 
 from ssma_ros.models.baselines.cmode import CMoDE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CMoDE: convoluted mixture of deep experts (Valada et al., ICRA 2017)."""
 
 from __future__ import annotations

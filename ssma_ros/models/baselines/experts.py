@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the expert fusions share: one whole AdapNet++ for each modality."""
 
 from __future__ import annotations

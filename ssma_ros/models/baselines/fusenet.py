@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FuseNet's fusion (Hazirbas et al., ACCV 2016): other encoders' features added into the first, stage by stage."""
 
 from __future__ import annotations

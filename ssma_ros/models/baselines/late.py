@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Late Fusion and LFC: fusion behind the decoders by trained convolutions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Average and Maximum: fusion of the experts' class probabilities, without a trained part."""
 
 from __future__ import annotations

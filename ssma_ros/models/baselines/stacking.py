@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stacking: all images as one of many channels (early fusion)."""
 
 from __future__ import annotations

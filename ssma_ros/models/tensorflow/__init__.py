@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of the released TensorFlow networks, read without TensorFlow."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reader of TensorFlow V2 checkpoints that needs no TensorFlow.
 
 A checkpoint ``PREFIX`` is ``PREFIX.index``, a sorted-string table (LevelDB's format: prefix-compressed entries in

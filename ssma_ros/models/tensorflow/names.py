@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names and layouts: the authors' TensorFlow variables against our state dict.
 
 The table follows the variable names of the released graphs (their checkpoints' own index), with kernels stored

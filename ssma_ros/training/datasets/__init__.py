@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled data sets: one class a layout, all giving frames and train-id labels."""
 
 from __future__ import annotations

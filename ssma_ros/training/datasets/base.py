@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every data set gives: frames as a camera driver would give them, and checked labels."""
 
 from __future__ import annotations

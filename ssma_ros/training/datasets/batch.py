@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples of one size as the tensors that a network takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoded samples: the network's uint8 inputs and labels, made once with the robot's own encoder."""
 
 from __future__ import annotations

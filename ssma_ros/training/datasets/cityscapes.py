@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cityscapes: leftImg8bit, disparity, camera and gtFine as unpacked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conditions of a rendered split: which scene was taken in which season, light or weather."""
 
 from __future__ import annotations

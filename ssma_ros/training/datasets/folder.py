@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generic folder layout, which the synthetic world writes too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Freiburg Forest, annotated part."""
 
 from __future__ import annotations

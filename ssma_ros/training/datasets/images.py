@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures as their files hold them: what OpenCV would turn, stretch or cut is read as it is, or refused.
 
 Everything is read on the stored grid: an EXIF orientation turns nothing, for depth, near infrared and labels beside a

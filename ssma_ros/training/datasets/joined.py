@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several data sets as one split, one after the other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Label images: ids as they are stored, whatever the picture's kind, to train ids."""
 
 from __future__ import annotations

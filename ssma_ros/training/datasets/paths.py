@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets as lists of files: what a layout's class has to say is where the files are and how depth is stored."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ScanNet's 25 000 benchmark frames."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders that are being filled: gone when their process ends, at the latest when the next one begins."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples for several networks at once: every distinct input is encoded once and shared."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training configuration wants to know of its data: mean and scale of each stream, classes, sizes, presence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SUN RGB-D by list files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which streams the samples of a split really have, looked at before anything long is begun on them."""
 
 from __future__ import annotations

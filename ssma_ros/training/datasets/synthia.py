@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synthia: Rand-Cityscapes and the video sequences."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration: few numbers, fitted on validation data, that make published confidences honest (Guo et al. 2017)."""
 
 from __future__ import annotations

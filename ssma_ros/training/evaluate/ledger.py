@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores on disk: an evaluation that was broken off goes on, and one that is repeated with one more network scores only
 that one."""
 

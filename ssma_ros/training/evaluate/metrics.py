@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics that need probabilities or the shape of objects: calibration and boundary bands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flip and multi-scale testing (the paper's msf)."""
 
 from __future__ import annotations

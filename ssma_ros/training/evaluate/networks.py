@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trained networks under the names that tables call them by."""
 
 from __future__ import annotations

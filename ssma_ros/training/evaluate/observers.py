@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What looks on while an evaluation runs: pictures of samples, and what one network gets right that another gets wrong
 (the paper's improvement and error maps)."""
 

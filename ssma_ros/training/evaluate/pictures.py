@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of an evaluation report: samples, improvement maps, reliability diagram. All RGB."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network says about encoded samples."""
 
 from __future__ import annotations

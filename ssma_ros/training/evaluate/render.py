@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports: one result as JSON, Markdown and HTML, with pictures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reports of an evaluation: of one network, alone or against another, and of many side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluation: networks on the same samples, each with all sensors and with each one missing."""
 
 from __future__ import annotations

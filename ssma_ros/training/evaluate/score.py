@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All scores of one network in one case of missing sensors, gathered sample by sample."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of reports; figures are percentages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random changes of training samples: one geometry for all streams and the label, photometry by stream.
 
 Written on OpenCV, a sample at a time: depth-made streams and labels are sampled to the nearest pixel, colour and

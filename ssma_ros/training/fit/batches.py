@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches as a pure function of (seed, stage, step): a resumed run sees what an unbroken one would have seen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of a run: everything that decides its further course, written whole or not at all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One YAML file describes a training run; this module reads it into typed, checked dataclasses."""
 
 from __future__ import annotations

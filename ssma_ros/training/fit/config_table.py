@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of ``docs/training_configuration.md``, written from the dataclasses that a configuration is read into.
 
 ``python -m ssma_ros.training.fit.config_table > docs/training_configuration.md``; a test compares them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of a network from trained ones: encoders as in the paper's stage 1 of fusion, and from other data."""
 
 from __future__ import annotations

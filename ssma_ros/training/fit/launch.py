@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a configuration to a finished run: opens the data, joins the processes of torchrun, trains."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross entropy with multiresolution supervision (paper section 3.5)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Curves and pictures of a run: one JSON line an event, and TensorBoard."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fusion that starts as one of its sensors' unimodal networks and learns what the others add.
 
 With the encoders alone SSMA's decoder and fusion are left to be learnt from nothing in the fusion stage, and the
