@@ -95,7 +95,8 @@ def test_the_version_is_the_same_everywhere() -> None:
 def test_importing_costs_nothing() -> None:
     """No other package is imported, nor any module of this one but the version."""
     code = (
-        "import sys, ssma_ros; assert 'Segmenter' in dir(ssma_ros); own = {m for m in sys.modules if m.startswith('ssma')};"
+        "import sys, ssma_ros; assert 'Segmenter' in dir(ssma_ros);"
+        "own = {m for m in sys.modules if m.startswith('ssma')};"
         "assert own == {'ssma_ros', 'ssma_ros.version'}, own;"
         "assert not {'numpy', 'cv2', 'numba', 'torch'} & set(sys.modules)"
     )
