@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import golden_files
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ import torch
 
 from ssma_ros.cli.main import main
 from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Frame
+from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.models.tensorflow import import_checkpoint as module
@@ -128,3 +132,22 @@ def test_output_must_be_safetensors(tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments = ["import-checkpoint", str(tmp_path), "--labels", "cityscapes11", "-o", str(tmp_path / "x.pth")]
     assert main(arguments) == 1
     assert "expected a name that ends in .safetensors" in capsys.readouterr().err
+
+
+def test_depth_of_the_authors_networks_has_their_colours(
+    tmp_path: Path, adapnetpp_variables: dict[str, np.ndarray], checkpoint_writer: Writer
+) -> None:
+    """They were trained on filled millimetres / 7000 over the whole colour map."""
+    prefix = checkpoint_writer(tmp_path / "model.ckpt-5", adapnetpp_variables)
+    contract = import_checkpoint(prefix, LABELS, encodings=["depth_jet"], width=256, height=32).contract
+    depth = np.tile(np.linspace(0.2, 10, 256, dtype=np.float32), (32, 1))
+    level = np.clip(depth * 1000 / 7000 * 255, 0, 255).astype(np.uint8)
+    colors = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_JET)[0].astype(int)
+    stream = contract.streams[0]
+    assert (stream.parameters["near"], stream.parameters["far"]) == (0.0, 7.0)
+    unfilled = replace(stream, parameters={**stream.parameters, "completion": "none"})
+    encoder = InputEncoder(replace(contract, streams=(unfilled,)))
+    picture = encoder.encode(Frame(depth=depth)).inputs[stream.name].astype(int)
+    nearest = np.abs(picture[:, :, None] - colors).sum(-1)
+    assert nearest.min(-1).max() == 0
+    assert np.abs(nearest.argmin(-1) - level.astype(int)).max() <= 2
