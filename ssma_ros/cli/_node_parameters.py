@@ -3,18 +3,80 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.ros.parameters import FusionParameters
 
 _SECTION = "ros__parameters"
 _FOR_ALL = ("/**", "/*", "**")
+
+
+def add_parameter_arguments(parser: argparse.ArgumentParser, *named: str) -> None:
+    """The arguments of a command that reads recordings as the node reads its topics.
+
+    Args:
+        parser: gets them; none has a default of its own, see :func:`parameters_of`.
+        named: parameters of the node with a command line option of their own.
+    """
+    from ssma_ros.options import add_options
+    from ssma_ros.ros.parameters import FusionParameters
+
+    parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
+                        help="set a parameter of the node, see docs/components.md")
+    add_options(parser, FusionParameters, *named, unset=True)
+    parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
+                        help="use this topic for color, camera_info, depth, disparity or nir; ROLE:=none goes without")
+    parser.add_argument("--any-frame-id", action="store_true",
+                        help="take images whose frame_id differs from colour's")
+
+
+def parameters_of(args: argparse.Namespace, *named: str) -> FusionParameters:
+    """The node's parameters: those of the file, over them ``-p``, over them the arguments that are ``named``.
+
+    Raises:
+        SsmaError: an unknown parameter or a wrong value.
+    """
+    from ssma_ros.ros.parameters import FusionParameters
+
+    values = {} if args.params_file is None else read_params_file(Path(args.params_file))
+    values |= read_assignments(args.param)
+    for name in named:
+        if getattr(args, name) is not None:
+            values[name] = getattr(args, name)
+    if args.any_frame_id:
+        values["check_frame_id"] = False
+    return FusionParameters.from_values(values)
+
+
+def topics_of(args: argparse.Namespace, parameters: FusionParameters) -> dict[str, str]:
+    """Roles of topics that the parameters switch off or ``--topic`` settles.
+
+    Raises:
+        SsmaError: a ``--topic`` of another form.
+    """
+    from ssma_ros.recordings.topics import NONE, parse_mapping
+    from ssma_ros.sensors import SENSORS
+
+    switched_off = {s: NONE for s in SENSORS if getattr(parameters, f"{s}_source", "image") == "none"}
+    return {**switched_off, **parse_mapping(args.topic)}
+
+
+def assembly_of(parameters: FusionParameters) -> AssemblyOptions:
+    """How the images of several sensors are put together."""
+    from ssma_ros.messages.assemble import AssemblyOptions
+    from ssma_ros.options import part
+    from ssma_ros.sensors import readings
+
+    return part(AssemblyOptions, parameters, readings=readings(vars(parameters)))
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

@@ -25,22 +25,14 @@ _NAMED = ("model", "backend", "precision", "threads", "output_resolution", "min_
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments. Those of the node's parameters have no default of their own."""
-    from ssma_ros.options import add_options
-    from ssma_ros.ros.parameters import FusionParameters
+    from ssma_ros.cli._node_parameters import add_parameter_arguments
 
     parser.add_argument("recording", help="rosbag2 folder, .mcap or .db3 file")
     parser.add_argument("-o", "--output", required=True, help="recording to make")
-    parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
-                        help="set a parameter of the node, see docs/components.md")
-    add_options(parser, FusionParameters, *_NAMED, unset=True)
-    parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
-                        help="use this topic for color, camera_info, depth, disparity or nir; ROLE:=none goes without")
+    add_parameter_arguments(parser, *_NAMED)
     parser.add_argument("--outputs", default=None, metavar="NAMES",
                         help="comma-separated topics or patterns, for example mask,confidence/*; * is all")
     parser.add_argument("--namespace", default="/ssma_fusion", help="of the output topics (%(default)s)")
-    parser.add_argument("--any-frame-id", action="store_true",
-                        help="take images whose frame_id differs from colour's")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output (%(default)s)")
     parser.add_argument("--copy-inputs", action="store_true", help="write the used input messages too")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier recording of that name")
@@ -50,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tqdm import tqdm
 
-    from ssma_ros.cli._node_parameters import not_applied
+    from ssma_ros.cli._node_parameters import not_applied, parameters_of
     from ssma_ros.recordings.play import play
 
-    parameters = _parameters(args)
+    parameters = parameters_of(args, *_NAMED)
     options = _options(args, parameters)
     # A terminated run cleans up as an interrupted one does.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -79,42 +71,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parameters(args: argparse.Namespace) -> FusionParameters:
-    """The node's parameters: those of the file, over them ``-p``, over them the arguments that are named."""
-    from ssma_ros.cli._node_parameters import read_assignments, read_params_file
-    from ssma_ros.ros.parameters import FusionParameters
-
-    values = {} if args.params_file is None else read_params_file(Path(args.params_file))
-    values |= read_assignments(args.param)
-    for name in _NAMED:
-        if getattr(args, name) is not None:
-            values[name] = getattr(args, name)
-    if args.any_frame_id:
-        values["check_frame_id"] = False
-    return FusionParameters.from_values(values)
-
-
 def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOptions:
+    from ssma_ros.cli._node_parameters import assembly_of, topics_of
     from ssma_ros.errors import SsmaError
-    from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.options import part
     from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions
-    from ssma_ros.recordings.topics import NONE, parse_mapping
-    from ssma_ros.sensors import SENSORS, readings
     from ssma_ros.synchronization import SyncOptions
 
     if not re.fullmatch(r"(/[A-Za-z_]\w*)+/?|/", args.namespace, re.ASCII):
         raise SsmaError(f"namespace: got '{args.namespace}', expected a ROS name that begins with /, such as /front")
-    switched_off = {s: NONE for s in SENSORS if getattr(parameters, f"{s}_source", "image") == "none"}
     return PlayOptions(
-        topics={**switched_off, **parse_mapping(args.topic)},
+        topics=topics_of(args, parameters),
         outputs=DEFAULT_OUTPUTS if args.outputs is None else [name for name in args.outputs.split(",") if name],
         namespace=args.namespace,
         storage=args.storage,
         overwrite=args.overwrite,
         copy_inputs=args.copy_inputs,
         slop_ns=part(SyncOptions, parameters).slop_ns,
-        assembly=part(AssemblyOptions, parameters, readings=readings(vars(parameters))),
+        assembly=assembly_of(parameters),
     )
 
 
