@@ -12,6 +12,7 @@ from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions, unknown_classes
 from ssma_ros.options import part
+from ssma_ros.ros.input_topics import needed_sensors
 from ssma_ros.ros.processing import FrameProcessor
 from ssma_ros.ros.publishers import OutputPublishers
 from ssma_ros.ros.qos import unused_overrides
@@ -20,7 +21,7 @@ from ssma_ros.ros.subscriptions import InputSubscriptions
 from ssma_ros.ros.transforms import TransformGeometry
 from ssma_ros.ros.worker import FusionWorker
 from ssma_ros.segmenter import Segmenter, SegmenterOptions
-from ssma_ros.sensors import DRIVER, SENSORS
+from ssma_ros.sensors import DRIVER
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -156,15 +157,6 @@ class FusionSession:
         self.processor.failed(error)
         words = "".join(traceback.format_exception(error))
         self.log.say(f"failure {type(error).__name__}", f"a frame was lost to an error:\n{words}")
-
-
-def needed_sensors(contract: Contract, parameters: FusionParameters) -> tuple[str, ...]:
-    """Image inputs to subscribe to: those the network's streams are made from and the parameters do not switch off.
-
-    The colour image is always among them: its stamp drives the output.
-    """
-    used = {sensor for stream in contract.streams for sensor in stream.sensors} | {DRIVER}
-    return tuple(s for s in SENSORS if s in used and getattr(parameters, f"{s}_source", "image") != "none")
 
 
 def sync_options(contract: Contract, parameters: FusionParameters, sensors: tuple[str, ...]) -> SyncOptions:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from stereo_msgs.msg import DisparityImage
+from sensor_msgs.msg import CameraInfo
 
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.decode import stamp_ns
 from ssma_ros.ros.event_group import OccasionalEvents
+from ssma_ros.ros.input_topics import input_topics, other_type
+from ssma_ros.ros.message_types import required_message_class
 from ssma_ros.ros.qos import with_overrides
 from ssma_ros.ros.statistics import RateMeter
 from ssma_ros.sensors import SENSORS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.subscription import Subscription
 
+    from ssma_ros.ros.input_topics import InputTopic
     from ssma_ros.ros.parameters import FusionParameters
 
 #: What fetches a camera info that was published once, before the node was there.
@@ -96,11 +98,8 @@ class InputSubscriptions:
         self._subscriptions: list[Subscription] = []
         self.inputs: dict[str, Input] = {}
         try:
-            for sensor in sensors:
-                self._subscribe_images(sensor)
-            self._subscribe_info("camera_info", DEFAULT_TOPICS["camera_info"])
-            if parameters.register_depth:
-                self._subscribe_info("depth_camera_info", "depth/camera_info")
+            for wanted in input_topics(parameters, sensors):
+                (self._subscribe_images if wanted.sensor in SENSORS else self._subscribe_info)(wanted)
         except BaseException:
             self.close()  # of those that were made before the one that failed
             raise
@@ -126,7 +125,8 @@ class InputSubscriptions:
         """
         for entry in self.inputs.values():
             publishers = self._node.get_publishers_info_by_topic(entry.topic)
-            entry.other_type = _other_type(entry, publishers)
+            offers = [(i.topic_type, f"{i.node_namespace.rstrip('/')}/{i.node_name}") for i in publishers]
+            entry.other_type = other_type(entry.sensor, entry.topic, type_name(entry.kind), offers)
             if entry.other_type:
                 self._report(f"{entry.topic} type", entry.other_type)
             keeps = any(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
@@ -138,29 +138,25 @@ class InputSubscriptions:
                     )
                 )
 
-    def _subscribe_images(self, sensor: str) -> None:
-        parameters = self._parameters
-        kind: type[Any] = Image
-        topic = DEFAULT_TOPICS[sensor]
-        transport = getattr(parameters, f"{sensor}_transport")
-        if getattr(parameters, f"{sensor}_source", "image") == "disparity":
-            kind, topic = DisparityImage, SENSORS[sensor].disparity
-        elif transport != "raw":
-            kind, topic = CompressedImage, f"{self._node.resolve_topic_name(topic)}/{transport}"
-        entry = self._add(sensor, topic, kind)
+    def _subscribe_images(self, wanted: InputTopic) -> None:
+        topic = wanted.name
+        if wanted.suffix:
+            topic = f"{self._node.resolve_topic_name(topic)}{wanted.suffix}"
+        entry = self._add(wanted, topic)
 
         def received(message: Any) -> None:
             entry.arrived()
-            self._deliver(sensor, stamp_ns(message), message)
+            self._deliver(wanted.sensor, stamp_ns(message), message)
 
-        self._create(entry, topic, received, f"{sensor}_reliability")
+        self._create(entry, topic, received, wanted.reliability)
 
-    def _subscribe_info(self, sensor: str, topic: str) -> None:
-        entry = self._add(sensor, topic, CameraInfo)
-        self._create(entry, topic, partial(_received_info, entry), "camera_info_reliability")
+    def _subscribe_info(self, wanted: InputTopic) -> None:
+        entry = self._add(wanted, wanted.name)
+        self._create(entry, wanted.name, partial(_received_info, entry), wanted.reliability)
 
-    def _add(self, sensor: str, topic: str, kind: type[Any]) -> Input:
-        entry = self.inputs[sensor] = Input(sensor, self._node.resolve_topic_name(topic), kind)
+    def _add(self, wanted: InputTopic, topic: str) -> Input:
+        kind = required_message_class(wanted.kind)
+        entry = self.inputs[wanted.sensor] = Input(wanted.sensor, self._node.resolve_topic_name(topic), kind)
         return entry
 
     def _create(self, entry: Input, topic: str, received: Callable[[Any], None], reliability: str) -> None:
@@ -204,30 +200,6 @@ def _received_info(entry: Input, message: Any) -> None:
         return
     entry.arrived()
     entry.last = message
-
-
-def _other_type(entry: Input, publishers: list[Any]) -> str:
-    """What to do where a topic is published, and with none of its publishers of the type that is subscribed to."""
-    expected = type_name(entry.kind)
-    others = {info.topic_type: info for info in publishers}
-    if not others or expected in others:
-        return ""
-    kind, info = next(iter(others.items()))
-    who = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-    return f"topic {entry.topic} carries {kind} (from {who}), expected {expected}{_remedy(entry, kind)}"
-
-
-def _remedy(entry: Input, kind: str) -> str:
-    sensor = SENSORS.get(entry.sensor)
-    if kind == type_name(CompressedImage) and sensor is not None:
-        base = entry.topic.removesuffix(f"/{sensor.transport}")
-        where = f"{sensor.topic} to {base}" if base != entry.topic else f"{sensor.topic}/{sensor.transport} to it"
-        return f": set {sensor.name}_transport to {sensor.transport} and remap {where}"
-    if kind == type_name(Image) and entry.kind is CompressedImage:
-        return f": set {entry.sensor}_transport to raw"
-    if kind == type_name(DisparityImage):
-        return f": set {entry.sensor}_source to disparity and remap {SENSORS['depth'].disparity}"
-    return ": remap this input to another topic"
 
 
 def type_name(kind: type[Any]) -> str:
