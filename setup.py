@@ -35,6 +35,8 @@ TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 # ffmpeg as a program for H.264 video.
 DEMO = ["imageio-ffmpeg>=0.5"]
+# Jobs of many recordings and data sets on a cluster.
+RAY = ["ray>=2.9"]
 DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
        "pytest-xdist>=3.5", "hypothesis>=6.98", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
@@ -76,7 +78,7 @@ setup(
     ],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "demo": DEMO,
-        "dev": DEV,
+        "ray": RAY, "dev": DEV,
     },
     entry_points={
         "console_scripts": [

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+def refuse_replacing(path: Path, sources: Sequence[str | Path], what: str) -> None:
+    """Refuse a result ``path`` that is one of its inputs or holds it.
+
+    Raises:
+        SsmaError: names the input; ``what`` is how to call the result.
+    """
+    for each in sources:
+        origin, target = Path(each).resolve(), path.resolve()
+        if target in (origin, *origin.parents):
+            raise SsmaError(f"{what} {path}: is or holds the input {each} and would replace it, expected another place")
+
+
 class WholeFolder:
     """A folder filled under a hidden name and moved to ``path`` at the end; a context manager.
 
@@ -44,12 +56,7 @@ class WholeFolder:
         self.path = Path(path)
         self._what = what
         self._replace_if = replace_if
-        for each in [source] if isinstance(source, (str, Path)) else source or ():
-            origin, target = Path(each).resolve(), self.path.resolve()
-            if target in (origin, *origin.parents):
-                raise SsmaError(
-                    f"{what} {self.path}: is or holds the input {each} and would replace it, expected another place"
-                )
+        refuse_replacing(self.path, [source] if isinstance(source, (str, Path)) else source or (), what)
         self._scratch: Path | None = None
         self._made_parents: list[Path] = []
         self._check()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import apply_raw_ids
-from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings.frames import RecordedFrames
+from ssma_ros.recordings.label_messages import label_image
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.training.datasets.cache import Sample, encode_sample
@@ -24,8 +24,6 @@ from ssma_ros.training.datasets.cache import Sample, encode_sample
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
     from ssma_ros.messages.assemble import AssemblyOptions
@@ -117,7 +115,7 @@ class RecordingSamples:
         if found.label is None:
             return self._nothing(index, "its label cannot be read")
         try:
-            raw = _label_image(found.label, self._label_topic)
+            raw = label_image(found.label, self._label_topic)
         except RefusedInput as refusal:
             return self._nothing(index, str(refusal))
         sample = encode_sample(self._encoder, found.frame, apply_raw_ids(raw, self._contract.labels, self._path))
@@ -139,14 +137,3 @@ def recording_digest(path: Path) -> str:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def _label_image(message: Any, topic: str) -> NDArray[np.uint8]:
-    image = conversion.decoded(message, topic)
-    if image.encoding not in ("mono8", "8UC1"):
-        raise SsmaError(f"label topic {topic}: encoding is {image.encoding}, expected mono8 or 8UC1")
-    data = np.frombuffer(image.data, np.uint8)
-    if image.step < image.width or data.size < image.height * image.step:
-        expected = f"{image.height * image.step} (height {image.height} times step {image.step})"
-        raise RefusedInput(topic, "data", f"{data.size} bytes", expected)
-    return data[: image.height * image.step].reshape(image.height, image.step)[:, : image.width]

@@ -35,6 +35,7 @@ _EXTRAS = {
     "mujoco": "synthetic",
     "yaml": "train",
     "PIL": "demo",
+    "ray": "ray",
 }
 
 

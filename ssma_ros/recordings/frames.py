@@ -122,6 +122,18 @@ class RecordedFrames:
         """Header stamp of a frame's driving image."""
         return self._index.stamp_ns(index)
 
+    def time_ns(self, index: int) -> int:
+        """When a frame was taken: :meth:`stamp_ns`, or the time of recording where the driver's stamps say nothing."""
+        return self._index.time_ns(index)
+
+    def begins(self, index: int) -> bool:
+        """Whether stamps jumped before a frame."""
+        return self._index.begins(index)
+
+    def sensors(self, index: int) -> set[str]:
+        """Those that have a message in a frame, whether or not it can be read."""
+        return {SENSOR_OF_ROLE[role] for role in self._index.members(index) if role in SENSOR_OF_ROLE}
+
     def labelled(self) -> list[int]:
         """Indices of the frames that have a label."""
         return [index for index in range(len(self)) if "label" in self._index.members(index)]

@@ -65,6 +65,11 @@ class FrameIndex:
         """Header stamp of a frame's driving image."""
         return int(self._stamps[self.driver].taken[self._matching.order[index]])
 
+    def time_ns(self, index: int) -> int:
+        """When a frame's driving image was taken: its stamp, or the time of recording where stamps say nothing."""
+        stamps = self._stamps[self.driver]
+        return int((stamps.recorded if stamps.say_nothing else stamps.taken)[self._matching.order[index]])
+
     def begins(self, index: int) -> bool:
         """Whether stamps jumped before a frame."""
         return bool(self._matching.begins[index])

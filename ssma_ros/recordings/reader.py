@@ -109,10 +109,16 @@ class RecordingReader:
         return "" if message is None else str(message.encoding if kind == IMAGE else message.format)
 
     @property
+    def span_ns(self) -> tuple[int, int]:
+        """When the first and the last message were recorded; zeros where there is none."""
+        spans = [storage.span_ns for _, storage in self._files if storage.span_ns is not None]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else (0, 0)
+
+    @property
     def duration_s(self) -> float:
         """Seconds from the first to the last message."""
-        spans = [storage.span_ns for _, storage in self._files if storage.span_ns is not None]
-        return (max(last for _, last in spans) - min(first for first, _ in spans)) * 1e-9 if spans else 0.0
+        first, last = self.span_ns
+        return (last - first) * 1e-9
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[RecordedMessage]:
         """Messages in the order in which they were received.

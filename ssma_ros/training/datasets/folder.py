@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.documents import convert, load_json
 from ssma_ros.encodings.hha import unit_vector
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.sensors import DRIVER, SENSORS, readings, setting_names
@@ -16,7 +18,6 @@ from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_f
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from ssma_ros.labels import LabelSet
     from ssma_ros.sensors import Reading
 
+#: Folder of a split with the camera files of its sequences and samples.
+CAMERAS = "camera"
+#: Beside the splits: how the pictures are read, as the data set's options say it.
+SENSORS_NAME = "sensors.json"
 #: Metres of one unit of depth: more is a number of units a metre.
 _LARGEST_SCALE = 1.0
 
@@ -35,9 +40,10 @@ class FolderDataset(PathDataset):
     The folders of sensors are those of the table of sensors, ``label`` has the labels (see
     :func:`~ssma_ros.training.datasets.label_images.read_label`); pictures are PNG, TIFF, BMP or, not for labels and
     measurements, JPEG, and those of a sample share their name without suffix. camera.json has fx, fy, cx, cy, width,
-    height, and ``gravity`` where it is known; images of other sizes but one shape are of the same camera scaled. A
-    sensor whose folder is absent is absent from every sample; within a folder that exists every labelled sample must
-    have its file.
+    height, and ``gravity`` where it is known; images of other sizes but one shape are of the same camera scaled. Where
+    cameras differ, ``SPLIT/camera/SEQUENCE.json`` is that of the samples ``SEQUENCE_…``, and
+    ``SPLIT/camera/NAME.json`` that of one sample. A sensor whose folder is absent is absent from every sample; within a
+    folder that exists every labelled sample must have its file.
 
     Args:
         folders: sensor → its folder, where it has another name.
@@ -46,7 +52,8 @@ class FolderDataset(PathDataset):
             comes first. None = estimated from depth.
         limit: split name → use only that many samples of it, the first by name; other splits whole.
         settings: what the robot is told by the same names: ``depth_scale`` (metres of one unit, default millimetres),
-            ``depth_invalid``, ``nir_full_scale``, ``color_full_scale``, ….
+            ``depth_invalid``, ``nir_full_scale``, ``color_full_scale``, …. What is not said here is read from
+            ``ROOT/sensors.json``, which ``ssma extract`` writes.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class FolderDataset(PathDataset):
         **settings: Any,
     ) -> None:
         where = f"data set {root}"
+        settings = {**_own_settings(Path(root)), **settings}
         self._settings = dict(settings)
         self.readings = _readings(where, settings)
         self._calibrated = camera
@@ -95,28 +103,37 @@ class FolderDataset(PathDataset):
         return chosen if self._down is None else {**chosen, "gravity": self._down.tolist()}
 
     def _list_samples(self) -> list[SamplePaths]:
-        labels = require_folder(self.root, f"{self.split}/label")
-        folder = labels.parent
+        labels = self._labels_folder()
+        folder = self.root / self.split
         for named in self._named.values():
             require_folder(self.root, f"{self.split}/{named}")
         found = {s: pictures_in(folder / f) for s, f in self._folders.items() if (folder / f).is_dir()}
         if not found:
             raise SsmaError(f"data set {self.root}: none of {', '.join(self._folders.values())} in {self.split}, "
                             "expected at least one")
-        camera = None
-        if self._calibrated and "depth" in found:
-            own = folder / "camera.json"
-            camera = own if own.is_file() else self.root / "camera.json"
+        calibrated = self._calibrated and "depth" in found
         samples = []
-        for name, label in list(pictures_in(labels).items())[: self._limit]:
+        listed = next(iter(found.values())) if labels is None else pictures_in(labels)
+        for name, listing in list(listed.items())[: self._limit]:
             for sensor, pictures in found.items():
                 if name not in pictures:
-                    missing = f"{self.split}/{self._folders[sensor]}/{label.name}"
+                    missing = f"{self.split}/{self._folders[sensor]}/{listing.name}"
                     raise SsmaError(f"data set {self.root}: {missing} is missing (sample {name}; a picture of another "
                                     "kind would do)")
             images = {sensor: pictures[name] for sensor, pictures in found.items()}
-            samples.append(SamplePaths(name=name, label=label, camera=camera, **images))
+            camera = self._camera_file(folder, name) if calibrated else None
+            samples.append(SamplePaths(name=name, label=None if labels is None else listing, camera=camera, **images))
         return samples
+
+    def _labels_folder(self) -> Path | None:
+        """Whose pictures are the samples; None = the first sensor's, which have no labels."""
+        return require_folder(self.root, f"{self.split}/label")
+
+    def _camera_file(self, folder: Path, name: str) -> Path:
+        """Of a sample: its own, its sequence's, its split's, else the data set's."""
+        last = self.root / "camera.json"
+        own = (folder / CAMERAS / f"{name}.json", folder / CAMERAS / f"{scene_of(name)}.json", folder / "camera.json")
+        return next((path for path in own if path.is_file()), last)
 
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
         if sample.camera is None:
@@ -138,6 +155,24 @@ class FolderDataset(PathDataset):
         if path not in self._cameras:
             self._cameras[path] = read_intrinsics(path)
         return self._cameras[path]
+
+
+class PictureFolder(FolderDataset):
+    """As :class:`FolderDataset`, of pictures that nobody has labelled yet: those of the first sensor are the samples,
+    and there is no ``label`` folder to look into. Its samples have frames and names, and no labels."""
+
+    def _labels_folder(self) -> Path | None:
+        return None
+
+
+def _own_settings(root: Path) -> dict[str, Any]:
+    """What the data set says of its own pictures."""
+    path = root / SENSORS_NAME
+    if not path.is_file():
+        return {}
+    what = f"settings of sensors {path}"
+    document: dict[str, Any] = convert(dict[str, Any], load_json(path, what), what, "the document")
+    return document
 
 
 def _readings(where: str, settings: Mapping[str, Any]) -> dict[str, Reading]:

@@ -33,7 +33,7 @@ class SamplePaths:
 
     Args:
         name: unique in the split.
-        label: label image.
+        label: label image, or None where nobody has labelled the sample.
         camera: calibration file, or None.
         images: by sensor its image, None where the data set has no such sensor.
 
@@ -41,7 +41,7 @@ class SamplePaths:
         images: those that are there, in the order of the table of sensors.
     """
 
-    def __init__(self, name: str, label: Path, camera: Path | None = None, **images: Path | None) -> None:
+    def __init__(self, name: str, label: Path | None, camera: Path | None = None, **images: Path | None) -> None:
         self.name, self.label, self.camera = name, label, camera
         self.images: dict[str, Path] = {s: path for s in SENSORS if (path := images.pop(s, None)) is not None}
         assert not images, f"no sensors: {', '.join(images)}"
@@ -49,7 +49,7 @@ class SamplePaths:
     @property
     def files(self) -> list[Path]:
         """All that are there: images, the calibration, and last the label."""
-        return [*self.images.values(), *([] if self.camera is None else [self.camera]), self.label]
+        return [*self.images.values(), *(path for path in (self.camera, self.label) if path is not None)]
 
 
 class PathDataset(FrameDataset):
@@ -126,6 +126,8 @@ class PathDataset(FrameDataset):
     def label(self, index: int) -> NDArray[np.uint8]:
         """Train ids at the size of the first image; see :class:`FrameDataset`."""
         sample = self._samples[index]
+        if sample.label is None:
+            raise SsmaError(f"data set {self.root}: sample {sample.name} has no label, expected a labelled data set")
         first = next(iter(sample.images.values()))
         size = _size(read_pixels(first, "image"))
         return self._fit(self._read_label(sample.label), size, sample.label)
