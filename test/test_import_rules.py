@@ -177,3 +177,13 @@ def test_inference_needs_no_torch(module: str):
     code = f"import sys; sys.modules['torch'] = None; import importlib; importlib.import_module({module!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_timm_is_imported_only_when_asked_for():
+    """Nothing imports it at the top of a file: robots and training without it go on."""
+    for name, path in modules().items():
+        top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body
+               if isinstance(node, (ast.Import, ast.ImportFrom))]
+        found = {alias.name for node in top for alias in node.names} | {
+            node.module for node in top if isinstance(node, ast.ImportFrom)}
+        assert not {n for n in found if n and n.split(".")[0] in ("timm", "torchvision")}, name

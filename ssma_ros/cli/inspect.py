@@ -77,12 +77,14 @@ def _contract_lines(contract: Contract) -> list[str]:
 
 def _network_lines(network: SegmentationNetwork, contract: Contract) -> list[str]:
     from ssma_ros.models import count_macs, count_parameters
+    from ssma_ros.models.backbones import remarks
 
     macs = count_macs(network, contract.width, contract.height)
     lines = [f"network      {network.name}"]
     for key, value in network.describe().items():
         if key not in ("name", "modalities"):
             lines.append(f"  {key} = {value}")
+    lines += [f"  note: {remark}" for remark in remarks(network)]
     lines.append(f"parameters   {count_parameters(network):,}")
     lines.append(f"compute      {macs / 1e9:.2f} G multiply-accumulates a frame")
     return lines

@@ -183,13 +183,31 @@ def global_mean(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x, 1)
 
 
+def keep_single_values(module: nn.Module) -> None:
+    """Give every ordinary batch normalisation under ``module`` the rule of :class:`BatchNorm2d`; all else stays."""
+    for parent in list(module.modules()):
+        for name, norm in list(parent.named_children()):
+            if type(norm) is nn.BatchNorm2d and norm.affine and norm.track_running_stats:
+                ruled = BatchNorm2d(norm.num_features)
+                ruled.load_state_dict(norm.state_dict())
+                ruled.eps, ruled.momentum = norm.eps, norm.momentum
+                setattr(parent, name, ruled)
+
+
 def initialize(module: nn.Module) -> None:
-    """He initialisation (variance 2 / fan-in) of every convolution under ``module``, zero biases.
+    """He initialisation (variance 2 / fan-in) of every convolution under ``module``, zero biases; but not in what its
+    parts say they keep (:attr:`~ssma_ros.models.backbones.base.Backbone.keeps_initialization`).
 
     A transposed convolution of stride s meets kernel²/s² taps for each output pixel, and its fan-in is counted so,
     unless it starts bilinear.
     """
+    kept = {
+        id(part) for owner in module.modules() for name in getattr(owner, "keeps_initialization", ())
+        for part in getattr(owner, name).modules()
+    }
     for part in module.modules():
+        if id(part) in kept:
+            continue
         if isinstance(part, Deconv2d) and part.bilinear:
             _start_bilinear(part)
         elif isinstance(part, nn.ConvTranspose2d):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ssma_ros.errors import expected_one_of
 from ssma_ros.models.backbones.preact_resnet50 import PAPER_DILATIONS, RELEASED_DILATIONS, Dilations
+from ssma_ros.models.backbones.timm_features import PREFIX as TIMM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,8 @@ class Options:
     """What a network can be told beside its modalities and number of classes.
 
     Attributes:
-        backbone: ``preact_resnet50`` (AdapNet++), ``resnet50``, ``mobilenet_v2`` or ``erfnet`` (its own decoder).
+        backbone: ``preact_resnet50`` (AdapNet++), ``resnet50``, ``mobilenet_v2`` or ``erfnet`` (its own decoder), or
+            ``timm/NAME`` for a network of timm that has feature maps.
         input_norm: a BN on the image comes first; None means yes for ``preact_resnet50`` and no for the others.
         width: channel multiplier of ``mobilenet_v2``.
         dilations: pairs of the multiscale units res3d, res4c–f, res5a–c of ``preact_resnet50``.
@@ -71,7 +73,8 @@ class Options:
     modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _choice("backbone", self.backbone, BACKBONES)
+        if not str(self.backbone).startswith(TIMM):
+            _choice("backbone", self.backbone, (*BACKBONES, f"{TIMM}NAME"))
         _choice("gating", self.gating, ("sigmoid", "softmax"))
         _choice("latent_kernel", self.latent_kernel, (1, 3))
         _choice("auxiliary_grid", self.auxiliary_grid, ("corner", "center"))

@@ -19,17 +19,12 @@ from ssma_ros.models.weights import assign, read_tensors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 #: Parts of an ImageNet classifier that a backbone does not have, in torchvision's and timm's naming. "bn2" at the
 #: top level is the norm of timm's last 1×1.
 _CLASSIFIER = re.compile(r"(fc|classifier|head|conv_head|features\.18)\..*|bn2\..*")
 _NORM = ("weight", "bias", "running_mean", "running_var")
-
-
-def find_backbones(network: nn.Module) -> list[Backbone]:
-    """Every backbone of a network, in the order of its modalities."""
-    return [module for module in network.modules() if isinstance(module, Backbone)]
 
 
 def load_imagenet(backbone: Backbone, path: str | Path) -> None:

@@ -176,6 +176,9 @@ def _build(contract: Contract, path: Path) -> SegmentationNetwork:
         # Without storage first: initial values would be drawn only to be overwritten.
         with torch.device("meta"):
             network = build_network(contract.network, contract.labels.num_classes)
+        if {name for name, _ in network.named_buffers()} - network.state_dict().keys():
+            # Of another's backbone: values that no file has, so they must be computed.
+            network = build_network(contract.network, contract.labels.num_classes)
     except (ValueError, TypeError) as error:
         raise SsmaError(f"input contract {path}: its network cannot be built ({error})") from None
     if network.modalities != contract.modalities:
@@ -183,10 +186,11 @@ def _build(contract: Contract, path: Path) -> SegmentationNetwork:
             f"input contract {path}: the network's modalities are {network.modalities}, "
             f"expected {contract.modalities} as its streams are"
         )
-    network.to_empty(device="cpu")
-    for name, buffer in network.named_buffers():
-        if name.endswith(_COUNTER):
-            buffer.zero_()
+    if next(network.parameters()).is_meta:
+        network.to_empty(device="cpu")
+        for name, buffer in network.named_buffers():
+            if name.endswith(_COUNTER):
+                buffer.zero_()
     return network
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.models import SSMA, pretrained
-from ssma_ros.models.backbones import ERFNetEncoder, MobileNetV2, PreActResNet50, ResNet50
-from ssma_ros.models.pretrained import find_backbones, load_imagenet
+from ssma_ros.models.backbones import ERFNetEncoder, MobileNetV2, PreActResNet50, ResNet50, find_backbones
+from ssma_ros.models.pretrained import load_imagenet
 from ssma_ros.models.tensorflow.names import backbone_names
 
 #: Units of each stage, and what a unit of timm's mobilenetv2_100 is made of.

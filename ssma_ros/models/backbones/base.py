@@ -33,18 +33,22 @@ class Backbone(nn.Module, ABC):
     ``i − 1`` gave.
 
     Attributes:
-        name: key in the registry.
+        name: key in the registry, or ``timm/NAME``.
         out_channels: channels of the deep features.
         stride: of the deep features.
         skip_stages: indices of the stages whose outputs are the 1/8 and 1/4 taps; may be empty.
         skip_channels: channels of those taps.
+        remark: what a person should know who chose it, or empty.
+        keeps_initialization: names of parts whose first weights are not drawn anew.
     """
 
-    name: ClassVar[str]
+    name: str
     out_channels: int
     stride: ClassVar[int] = 16
-    skip_stages: ClassVar[tuple[int, ...]]
+    skip_stages: tuple[int, ...]
     skip_channels: tuple[int, ...]
+    remark: str = ""
+    keeps_initialization: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:

@@ -32,6 +32,7 @@ class FuseNet(SegmentationNetwork):
 
     def _build(self, options: Options) -> None:
         self.encoder = Encoder(options)
+        self.encoder.backbone.stages()  # refuses one that is no chain
         self.branches = nn.ModuleList(build_backbone(options) for _ in self.modalities[1:])
         self.decoder = build_decoder(options, self.encoder, self.num_classes)
 
