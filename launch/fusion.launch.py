@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 # argument, name inside the node (which is also the default), description
 TOPICS = (
     ("color_info", "camera/camera_info", "camera info of the rectified colour image"),
-    ("depth_info", "depth/camera_info", "camera info of the depth camera (only with register_depth)"),
+    *(
+        (f"{sensor.name}_info", sensor.camera_info, f"camera info of the {sensor.title} camera (only with register_"
+         f"{sensor.name})")
+        for sensor in SENSORS.values() if sensor.name != DRIVER
+    ),
     *(
         (sensor.name, sensor.topic, f"{sensor.title} image, rectified" + (
             "" if sensor.name == DRIVER else f" and registered to the {SENSORS[DRIVER].title} camera"))

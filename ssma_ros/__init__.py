@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
-    from ssma_ros.frame import Frame, Intrinsics, Segmentation
+    from ssma_ros.frame import Camera, Frame, Intrinsics, Segmentation
     from ssma_ros.segmenter import Segmenter, load
 
-__all__ = ["Frame", "Intrinsics", "Segmentation", "Segmenter", "__version__", "load"]
+__all__ = ["Camera", "Frame", "Intrinsics", "Segmentation", "Segmenter", "__version__", "load"]
 
 _HOMES = {
+    "Camera": "ssma_ros.frame",
     "Frame": "ssma_ros.frame",
     "Intrinsics": "ssma_ros.frame",
     "Segmentation": "ssma_ros.frame",

@@ -88,10 +88,10 @@ class Feed:
     def _collect(self, encoded: EncodedInputs, wanted: Collection[str]) -> None:
         """Fetch what is not at hand yet: inputs and depth."""
 
-    def warm_up(self) -> None:
-        """Pay first-use costs that do not depend on the camera."""
+    def warm_up(self, registered: Collection[str] = ()) -> None:
+        """Pay first-use costs that do not depend on the driving camera; ``registered`` sensors have others."""
         self._backend.warm_up()
-        self._encoder.warm_up()
+        self._encoder.warm_up(registered)
 
     def reset(self) -> None:
         """Forget what was remembered from earlier frames."""
@@ -151,7 +151,7 @@ class ResidentFeed(Feed):
             lambda: self._encoder.collect(encoded, inputs="inputs" in wanted, depth="depth" in wanted)
         )
 
-    def warm_up(self) -> None:
+    def warm_up(self, registered: Collection[str] = ()) -> None:
         """Let the network run once; the kernels are compiled already."""
         self._backend.warm_up()
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 #: Names of the full scales of intensities, and whose they are.
 _FULL_SCALES = {f"{s.name}_full_scale": s.name for s in SENSORS.values() if s.pixels == "intensity"}
-_FIELDS = ("stamp_ns", "frame_id", "intrinsics", "gravity", "missing", "suspicions", "images", "full_scales")
+_FIELDS = (
+    "stamp_ns", "frame_id", "intrinsics", "gravity", "missing", "suspicions", "images", "full_scales", "cameras"
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,51 @@ class Intrinsics:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A rectified camera beside the driving one, which sees the scene from elsewhere.
+
+    Attributes:
+        intrinsics: of its image, which has a size of its own.
+        rotation: 3×3, takes directions of its optical frame (x right, y down, z forward) to the driving camera's.
+        translation: 3, metres, its place in the driving camera's optical frame. A tf transform whose parent is the
+            driving camera's frame and whose child is this one's has both.
+
+    Raises:
+        ValueError: the rotation is none, or a number is not finite.
+
+    Example:
+        >>> import numpy as np, ssma_ros
+        >>> pinhole = ssma_ros.Intrinsics(fx=400.0, fy=400.0, cx=319.5, cy=199.5, width=640, height=400)
+        >>> infrared = ssma_ros.Camera(pinhole, translation=(0.05, 0.0, 0.0))  # 5 cm to the right
+        >>> frame = ssma_ros.Frame(
+        ...     color=np.zeros((480, 640, 3), np.uint8), nir=np.zeros((400, 640), np.uint8),
+        ...     intrinsics=ssma_ros.Intrinsics(500.0, 500.0, 319.5, 239.5, 640, 480), cameras={"nir": infrared},
+        ... )
+        >>> frame.size
+        (640, 480)
+    """
+
+    intrinsics: Intrinsics
+    rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    translation: NDArray[np.float64] | tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        rotation, translation = np.asarray(self.rotation, np.float64), np.asarray(self.translation, np.float64)
+        turns = rotation.shape == (3, 3) and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4)
+        if not turns or np.linalg.det(rotation) < 0:
+            raise ValueError(f"camera: rotation is {rotation.tolist()}, expected a 3x3 rotation matrix")
+        if translation.shape != (3,) or not np.isfinite(translation).all():
+            raise ValueError(f"camera: translation is {translation.tolist()}, expected three finite numbers of metres")
+        object.__setattr__(self, "rotation", rotation)
+        object.__setattr__(self, "translation", translation)
+
+
 class Frame:
-    """One moment seen by several sensors, all registered to the driving camera and rectified.
+    """One moment seen by several sensors, all rectified.
+
+    Their images are in the driving camera's pixels, but for those of ``cameras``, which are registered to it when the
+    network's inputs are made.
 
     Images are given and read by their sensor's name, ``frame.color`` or ``frame.images["color"]``; an absent one is
     None there and has no entry here. Whoever uses a frame's images calls :meth:`check` first.
@@ -95,7 +140,7 @@ class Frame:
         gravity: unit vector of "down" in the optical frame (x right, y down, z forward), or None.
         missing: for each absent sensor the reason in words, for diagnostics.
         suspicions: for each sensor whose values look wrong what they look like, for diagnostics.
-        images, full_scales: as the attributes; the same by keyword is ``sensors``.
+        images, full_scales, cameras: as the attributes; the images by keyword are ``sensors``.
         sensors: images by sensor (:data:`ssma_ros.sensors.SENSORS`), each None or
 
             * ``color``: H×W×3 uint8 in BGR order, as OpenCV reads it;
@@ -106,6 +151,8 @@ class Frame:
     Attributes:
         images: by sensor, those that are there.
         full_scales: by intensity sensor.
+        cameras: by sensor the :class:`Camera` that its image is seen from, where that is not the driving one; needs
+            ``intrinsics``. What the driving camera sees and it does not is missing, and nothing is made up for it.
 
     Raises:
         TypeError: an argument names no sensor.
@@ -129,12 +176,14 @@ class Frame:
         suspicions: Mapping[str, str] | None = None,
         images: Mapping[str, NDArray[Any]] | None = None,
         full_scales: Mapping[str, float] | None = None,
+        cameras: Mapping[str, Camera] | None = None,
         **sensors: Any,
     ) -> None:
         self.stamp_ns = stamp_ns
         self.frame_id = frame_id
         self.images: dict[str, NDArray[Any]] = dict(images or {})
         self.full_scales: dict[str, float] = dict(full_scales or {})
+        self.cameras: dict[str, Camera] = dict(cameras or {})
         self.intrinsics = intrinsics
         self.gravity = gravity
         self.missing: Mapping[str, str] = missing or {}
@@ -166,14 +215,16 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) shared by the images present.
+        """(width, height) shared by the images present but for those of other cameras.
 
         Raises:
-            ValueError: the frame holds no image, or two images differ in size.
+            ValueError: the frame holds no such image, or two differ in size.
         """
         size: tuple[int, int] | None = None
         first = ""
         for name, image in self.images.items():
+            if name in self.cameras:
+                continue
             here = (int(image.shape[1]), int(image.shape[0]))
             if size is None:
                 size, first = here, name
@@ -190,16 +241,21 @@ class Frame:
 
         Raises:
             ValueError: there is no image, sizes differ, one has another dtype or shape, the intrinsics are of another
-                size, or a full scale is not that of its image.
+                size or absent beside another camera, or a full scale is not that of its image.
         """
         for name, image in self.images.items():
             if not isinstance(image, np.ndarray) or image.ndim < 2 or 0 in image.shape:
                 what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
                 raise ValueError(f"frame: {name} is {what}, expected a NumPy array of {_stated(SENSORS[name], 'H×W')}")
         width, height = self.size
+        for name in self.cameras:
+            self._check_camera(name)
         for name, image in self.images.items():
             sensor = SENSORS[name]
-            shape = (height, width, 3) if sensor.channels == 3 else (height, width)
+            size = (height, width)
+            if name in self.cameras:
+                size = (self.cameras[name].intrinsics.height, self.cameras[name].intrinsics.width)
+            shape = (*size, 3) if sensor.channels == 3 else size
             if image.dtype.name not in sensor.dtypes or image.shape != shape:
                 got = f"{image.dtype} {image.shape}"
                 raise ValueError(f"frame: {name} is {got}, expected {_stated(sensor, str(shape))}")
@@ -211,6 +267,19 @@ class Frame:
         if camera is not None and (camera.width, camera.height) != (width, height):
             raise ValueError(
                 f"frame: intrinsics are of {camera.width}x{camera.height}, expected {width}x{height} as the images are"
+            )
+
+    def _check_camera(self, name: str) -> None:
+        if name not in SENSORS or SENSORS[name].pixels == "color":
+            others = [sensor for sensor in SENSORS if SENSORS[sensor].pixels != "color"]
+            raise ValueError(f"frame: cameras name '{name}', {expected_one_of(name, others)}")
+        if not isinstance(self.cameras[name], Camera):
+            kind = type(self.cameras[name]).__name__
+            raise ValueError(f"frame: camera of {name} is a {kind}, expected Camera(intrinsics, rotation, translation)")
+        if self.intrinsics is None:
+            raise ValueError(
+                f"frame: {name} is of another camera and there are no intrinsics, expected those of the driving camera "
+                "to register it with"
             )
 
 

@@ -177,9 +177,13 @@ class Segmenter:
         segmentation.timings_ms = timings
         return segmentation
 
-    def warm_up(self) -> None:
-        """Pay every first-use cost now: run a synthetic frame with all sensors through everything."""
-        self._feed.warm_up()
+    def warm_up(self, registered: Collection[str] = ()) -> None:
+        """Pay every first-use cost now: run a synthetic frame with all sensors through everything.
+
+        Args:
+            registered: sensors whose images will be of other cameras (:attr:`~ssma_ros.frame.Frame.cameras`).
+        """
+        self._feed.warm_up(registered)
         self(blank_frame(self.contract.width, self.contract.height), OUTPUTS)
         self.reset()
 

@@ -58,6 +58,11 @@ class Sensor:
         return 3 if self.pixels == "color" else 1
 
     @property
+    def camera_info(self) -> str:
+        """Topic of its camera's CameraInfo, beside the images; before remapping."""
+        return f"{self.topic.rpartition('/')[0]}/camera_info"
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         """Of its images in a frame."""
         return {"color": ("uint8",), "intensity": ("uint8", "uint16"), "measurement": ("float32",)}[self.pixels]
@@ -122,6 +127,38 @@ SENSORS: Mapping[str, Sensor] = {
 
 #: The sensor whose images drive the output: stamp, frame_id and size of everything else follow it.
 DRIVER = next(iter(SENSORS))
+
+
+#: Place of another camera in the colour camera's optical frame: x y z (metres), qx qy qz qw, as tf has it.
+Extrinsics = tuple[float, ...]
+#: An :data:`Extrinsics` parameter that is not given: they are looked up in tf.
+FROM_TF: Extrinsics = (0.0,)
+
+
+def registered(settings: Mapping[str, Any]) -> dict[str, Extrinsics]:
+    """The sensors whose images are brought into the colour camera's pixels, and where their cameras stand.
+
+    Args:
+        settings: values by name: ``register_<sensor>`` and ``<sensor>_extrinsics``; others are left alone.
+
+    Returns:
+        By sensor its extrinsics, or :data:`FROM_TF`.
+
+    Raises:
+        ValueError: extrinsics are not seven numbers, or their quaternion is none; the sentence begins with the name.
+    """
+    chosen = {}
+    for sensor in SENSORS:
+        if not settings.get(f"register_{sensor}", False):
+            continue
+        given = tuple(float(value) for value in settings.get(f"{sensor}_extrinsics", FROM_TF)) or FROM_TF
+        if given != FROM_TF and (len(given) != 7 or not math.isfinite(sum(given)) or not any(given[3:])):
+            raise ValueError(
+                f"{sensor}_extrinsics is {list(given)}, expected x, y, z in metres and a quaternion qx, qy, qz, qw of "
+                f"its camera in the colour camera's optical frame, or {list(FROM_TF)} to take them from tf"
+            )
+        chosen[sensor] = given
+    return chosen
 
 
 def setting_names() -> dict[str, tuple[Sensor, str]]:

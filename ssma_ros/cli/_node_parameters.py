@@ -74,9 +74,10 @@ def assembly_of(parameters: FusionParameters) -> AssemblyOptions:
     """How the images of several sensors are put together."""
     from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.options import part
-    from ssma_ros.sensors import readings
+    from ssma_ros.sensors import readings, registered
 
-    return part(AssemblyOptions, parameters, readings=readings(vars(parameters)))
+    values = vars(parameters)
+    return part(AssemblyOptions, parameters, readings=readings(values), registered=registered(values))
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

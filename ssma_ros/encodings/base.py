@@ -45,9 +45,15 @@ class EncoderOptions:
         0.0, "Height of the colour camera over the ground, metres: the floor of HHA's height channel; 0 = as the "
         "network's contract says.", low=0.0, high=20.0,
     )
+    register_without_depth: Literal["infinity", "ground", "missing"] = option(
+        "infinity", "What a pixel without depth counts as where another camera's image is registered: infinitely far, "
+        "level ground camera_height below the camera (over the horizon infinitely far), or missing.",
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.register_without_depth == "ground" and not self.camera_height:
+            raise ValueError("register_without_depth is 'ground' and camera_height 0, expected the camera's height")
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ import numpy as np
 
 from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions
 from ssma_ros.errors import SsmaError
+from ssma_ros.frame import Frame
 from ssma_ros.inputs.encoded import EncodedInputs, completion_of, encoding_of, in_contract
 from ssma_ros.inputs.resident_images import SensorImages
 from ssma_ros.kernels.cuda.functions import CudaPreprocessing
+from ssma_ros.registration import register_depth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ssma_ros.contract import Contract, Stream
-    from ssma_ros.frame import Frame
     from ssma_ros.kernels.cuda.device import Device, Event, Graph
 
 #: Graphs kept: sensors that come and go use one for each combination.
@@ -90,6 +91,7 @@ class CudaInputEncoder:
         """
         start = time.perf_counter()
         frame.check()
+        frame = _in_one_camera(frame)
         size = frame.size
         encoded = EncodedInputs.of(self._contract, frame)
         if size != self._images.size:
@@ -186,6 +188,24 @@ class CudaInputEncoder:
                 max_depth=how.max_depth, extrapolate=how.extrapolate, blur=how.blur,
             )
         self._functions.keep_readings(target)
+
+
+def _in_one_camera(frame: Frame) -> Frame:
+    """The frame without images of other cameras, but for depth, which is registered on the processor."""
+    if not frame.cameras:
+        return frame
+    assert frame.intrinsics is not None, "a frame with other cameras has intrinsics"
+    others = {
+        name: "it is of another camera, which is registered on the processor alone: set preprocessing_device to cpu"
+        for name in frame.cameras if name != "depth"
+    }
+    images = {name: image for name, image in frame.images.items() if name not in others}
+    if "depth" in images and "depth" in frame.cameras:
+        images["depth"] = register_depth(frame.depth, frame.cameras["depth"], frame.intrinsics)
+    return Frame(
+        frame.stamp_ns, frame.frame_id, intrinsics=frame.intrinsics, gravity=frame.gravity,
+        missing={**frame.missing, **others}, images=images, full_scales=frame.full_scales,
+    )
 
 
 def _twin(stream: Stream, options: EncoderOptions, device: Device) -> DeviceEncoder:

@@ -17,13 +17,14 @@ class CompiledModules(NamedTuple):
     fill: ModuleType
     hha: ModuleType
     images: ModuleType
+    registration: ModuleType
 
 
 @lru_cache(maxsize=1)
 def compiled_modules() -> CompiledModules | None:
     """The compiled implementations, or None where numba is missing. Imported at first use: numba is a heavy import."""
     try:
-        from ssma_ros.kernels.numba import cache, hha, images
+        from ssma_ros.kernels.numba import cache, hha, images, registration
         from ssma_ros.kernels.numba import fills as depth_completion
     except ImportError as error:
         logger.warning("preprocessing runs uncompiled, several times slower: %s", error)
@@ -32,4 +33,4 @@ def compiled_modules() -> CompiledModules | None:
     reason = cache.why_not_kept()
     if reason:
         logger.warning(reason)
-    return CompiledModules(depth_completion, hha, images)
+    return CompiledModules(depth_completion, hha, images, registration)

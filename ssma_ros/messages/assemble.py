@@ -4,39 +4,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssma_ros.frame import Frame
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.refusal import RefusedInput
+from ssma_ros.messages.transforms import CameraPlaces, gravity
 from ssma_ros.options import check_ranges, option
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.frame import Intrinsics
     from ssma_ros.messages.plausibility import Plausibility
-    from ssma_ros.sensors import Reading
+    from ssma_ros.messages.transforms import Transforms
+    from ssma_ros.sensors import Extrinsics, Reading
 
-#: Input topics as they are called before remapping, by sensor and ``camera_info``, ``disparity``; for messages.
+#: Input topics as they are called before remapping, by sensor and ``camera_info``, ``<sensor>_camera_info``,
+#: ``disparity``; for messages.
 DEFAULT_TOPICS: Mapping[str, str] = {
     "camera_info": "camera/camera_info",
     **{sensor.name: sensor.topic for sensor in SENSORS.values()},
     "disparity": SENSORS["depth"].disparity,
+    **{f"{sensor.name}_camera_info": sensor.camera_info for sensor in SENSORS.values() if sensor.name != DRIVER},
 }
 
 
 @dataclass(frozen=True)
 class AssemblyOptions:
     """How strictly images of several sensors are put together. Measurements are resized by nearest pixel, light
-    bilinearly; an image of another frame_id is not registered to the driving one.
+    bilinearly; an image of another frame_id is not registered to the driving one unless ``registered`` says how.
 
     Attributes:
+        registered: sensors whose images of other cameras are registered, and their extrinsics, see
+            :func:`ssma_ros.sensors.registered`.
         readings: by sensor how its raw values are read; by the sensor's convention where nothing is said.
 
     Raises:
@@ -50,7 +56,12 @@ class AssemblyOptions:
     check_frame_id: bool = option(
         True, "Refuse images whose frame_id differs from the driving image's: they are not registered to it.", live=True
     )
+    gravity_frame: str = option(
+        "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
+        "Empty: estimated from the depth image. The node needs tf2_ros for it.",
+    )
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    registered: Mapping[str, Extrinsics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -64,7 +75,8 @@ def assemble_frame(
     driver: str = "color",
     topics: Mapping[str, str] = DEFAULT_TOPICS,
     missing: Mapping[str, str] | None = None,
-    register: Callable[[NDArray[np.float32], Any, Intrinsics, str], NDArray[np.float32]] | None = None,
+    infos: Mapping[str, Any] = MappingProxyType({}),
+    transforms: Transforms | None = None,
     plausibility: Plausibility | None = None,
 ) -> Frame:
     """Put the images of one moment together.
@@ -76,9 +88,8 @@ def assemble_frame(
         driver: the sensor whose stamp, frame_id and size the frame takes.
         topics: names to use in refusals.
         missing: reasons already known for sensors that have no message.
-        register: called as ``register(depth, message, intrinsics, frame_id)`` for depth of another frame_id, whatever
-            ``check_frame_id`` says; returns depth in the driving image's pixels or raises RefusedInput. None leaves
-            such depth to ``check_frame_id``.
+        infos: CameraInfo of the sensors that are registered, each of its own camera.
+        transforms: say which way is down, and where those cameras stand whose extrinsics are not given.
         plausibility: looks at the values and remembers them; None leaves that out.
 
     Returns:
@@ -96,7 +107,10 @@ def assemble_frame(
     frame = Frame(conversion.stamp_ns(message), str(message.header.frame_id))
     _put(frame, driver, image, full_scale)
     reasons = dict(missing or {})
-    frame.intrinsics = _intrinsics(camera_info, width, height, topics["camera_info"], reasons)
+    places = CameraPlaces(options.registered, infos, transforms)
+    info, topic = places.info_of_driver(driver, frame.frame_id, camera_info)
+    frame.intrinsics = _intrinsics(info, width, height, topics[topic], reasons)
+    frame.gravity = gravity(transforms, frame.frame_id, options.gravity_frame)
     for sensor in SENSORS:
         if sensor == driver:
             continue
@@ -104,7 +118,7 @@ def assemble_frame(
             reasons.setdefault(sensor, f"no {sensor} image")
             continue
         try:
-            _add(frame, sensor, messages[sensor], (width, height), options, topics, register)
+            _add(frame, sensor, messages[sensor], driver, options, topics, places)
         except RefusedInput as refusal:
             reasons[sensor] = f"refused: {refusal}"
     frame.missing = reasons
@@ -117,25 +131,26 @@ def _add(
     frame: Frame,
     sensor: str,
     message: Any,
-    size: tuple[int, int],
+    driver: str,
     options: AssemblyOptions,
     topics: Mapping[str, str],
-    register: Callable[[NDArray[np.float32], Any, Intrinsics, str], NDArray[np.float32]] | None,
+    places: CameraPlaces,
 ) -> None:
     topic = _topic(sensor, message, topics)
     image, full_scale = _convert(sensor, message, topics, options)
-    frame_id = str(message.header.frame_id)
-    elsewhere = frame_id != frame.frame_id
-    if elsewhere and sensor == "depth" and register is not None:
+    frame_id, here = str(message.header.frame_id), (int(image.shape[1]), int(image.shape[0]))
+    camera = places.find(sensor, frame_id, here, (driver, frame.frame_id), topics)
+    if camera is not None:
         if frame.intrinsics is None:
             raise RefusedInput(topic, "header.frame_id", f"'{frame_id}'", "a camera_info to register it with")
-        image = register(image, message, frame.intrinsics, frame.frame_id)
-    elif elsewhere and options.check_frame_id:
+        frame.cameras[sensor] = camera
+    elif frame_id != frame.frame_id and options.check_frame_id:
         raise RefusedInput(
-            topic, "header.frame_id", f"'{frame_id}'", f"'{frame.frame_id}', registered to the driving image"
+            topic, "header.frame_id", f"'{frame_id}'", f"'{frame.frame_id}', registered to the driving image, or "
+            f"register_{sensor} set to true"
         )
-    if (image.shape[1], image.shape[0]) != size:
-        image = _resized(sensor, image, size, options, topic)
+    elif here != frame.size:
+        image = _resized(sensor, image, frame.size, options, topic)
     _put(frame, sensor, image, full_scale)
 
 

@@ -163,6 +163,12 @@ def gravity_status(progress: Progress, now_ns: int) -> Status:
     return Status("gravity", WARN if words else OK, words or "as asked for")
 
 
+def registration_status(progress: Progress, now_ns: int) -> Status:
+    """Status of what other cameras' images are registered by."""
+    words = progress.registration.lasting(now_ns)
+    return Status("registration", WARN if words else OK, words or "through completed depth")
+
+
 @dataclass(frozen=True)
 class Demand:
     """What should come out.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
-from ssma_ros.sensors import DRIVER, SENSORS
+from ssma_ros.sensors import DRIVER, SENSORS, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,19 +43,22 @@ class InputTopic:
 def needed_sensors(contract: Contract, parameters: FusionParameters) -> tuple[str, ...]:
     """Image inputs to subscribe to: those the network's streams are made from and the parameters do not switch off.
 
-    The colour image is always among them: its stamp drives the output.
+    The colour image is always among them: its stamp drives the output. So is depth where another camera's image is
+    registered through it.
     """
     used = {sensor for stream in contract.streams for sensor in stream.sensors} | {DRIVER}
+    if not used.isdisjoint(registered(vars(parameters))):
+        used.add("depth")
     return tuple(s for s in SENSORS if s in used and getattr(parameters, f"{s}_source", "image") != "none")
 
 
 def input_topics(parameters: FusionParameters, sensors: Iterable[str]) -> tuple[InputTopic, ...]:
     """Every topic of these image inputs, and the camera infos that go with them."""
+    sensors = tuple(sensors)
     found = [_images(parameters, sensor) for sensor in sensors]
     found.append(_info("camera_info", DEFAULT_TOPICS["camera_info"]))
-    if parameters.register_depth:
-        found.append(_info("depth_camera_info", "depth/camera_info"))
-    return tuple(found)
+    others = [sensor for sensor in registered(vars(parameters)) if sensor in sensors]
+    return (*found, *(_info(f"{sensor}_camera_info", SENSORS[sensor].camera_info) for sensor in others))
 
 
 def _images(parameters: FusionParameters, sensor: str) -> InputTopic:

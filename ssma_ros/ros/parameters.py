@@ -13,14 +13,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ssma_ros.encodings.base import RobotEncoderOptions
+from ssma_ros.encodings.base import EncoderOptions, RobotEncoderOptions
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.loading import ModelOptions
 from ssma_ros.messages.assemble import AssemblyOptions
 from ssma_ros.messages.catalogue import OutputOptions
-from ssma_ros.options import Option, composed, option, options_of
+from ssma_ros.options import Option, composed, option, options_of, part
 from ssma_ros.ros.sensor_parameters import RELIABILITY, SensorParameters
 from ssma_ros.segmenter import SegmenterOptions
+from ssma_ros.sensors import registered
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -49,14 +50,6 @@ class NodeOptions:
     )
     driver: Literal["color", "any"] = option(
         "color", "color: no output without the colour image. any: when it fails, depth or near infrared drives.",
-    )
-    register_depth: bool = option(
-        False, "Reproject depth of another frame_id into the colour camera with tf and depth/camera_info "
-        "(needs tf2_ros).",
-    )
-    gravity_frame: str = option(
-        "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
-        "Empty: estimated from the depth image. Needs tf2_ros.",
     )
     camera_info_reliability: str = option(
         "best_effort", "QoS reliability of the camera_info subscriptions.", choices=RELIABILITY
@@ -93,6 +86,11 @@ class FusionParameters(_Parts):
             problem = why_invalid(item.name, getattr(self, item.name))
             if problem is not None:
                 raise SsmaError(problem)
+        try:  # what parameters say together
+            registered(vars(self))
+            part(EncoderOptions, self)
+        except ValueError as error:
+            raise SsmaError(f"parameter {error}") from None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> FusionParameters:

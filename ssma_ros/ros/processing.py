@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
@@ -15,15 +15,13 @@ from ssma_ros.messages.plausibility import Plausibility
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.options import part
 from ssma_ros.ros.statistics import RateMeter, StageTimes
-from ssma_ros.sensors import readings
+from ssma_ros.sensors import readings, registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ssma_ros.frame import Frame, Intrinsics, Segmentation
+    from ssma_ros.frame import Frame, Segmentation
+    from ssma_ros.messages.transforms import Transforms
     from ssma_ros.ros.parameters import FusionParameters
     from ssma_ros.ros.publishers import OutputPublishers
     from ssma_ros.ros.statistics import ThrottledLog
@@ -99,6 +97,7 @@ class Progress:
         stages: milliseconds by stage, ``latency`` from the arrival of the driving image to the last publish.
         sensors: by sensor and ``camera_info``.
         gravity: what is wrong with it.
+        registration: what images of other cameras are registered by where depth is missing.
     """
 
     published: int = 0
@@ -114,18 +113,7 @@ class Progress:
     stages: StageTimes = field(default_factory=StageTimes)
     sensors: dict[str, SensorRecord] = field(default_factory=dict)
     gravity: Doubt = field(default_factory=Doubt)
-
-
-class Geometry(Protocol):
-    """What tf can add to a frame."""
-
-    def gravity(self, frame_id: str, stamp_ns: int) -> NDArray[np.float64] | None:
-        """Unit vector of "down" in ``frame_id``, or None where tf does not know (yet)."""
-
-    def register(
-        self, depth: NDArray[np.float32], message: Any, intrinsics: Intrinsics, frame_id: str
-    ) -> NDArray[np.float32]:
-        """Depth in the pixels of ``intrinsics``; raises RefusedInput."""
+    registration: Doubt = field(default_factory=Doubt)
 
 
 class FrameProcessor:
@@ -137,7 +125,7 @@ class FrameProcessor:
         inputs: for the latest camera info and topic names.
         parameters: gives the current parameters.
         log: receives refusals.
-        geometry: what tf adds, or None.
+        transforms: of tf, or None where nobody listens to it.
     """
 
     def __init__(
@@ -147,14 +135,14 @@ class FrameProcessor:
         inputs: InputSubscriptions,
         parameters: Callable[[], FusionParameters],
         log: ThrottledLog,
-        geometry: Geometry | None = None,
+        transforms: Transforms | None = None,
     ) -> None:
         self._segmenter = segmenter
         self._publishers = publishers
         self._inputs = inputs
         self._parameters = parameters
         self._log = log
-        self._geometry = geometry
+        self._transforms = transforms
         self._publishing = threading.Lock()
         self._open = False
         self._breaks = 0
@@ -198,7 +186,7 @@ class FrameProcessor:
         needs = frozenset[str]().union(*(output.needs for output in wanted)) | {"mask", "confidence"}
         result = self._segmenter(frame, needs)
         self._note_unused(result)
-        self._note_gravity(frame, result)
+        self._note_doubts(frame, result)
         segmented = time.monotonic_ns()
         with self._publishing:
             if not self._open or self._breaks != ticket:
@@ -230,17 +218,20 @@ class FrameProcessor:
 
     def _assemble(self, matched: Matched[Any]) -> Frame | None:
         parameters = self._parameters()
-        geometry = self._geometry
         info = self._inputs.inputs["camera_info"].last
         try:
             frame = assemble_frame(
                 matched.items,
                 info,
-                part(AssemblyOptions, parameters, readings=readings(vars(parameters))),
+                part(
+                    AssemblyOptions, parameters, readings=readings(vars(parameters)),
+                    registered=registered(vars(parameters)),
+                ),
                 driver=matched.driver,
                 topics=self._inputs.topics(),
                 missing=matched.missing,
-                register=geometry.register if geometry is not None and parameters.register_depth else None,
+                infos=self._inputs.infos(),
+                transforms=self._transforms,
                 plausibility=self._plausibility,
             )
         except RefusedInput as refusal:
@@ -254,8 +245,6 @@ class FrameProcessor:
             self.progress.refused += 1
             self._log.say("no stream", f"{matched.driver} alone makes no input of this network: {dict(frame.missing)}")
             return None
-        if geometry is not None and parameters.gravity_frame:
-            frame.gravity = geometry.gravity(frame.frame_id, frame.stamp_ns)
         return frame
 
     def _note_unused(self, result: Segmentation) -> None:
@@ -268,18 +257,22 @@ class FrameProcessor:
                 if record is not None and sensor not in used and not record.reason:
                     self._note(sensor, f"not used: {result.missing[stream.name]}")
 
-    def _note_gravity(self, frame: Frame, result: Segmentation) -> None:
+    def _note_doubts(self, frame: Frame, result: Segmentation) -> None:
         asked = self._parameters().gravity_frame
-        words = "; ".join(result.doubts.values())
+        of_depth = {stream.name for stream in self._segmenter.contract.streams if "depth" in stream.sensors}
+        words = "; ".join(doubt for stream, doubt in result.doubts.items() if stream in of_depth)
         if asked and frame.gravity is None:
             words = (
                 f"tf knows no transform from gravity_frame '{asked}' to '{frame.frame_id}', gravity is estimated from "
                 "depth instead, expected both frames in one tf tree"
             )
         self.progress.gravity.note(words)
-        lasting = self.progress.gravity.lasting(time.monotonic_ns())
-        if lasting:
-            self._log.say("gravity", lasting)
+        others = dict.fromkeys(doubt for stream, doubt in result.doubts.items() if stream not in of_depth)
+        self.progress.registration.note("; ".join(others))
+        for name in ("gravity", "registration"):
+            lasting = getattr(self.progress, name).lasting(time.monotonic_ns())
+            if lasting:
+                self._log.say(name, lasting)
 
     def _suspect(self, sensor: str, suspicion: str) -> None:
         record = self.progress.sensors[sensor]

@@ -20,11 +20,13 @@ from ssma_ros.ros.diagnostics import (
     inference_status,
     info_status,
     input_status,
+    registration_status,
     synchronization_status,
 )
 from ssma_ros.ros.process_memory import resident_bytes
 from ssma_ros.ros.processing import LASTING_NS
 from ssma_ros.ros.qos import with_overrides
+from ssma_ros.sensors import registered
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -107,6 +109,8 @@ class DiagnosticsReporter:
             details = inference_details(backend.identity, memory, progress.stages)
         if any("depth" in stream.sensors for stream in session.segmenter.contract.streams):
             statuses.append(gravity_status(progress, now_ns))
+        if any(sensor != "depth" for sensor in registered(vars(session.parameters))):
+            statuses.append(registration_status(progress, now_ns))
         rate_hz = progress.outputs.rate_hz(now_ns)
         statuses.append(inference_status(progress, details, rate_hz, now_ns, self._demand(session, now_ns)))
         return statuses

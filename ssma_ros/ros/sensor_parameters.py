@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ssma_ros.options import option
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import FROM_TF, SENSORS
 
 if TYPE_CHECKING:
     from ssma_ros.sensors import Sensor
@@ -63,6 +63,22 @@ def _setting(sensor: Sensor, name: str) -> Any:
     )
 
 
+def _register(sensor: Sensor) -> Any:
+    how = "the nearest surface in each pixel" if sensor.name == "depth" else "through completed depth"
+    return option(
+        False, f"Images of {sensor.title} are of another camera: bring them into the colour camera's pixels ({how}), "
+        f"by its camera_info beside {sensor.topic} and by {sensor.name}_extrinsics, or by tf where the frame_id is "
+        "another one.",
+    )
+
+
+def _extrinsics(sensor: Sensor) -> Any:
+    return option(
+        FROM_TF, f"Place of that camera ({sensor.title}) in the colour camera's optical frame: x, y, z (metres), qx, "
+        f"qy, qz, qw, as tf has it; [0.0] = from tf. Only with register_{sensor.name}.", element=float,
+    )
+
+
 def _fields(sensor: Sensor, *, is_first: bool) -> list[tuple[str, type, Any]]:
     found = [] if is_first else [("source", _source(sensor))]
     found += [
@@ -72,7 +88,10 @@ def _fields(sensor: Sensor, *, is_first: bool) -> list[tuple[str, type, Any]]:
         )),
         *((name, _setting(sensor, name)) for name in sensor.settings),
     ]
-    return [(f"{sensor.name}_{name}", type(item.default), item) for name, item in found]
+    if not is_first:
+        found.append(("extrinsics", _extrinsics(sensor)))
+    own = [] if is_first else [(f"register_{sensor.name}", bool, _register(sensor))]
+    return own + [(f"{sensor.name}_{name}", type(item.default), item) for name, item in found]
 
 
 if TYPE_CHECKING:

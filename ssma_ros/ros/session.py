@@ -18,10 +18,10 @@ from ssma_ros.ros.publishers import OutputPublishers
 from ssma_ros.ros.qos import unused_overrides
 from ssma_ros.ros.statistics import ThrottledLog
 from ssma_ros.ros.subscriptions import InputSubscriptions
-from ssma_ros.ros.transforms import TransformGeometry
+from ssma_ros.ros.transforms import ListenedTransforms
 from ssma_ros.ros.worker import FusionWorker
 from ssma_ros.segmenter import Segmenter, SegmenterOptions
-from ssma_ros.sensors import DRIVER
+from ssma_ros.sensors import DRIVER, registered
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class FusionSession:
         self._node = node
         self.log = ThrottledLog(node.get_logger().warning, time.monotonic_ns)
         with ExitStack() as undo:  # of a configure that fails half-way nothing stays
-            self._geometry = TransformGeometry.from_parameters(node, parameters)
-            if self._geometry is not None:
-                undo.callback(self._geometry.close)
+            self._transforms = ListenedTransforms.from_parameters(node, parameters)
+            if self._transforms is not None:
+                undo.callback(self._transforms.close)
             self.segmenter = self._open_network(load)
             undo.callback(self.segmenter.close)
             contract = self.segmenter.contract
@@ -65,14 +65,12 @@ class FusionSession:
             self.inputs = InputSubscriptions(node, parameters, sensors, self._deliver, self.log.say)
             undo.callback(self.inputs.close)
             self.processor = FrameProcessor(
-                self.segmenter, self.publishers, self.inputs, lambda: self.parameters, self.log, self._geometry
+                self.segmenter, self.publishers, self.inputs, lambda: self.parameters, self.log, self._transforms
             )
             self.worker = FusionWorker(
                 sync_options(contract, parameters, sensors), self.processor.handle, self.processor.ticket, self._failed
             )
             undo.pop_all()
-        if self._geometry is not None:
-            self._geometry.depth_info = lambda: self.inputs.inputs["depth_camera_info"].last
         logger = node.get_logger()
         if self.publishers.not_installed:
             logger.info(f"not published, message type not installed: {', '.join(self.publishers.not_installed)}")
@@ -94,7 +92,7 @@ class FusionSession:
             segmenter = Segmenter(backend, part(SegmenterOptions, parameters), encoding, device)
             logger.info(f"preprocessing on the {segmenter.preprocessing.upper()}")
             logger.info(f"warming up {', '.join(f'{k} {v}' for k, v in backend.identity.items())}")
-            segmenter.warm_up()
+            segmenter.warm_up(registered(vars(parameters)))
             OutputCatalog(backend.contract).warm_up()  # else the first subscriber of a cloud would stop all outputs
         except BaseException:
             (segmenter or backend).close()
@@ -137,8 +135,8 @@ class FusionSession:
         """Release everything, after the frame in work, for which it waits at most ``timeout_s``."""
         with ExitStack() as parts:  # the last one first, and each of them even where another fails
             parts.callback(self._close_network, timeout_s)
-            if self._geometry is not None:
-                parts.callback(self._geometry.close)
+            if self._transforms is not None:
+                parts.callback(self._transforms.close)
             parts.callback(self.processor.between_frames, self.publishers.close)
             parts.callback(self.inputs.close)
             parts.callback(self.deactivate)

@@ -39,7 +39,7 @@ class Input:
     """One subscribed topic and what is known of it.
 
     Attributes:
-        sensor: of the table, ``camera_info`` or ``depth_camera_info``.
+        sensor: of the table, ``camera_info`` or ``<sensor>_camera_info``.
         topic: resolved name.
         rate: of arrival.
         received, received_ns: how many came, and when the last one did (monotonic time, None for never).
@@ -110,6 +110,11 @@ class InputSubscriptions:
         if self._parameters.depth_source == "disparity" and "depth" in self.inputs:
             names["disparity"] = self.inputs["depth"].topic
         return names
+
+    def infos(self) -> dict[str, Any]:
+        """The latest camera info of each sensor with a camera of its own that has sent one."""
+        own = {sensor: self.inputs.get(f"{sensor}_camera_info") for sensor in SENSORS}
+        return {sensor: entry.last for sensor, entry in own.items() if entry is not None and entry.last is not None}
 
     def close(self) -> None:
         """Destroy all subscriptions."""

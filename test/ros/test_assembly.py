@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from ros import messages
 from ssma_ros.frame import Intrinsics
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
 from ssma_ros.messages.refusal import RefusedInput
-from ssma_ros.sensors import readings
+from ssma_ros.sensors import FROM_TF, readings
 
 COLOR = np.full((6, 8, 3), 7, np.uint8)
 DEPTH = np.full((6, 8), 1500, np.uint16)
@@ -129,21 +131,55 @@ def test_depth_drives_where_it_must() -> None:
 
 
 @pytest.mark.parametrize("check_frame_id", [False, True])
-def test_unregistered_depth_is_registered_by_whoever_can(check_frame_id: bool) -> None:
+def test_an_image_of_another_camera_goes_into_the_frame_with_that_camera(check_frame_id: bool) -> None:
     """Two switches: that near infrared of another frame is let through does not let depth through unregistered."""
     seen = []
 
-    def register(depth: Any, message: Any, intrinsics: Intrinsics, frame_id: str) -> Any:
-        seen.append((message.header.frame_id, frame_id, intrinsics.width))
-        return np.full((6, 8), 3.0, np.float32)
+    def lookup(target: str, source: str) -> Any:
+        seen.append((source, target))
+        return np.eye(3), np.array([0.05, 0.0, 0.0])
 
     other = messages.image(np.full((3, 4), 900, np.uint16), "16UC1", frame_id="depth_optical")
-    options = AssemblyOptions(check_frame_id=check_frame_id)
-    frame = assemble_frame(moment(depth=other), messages.camera_info(), options, register=register)
-    np.testing.assert_allclose(frame.depth, 3.0)
-    assert seen == [("depth_optical", "camera", 8)]
-    frame = assemble_frame(moment(depth=other), None, options, register=register)
+    options = AssemblyOptions(check_frame_id=check_frame_id, registered={"depth": FROM_TF})
+    known: Any = {"infos": {"depth": messages.camera_info(4, 3, 20.0)}, "transforms": SimpleNamespace(lookup=lookup)}
+    frame = assemble_frame(moment(depth=other), messages.camera_info(), options, **known)
+    np.testing.assert_allclose(frame.depth, np.full((3, 4), 0.9))
+    assert frame.cameras["depth"].intrinsics == Intrinsics(20.0, 20.0, 1.5, 1.0, 4, 3)
+    np.testing.assert_allclose(frame.cameras["depth"].translation, [0.05, 0.0, 0.0])
+    assert seen == [("depth_optical", "camera")]
+    assert frame.size == (8, 6)
+    frame.check()
+    frame = assemble_frame(moment(depth=other), None, options, **known)
     assert "expected a camera_info to register it with" in frame.missing["depth"]
+    frame = assemble_frame(moment(), messages.camera_info(), options, **known)
+    assert not frame.cameras  # of colour's own frame_id: registered by the driver
+
+
+def test_extrinsics_that_are_given_need_no_tf_and_register_whatever_the_frame_id() -> None:
+    half = math.sqrt(0.5)
+    options = AssemblyOptions(registered={"nir": (0.12, 0.0, 0.01, 0.0, 0.0, half, half)})
+    infos = {"nir": messages.camera_info(4, 3, 20.0)}
+    near = messages.image(np.full((3, 4), 90, np.uint8), "mono8")
+    frame = assemble_frame(moment(nir=near), messages.camera_info(), options, infos=infos)
+    np.testing.assert_allclose(frame.cameras["nir"].translation, [0.12, 0.0, 0.01])
+    np.testing.assert_allclose(frame.cameras["nir"].rotation @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+    assert frame.nir.shape == (3, 4)
+    frame = assemble_frame(moment(nir=near), messages.camera_info(), options)
+    assert frame.missing["nir"] == (
+        "refused: topic nir/camera_info: message is absent, expected the near infrared camera's intrinsics to register "
+        "near infrared with"
+    )
+
+
+def test_what_extrinsics_are_of_must_drive() -> None:
+    """They say where a camera stands beside the colour camera. While that is away, nothing is registered by them."""
+    options = AssemblyOptions(registered={"nir": (0.12, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)})
+    infos = {"nir": messages.camera_info(8, 6, 50.0)}
+    without = {name: message for name, message in moment().items() if name != "color"}
+    frame = assemble_frame(without, messages.camera_info(8, 6, 20.0), options, driver="nir", infos=infos)
+    assert frame.intrinsics is not None
+    assert frame.intrinsics.fx == 50.0  # of the camera that drives, not of the colour camera
+    assert frame.missing["depth"].startswith("refused: topic depth/image_rect: driving image is that of nir, expected")
 
 
 def test_a_camera_info_of_the_images_size_that_says_binning_is_refused_with_the_reason() -> None:

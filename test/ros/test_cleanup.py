@@ -24,7 +24,7 @@ from ssma_ros.inference.tensorrt.build_log import BuildLog
 from ssma_ros.ros import fusion_node
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.ros.process_memory import give_back, resident_bytes
-from ssma_ros.ros.transforms import TransformGeometry
+from ssma_ros.ros.transforms import ListenedTransforms
 from ssma_ros.synchronization import Matched
 
 SUCCESS, FAILURE, ERROR = (
@@ -215,7 +215,7 @@ def test_nothing_of_a_failed_configure_stays(domain: int, monkeypatch: pytest.Mo
     made: list[StubBackend] = []
     listening: list[str] = []
     geometry = SimpleNamespace(close=lambda: listening.append("closed"))
-    monkeypatch.setattr(TransformGeometry, "from_parameters", lambda *_: geometry)
+    monkeypatch.setattr(ListenedTransforms, "from_parameters", lambda *_: geometry)
 
     def load(_parameters: FusionParameters) -> StubBackend:
         made.append(StubBackend())

@@ -49,8 +49,10 @@ class Rig:
         self.said: list[str] = []
         info = self.info = SimpleNamespace(last=messages.camera_info(*SIZE))
         inputs: Any = SimpleNamespace(
-            inputs={"color": None, "depth": None, "nir": None, "camera_info": info}, topics=lambda: dict(DEFAULT_TOPICS)
+            inputs={"color": None, "depth": None, "nir": None, "camera_info": info},
+            topics=lambda: dict(DEFAULT_TOPICS), infos=dict,
         )
+        self.inputs = inputs
         publishers: Any = self.subscribed
         self.segmenter = Segmenter(self.backend)
         self.processor = FrameProcessor(
@@ -214,7 +216,8 @@ def test_gravity_that_is_guessed_is_told_with_what_to_do() -> None:
     words = rig.processor.progress.gravity.words
     assert words.endswith("the camera counts as level: set gravity_frame to a frame whose z axis points up, or "
                           "gravity_guard to false")
-    rig.processor._geometry = SimpleNamespace(gravity=lambda *_: np.array([-1.0, 0.0, 0.0]))
+    on_its_side = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    rig.processor._transforms = SimpleNamespace(lookup=lambda *_: (on_its_side, np.zeros(3)))
     rig.processor._parameters = lambda: FusionParameters(gravity_frame="odom")
     rig.handle(depth=messages.image(side, "16UC1"))
     assert rig.processor.progress.gravity.words == ""
@@ -222,7 +225,12 @@ def test_gravity_that_is_guessed_is_told_with_what_to_do() -> None:
 
 def test_a_gravity_frame_that_tf_does_not_know_is_told() -> None:
     rig = Rig("mask", gravity_frame="odom")
-    rig.processor._geometry = SimpleNamespace(gravity=lambda *_: None)
+
+
+    def lookup(*_: str) -> Any:
+        raise LookupError("no such frame")
+
+    rig.processor._transforms = SimpleNamespace(lookup=lookup)
     rig.handle()
     assert rig.processor.progress.gravity.words == (
         "tf knows no transform from gravity_frame 'odom' to 'camera', gravity is estimated from depth instead, "
@@ -237,7 +245,22 @@ def test_gravity_from_tf_reaches_the_frame(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         Segmenter, "__call__", lambda self, frame, outputs: seen.append(frame) or segment(self, frame, outputs)
     )
-    down = np.array([0.0, 1.0, 0.0])
-    rig.processor._geometry = SimpleNamespace(gravity=lambda frame_id, stamp_ns: down)
+    asked: list[tuple[str, str]] = []
+    level = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+    rig.processor._transforms = SimpleNamespace(lookup=lambda *frames: (asked.append(frames), (level, np.zeros(3)))[1])
     rig.handle()
-    assert seen[0].gravity is down
+    np.testing.assert_array_equal(seen[0].gravity, [0.0, 1.0, 0.0])
+    assert asked == [("camera", "odom")]
+
+
+def test_near_infrared_that_is_registered_without_depth_is_told() -> None:
+    rig = Rig("mask", register_nir=True, nir_extrinsics=(0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    rig.inputs.infos = lambda: {"nir": messages.camera_info(*SIZE)}
+    rig.handle()
+    assert rig.processor.progress.registration.words == ""
+    rig.handle(depth=None)
+    assert rig.processor.progress.registration.words == (
+        "near infrared is registered without depth (no depth image): everything counts as infinitely far, so that what "
+        "is near is displaced"
+    )
+    assert rig.processor.progress.gravity.words == ""

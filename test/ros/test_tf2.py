@@ -20,6 +20,9 @@ from ros.in_process import LoggedNode, node_in_process
 from ros.live import wait_until
 from ros.stub_network import StubBackend
 
+from ssma_ros.messages.transforms import gravity
+from ssma_ros.registration import register_depth
+
 tf2_ros = pytest.importorskip("tf2_ros", reason="needs tf2_ros (apt install ros-$ROS_DISTRO-tf2-ros-py)")
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -96,18 +99,23 @@ def test_gravity_and_registered_depth_come_from_tf(domain: int) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.add_node(world)
-        geometry = session._geometry
-        assert geometry is not None
-        wait_until(
-            lambda: executor.spin_once(timeout_sec=0.1) is None and geometry.gravity("camera", 0) is not None, "tf"
-        )
+        transforms = session._transforms
+        assert transforms is not None
+
+
+        def known() -> bool:
+            executor.spin_once(timeout_sec=0.1)
+            return gravity(transforms, "camera", "odom") is not None
+
+        wait_until(known, "tf")
 
         frame = frame_of(node, published, 2)
         np.testing.assert_allclose(frame.gravity, [0.0, math.cos(PITCH), math.sin(PITCH)], atol=1e-9)
         shift = round(FOCAL * BASELINE_M / DEPTH_M)  # a point lies that many columns further right for the left camera
         assert shift == 4
-        np.testing.assert_allclose(frame.depth[:, shift:], DEPTH_M, atol=1e-6)
-        assert not frame.depth[:, :shift].any()
+        depth = register_depth(frame.depth, frame.cameras["depth"], frame.intrinsics)
+        np.testing.assert_allclose(depth[:, shift:], DEPTH_M, atol=1e-6)
+        assert not depth[:, :shift].any()
         assert not frame.missing
 
         executor.shutdown()

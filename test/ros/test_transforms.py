@@ -13,10 +13,12 @@ from ros import messages
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Intrinsics
+from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.refusal import RefusedInput
-from ssma_ros.registration import reproject_depth
+from ssma_ros.messages.transforms import CameraPlaces, gravity, rotation_matrix
 from ssma_ros.ros.parameters import FusionParameters
-from ssma_ros.ros.transforms import TransformGeometry, rotation_matrix
+from ssma_ros.ros.transforms import ListenedTransforms
+from ssma_ros.sensors import FROM_TF
 
 CAMERA = Intrinsics(100.0, 100.0, 31.5, 23.5, 64, 48)
 IDENTITY = np.eye(3)
@@ -50,54 +52,49 @@ def test_gravity_of_a_level_camera_points_down_the_image() -> None:
     level = ((0.5, -0.5, 0.5, 0.5), (0.0, 0.0, 1.0))
     matrix = rotation_matrix(*level[0])
     np.testing.assert_allclose(matrix @ [1, 0, 0], [0, 0, 1], atol=1e-12)  # forward is forward
-    geometry = TransformGeometry(Buffer(optical_from_odom=level), None, "odom")
-    np.testing.assert_allclose(geometry.gravity("optical", 0), [0, 1, 0], atol=1e-12)
-    assert geometry.gravity("elsewhere", 0) is None
-    assert TransformGeometry(Buffer(), None).gravity("optical", 0) is None
+    transforms = ListenedTransforms(Buffer(optical_from_odom=level), None)
+    np.testing.assert_allclose(gravity(transforms, "optical", "odom"), [0, 1, 0], atol=1e-12)
+    assert gravity(transforms, "elsewhere", "odom") is None
+    assert gravity(transforms, "optical", "") is None
+    assert gravity(None, "optical", "odom") is None
 
 
-def test_reprojection_onto_itself_changes_nothing() -> None:
-    depth = np.zeros((48, 64), np.float32)
-    depth[10:40, 5:60] = np.random.default_rng(0).uniform(0.5, 30, (30, 55))
-    np.testing.assert_allclose(reproject_depth(depth, CAMERA, CAMERA, IDENTITY, np.zeros(3)), depth, rtol=1e-6)
+def test_a_camera_needs_intrinsics_and_a_transform() -> None:
+    transforms = ListenedTransforms(
+        Buffer(camera_from_depth_optical=((0.0, 0.0, 0.0, 1.0), (0.1, 0.0, 0.0))), None
+    )
 
+    def find(target: str = "camera", *, sensor: str = "depth", **infos: Any) -> Any:
+        places = CameraPlaces({"depth": FROM_TF}, infos, transforms)
+        return places.find(sensor, "depth_optical", (64, 48), ("color", target), DEFAULT_TOPICS)
 
-def test_reprojection_shifts_by_the_disparity_of_the_baseline() -> None:
-    depth = np.full((48, 64), 2.0, np.float32)
-    moved = reproject_depth(depth, CAMERA, CAMERA, IDENTITY, np.array([0.1, 0.0, 0.0]))
-    assert not moved[:, :5].any()  # f·t/Z = 5 pixels to the right
-    np.testing.assert_allclose(moved[:, 5:], 2.0)
-
-
-def test_the_nearest_surface_wins() -> None:
-    depth = np.zeros((48, 64), np.float32)
-    depth[20, 30], depth[20, 32] = 1.0, 5.0
-    moved = reproject_depth(depth, CAMERA, CAMERA, IDENTITY, np.array([0.025, 0.0, 0.0]))
-    # 1 m moves 2.5 pixels, 5 m half a pixel: both land near column 32.
-    assert moved[20, 32] == pytest.approx(1.0)
-    behind = reproject_depth(depth, CAMERA, CAMERA, IDENTITY, np.array([0.0, 0.0, -3.0]))
-    assert sorted(behind[behind > 0]) == [pytest.approx(2.0)]  # what is behind the camera is gone
-
-
-def test_register_needs_intrinsics_and_a_transform() -> None:
-    buffer = Buffer(camera_from_depth_optical=((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0)))
-    geometry = TransformGeometry(buffer, None)
-    depth = np.full((48, 64), 2.0, np.float32)
-    message = messages.image(np.zeros((48, 64), np.uint16), "16UC1", frame_id="depth_optical")
+    info = messages.camera_info(64, 48, 100.0)
     with pytest.raises(RefusedInput, match="depth/camera_info: message is absent"):
-        geometry.register(depth, message, CAMERA, "camera")
-    geometry.depth_info = lambda: messages.camera_info(64, 48, 100.0)
-    np.testing.assert_allclose(geometry.register(depth, message, CAMERA, "camera"), 2.0)
+        find()
+    found = find(depth=info)
+    assert found.intrinsics == CAMERA
+    np.testing.assert_allclose(found.rotation, IDENTITY)
+    np.testing.assert_allclose(found.translation, [0.1, 0.0, 0.0])
     with pytest.raises(RefusedInput, match=r"topic /tf: transform is unknown.*from 'depth_optical' to 'elsewhere'"):
-        geometry.register(depth, message, CAMERA, "elsewhere")
-    geometry.depth_info = lambda: messages.camera_info(32, 48, 100.0)
+        find("elsewhere", depth=info)
     with pytest.raises(RefusedInput, match="size is 32x48, expected 64x48 as the depth image is"):
-        geometry.register(depth, message, CAMERA, "camera")
+        find(depth=messages.camera_info(32, 48, 100.0))
+    assert find("depth_optical", depth=info) is None
+    assert find(sensor="nir", depth=info) is None  # nobody asked for it
 
 
 def test_tf_is_listened_to_only_where_a_parameter_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     node: Any = object()
-    assert TransformGeometry.from_parameters(node, FusionParameters()) is None
+    assert ListenedTransforms.from_parameters(node, FusionParameters()) is None
+    given = FusionParameters.from_values({"register_nir": True, "nir_extrinsics": [0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]})
+    assert ListenedTransforms.from_parameters(node, given) is None
     monkeypatch.setitem(__import__("sys").modules, "tf2_ros", None)
-    with pytest.raises(SsmaError, match="parameter gravity_frame needs the package tf2_ros"):
-        TransformGeometry.from_parameters(node, FusionParameters(gravity_frame="odom"))
+    for name, value in (("gravity_frame", "odom"), ("register_depth", True), ("register_nir", True)):
+        with pytest.raises(SsmaError, match=f"parameter {name} needs the package tf2_ros"):
+            ListenedTransforms.from_parameters(node, FusionParameters.from_values({name: value}))
+
+
+@pytest.mark.parametrize("given", [[1.0, 2.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+def test_extrinsics_that_are_none_are_refused(given: list[float]) -> None:
+    with pytest.raises(SsmaError, match=r"parameter nir_extrinsics is \[.*\], expected x, y, z in metres"):
+        FusionParameters.from_values({"register_nir": True, "nir_extrinsics": given})

@@ -22,6 +22,14 @@ FILL_FAST, FILL_LARGE, FILL_MULTISCALE, FILL_GROW, GROW_ROUNDS = 7, 31, 9, 5, 6
 SIGMA_SPACE = 2.0
 SIGMA_DEPTH_FAST, SIGMA_DEPTH_MULTISCALE = 1.5, 0.5
 
+# Registration of another camera's image.
+#: A surface hides another in the other camera if the two move against each other by more than this between the
+#: cameras, in pixels: strips narrower than that hold no pixel, and nearly equal distances are one surface.
+HIDES_FROM = 0.5
+#: The least distance over the other camera's image plane, as a share of that over the own one, and the largest growth
+#: of a depth pixel on its way to another camera (beside that of the resolutions).
+IN_FRONT, LARGEST_GROWTH = 1e-6, 4.0
+
 # HHA: Gupta, Girshick, Arbeláez and Malik, ECCV 2014.
 #: Window radii in pixels: fine normals for the angle channel, coarse ones for the gravity estimate. The compiled
 #: kernels make a coarse window of three by three fine ones.
