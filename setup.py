@@ -37,9 +37,11 @@ TIMM = [*EXPORT, "timm>=1.0.12"]
 GPU = ["tensorrt>=10.3", "pycuda>=2024.1", "onnx-ir>=0.1"]
 # ffmpeg as a program for H.264 video.
 DEMO = ["imageio-ffmpeg>=0.5"]
+# Labels to and from COCO and Label Studio.
+LABELS = ["pycocotools>=2.0.7", "label-studio-converter>=0.0.59"]
 # Jobs of many recordings and data sets on a cluster.
 RAY = ["ray>=2.9"]
-DEV = [*CPU, *DEMO, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
+DEV = [*CPU, *DEMO, *LABELS, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
        "pytest-xdist>=3.5", "hypothesis>=6.98", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
@@ -82,7 +84,7 @@ setup(
     ],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "timm": TIMM, "gpu": GPU,
-        "demo": DEMO, "ray": RAY, "dev": DEV,
+        "demo": DEMO, "labels": LABELS, "ray": RAY, "dev": DEV,
     },
     entry_points={
         "console_scripts": [

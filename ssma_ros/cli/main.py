@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 #: Modules of this package that are no command.
 _PLUMBING = ("main",)
-_BENCHMARK = "benchmark_"
+#: Commands with parts: what one does, what its parts are. A module ``<command>_<part>`` is ``ssma <command> <part>``.
+_GROUPS = {
+    "benchmark": ("measure a part of the system on this machine", "what to measure"),
+    "labels": ("exchange, check and make labels of a data set", "what to do"),
+}
 #: A disk that is full, over its quota or read-only, and a file that is larger than allowed.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 #: Packages that not every installation has, and the extra that brings each.
@@ -36,6 +40,8 @@ _EXTRAS = {
     "yaml": "train",
     "PIL": "demo",
     "ray": "ray",
+    "pycocotools": "labels",
+    "label_studio_converter": "labels",
 }
 
 
@@ -43,7 +49,7 @@ def _command_modules() -> list[str]:
     """Names of the command modules in this folder.
 
     Each exposes NAME, HELP, ``add_arguments(parser)`` and ``run(args) -> int`` and imports nothing heavy
-    before ``run``. A module ``benchmark_<part>`` is ``ssma benchmark <part>``.
+    before ``run``. Those of the commands in :data:`_GROUPS` are parts of them.
     """
     names = (module.name for module in pkgutil.iter_modules(cli.__path__))
     return sorted(name for name in names if name not in _PLUMBING and not name.startswith("_"))
@@ -59,14 +65,15 @@ def build_parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
     )
     names = _command_modules()
+    grouped = {name: group for name in names for group in _GROUPS if name.startswith(f"{group}_")}
     for name in names:
-        if not name.startswith(_BENCHMARK):
+        if name not in grouped:
             _add(commands, name)
-    benchmark = commands.add_parser("benchmark", help="measure a part of the system on this machine")
-    parts = benchmark.add_subparsers(title="what to measure", metavar="PART", required=True)
-    for name in names:
-        if name.startswith(_BENCHMARK):
-            _add(parts, name)
+    for group, (text, title) in _GROUPS.items():
+        parts = commands.add_parser(group, help=text).add_subparsers(title=title, metavar="PART", required=True)
+        for name in names:
+            if grouped.get(name) == group:
+                _add(parts, name)
     return parser
 
 

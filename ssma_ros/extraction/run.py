@@ -65,9 +65,10 @@ def extract(
     refuse_replacing(folder, recordings, "data set")
     manifest = Manifest(folder)
     jobs = plan_jobs(recordings, folder, recipe, manifest, split=division.split, held_out=division.held_out)
-    manifest.claim(jobs, {})
     waiting = [job for job in jobs if not manifest.is_done(job)]
-    for number, results in spread(extract_recording, waiting, processes=processes, ray=ray):
+    work = spread(extract_recording, waiting, processes=processes, ray=ray)
+    manifest.claim(jobs, {})
+    for number, results in work:
         for result in results:
             manifest.note(waiting[number], result)
             if on_done is not None:

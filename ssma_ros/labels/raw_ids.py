@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ssma_ros.labels.label_set import LabelSet
 
 _SHOWN = 5
+#: Of label images with a byte a pixel.
+_LARGEST = 255
 
 
 def apply_raw_ids(label_image: NDArray[np.integer], labels: LabelSet, where: str | Path) -> NDArray[np.uint8]:
@@ -58,3 +60,37 @@ def apply_raw_ids(label_image: NDArray[np.integer], labels: LabelSet, where: str
         table[present] = train_ids
         return table[label_image]
     return train_ids[inverse].reshape(label_image.shape)
+
+
+def stored_ids(labels: LabelSet) -> dict[int, int]:
+    """By class id (and the ignore id) the id that stands for it in the data set's label images: the smallest raw id
+    where there are several; a class without one is absent."""
+    if not labels.raw_ids:
+        return {i: i for i in (*range(labels.num_classes), labels.ignore_id)}
+    return {train: min(raw for raw, t in labels.raw_ids.items() if t == train) for train in labels.raw_ids.values()}
+
+
+def raw_ids_of(mask: NDArray[np.uint8], labels: LabelSet, where: str | Path) -> NDArray[np.uint8]:
+    """The label image that :func:`apply_raw_ids` makes ``mask`` of.
+
+    Args:
+        mask: H×W class ids of ``labels`` or its ``ignore_id``.
+        labels: whose ``raw_ids`` are applied backwards.
+        where: what the label image is for, for the message.
+
+    Returns:
+        H×W uint8 raw ids.
+
+    Raises:
+        SsmaError: a class of the mask has no raw id, or none that fits in eight bits.
+    """
+    stored = stored_ids(labels)
+    present = [int(i) for i in np.flatnonzero(np.bincount(mask.ravel(), minlength=256))]
+    lacking = [i for i in present if not 0 <= stored.get(i, -1) <= _LARGEST]
+    if lacking:
+        names = ", ".join(labels.names[i] if i < labels.num_classes else f"unlabelled ({i})" for i in lacking)
+        raise SsmaError(f"label image {where}: label set '{labels.name}' has no raw id from 0 to {_LARGEST} for {names}"
+                        ", expected one in its raw_ids")
+    table = np.zeros(256, np.uint8)
+    table[present] = [stored[i] for i in present]
+    return table[mask]

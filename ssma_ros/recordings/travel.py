@@ -33,7 +33,7 @@ def read_places(reader: RecordingReader, times_ns: NDArray[np.int64]) -> NDArray
     Raises:
         SsmaError: the recording has no odometry that can be read.
     """
-    topic = _odometry(reader)
+    topic = odometry_topic(reader)
     stamps, positions = [], []
     for recorded in reader.messages([topic.name]):
         try:
@@ -50,8 +50,12 @@ def read_places(reader: RecordingReader, times_ns: NDArray[np.int64]) -> NDArray
     return _interpolated(np.array(stamps, np.int64)[order], np.array(positions)[order], times_ns)
 
 
-def _odometry(reader: RecordingReader) -> Topic:
-    """The most frequent one, by name where several are."""
+def odometry_topic(reader: RecordingReader) -> Topic:
+    """The most frequent one, by name where several are.
+
+    Raises:
+        SsmaError: the recording has none.
+    """
     found = [topic for topic in reader.topics if topic.type == ODOMETRY and topic.count]
     if not found:
         raise SsmaError(f"recording {reader.path}: has no {ODOMETRY}, expected one to choose frames by distance; "

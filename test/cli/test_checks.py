@@ -83,6 +83,17 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("forest_rgb_hha_evi -o new.onnx --precision int8 --calibration nowhere", "nowhere: no such file or folder"),
         ("forest_rgb_hha_evi -o new.onnx --calibration data/test", "data/test: no such file or folder"),
     ],
+    "extract": [
+        ("nowhere -o new", "recording nowhere: no such file or folder"),
+        (f"{DRIVE} -o file/inside", "file is a file, expected a folder"),
+        (f"{DRIVE} -o folder", "folder: exists and was not made by ssma extract"),
+        (f"{DRIVE} -o new --labels nowhere", "label set 'nowhere': no such set"),
+        (f"{DRIVE} -o new --sensors colour", "sensors: got 'colour', expected some of color"),
+        (f"{DRIVE} -o new --val 1", "val is 1, expected a share"),
+        (f"{DRIVE} -o new --split a/b", "split is 'a/b', expected the name of a folder"),
+        (f"{DRIVE} -o new --every-metres 1", "has no nav_msgs/msg/Odometry"),
+        (f"{DRIVE} -o new --processes 0", "processes is 0, expected at least 1"),
+    ],
     "import-checkpoint": [
         ("nowhere --labels cityscapes11 -o new.safetensors", "nowhere"),
         ("folder --labels cityscapes11 -o file/inside.safetensors", "file is a file, expected a folder"),
@@ -93,6 +104,24 @@ CASES: dict[str, list[tuple[str, str]]] = {
     "inspect": [
         ("nowhere", "model 'nowhere': no such file"), ("nowhere.onnx", "nowhere.onnx: no such file"),
         ("folder", "no such file"),
+    ],
+    "labels export": [
+        ("nowhere -o new --format ids", "data set nowhere: no such folder"),
+        ("data -o new --format ids", "data set data: has no labels.json"),
+        ("data -o new --format ids --labels nowhere", "label set 'nowhere': no such set"),
+        ("data -o new --format ids --split test", "has no split 'test' with pictures, expected one of train, val"),
+        ("data -o file/inside --format ids --labels synthetic_forest --split val", "file is a file, expected a folder"),
+        ("data -o folder --format ids --labels synthetic_forest --split val", "folder: exists already"),
+        ("data -o nowhere/x.zip --format ids --labels synthetic_forest --split val", "folder nowhere does not exist"),
+        ("data -o new --format ids --labels synthetic_forest", "picture '0' is in train and in val"),
+    ],
+    "labels import": [
+        ("folder -o nowhere --format ids", "data set nowhere: no such folder"),
+        ("nowhere -o data --format ids --labels synthetic_forest --split val", "nowhere: no such file or folder"),
+        ("folder -o data --format ids --labels synthetic_forest --split val", "labels folder: holds no pictures"),
+        ("file -o data --format coco --labels synthetic_forest --split val", "file: cannot be read as JSON"),
+        ("folder -o data --format ids --labels synthetic_forest --map a", "map 'a': expected NAME=CLASS"),
+        ("folder -o data --format ids --labels synthetic_forest --map a=skyy", "('sky' may be meant)"),
     ],
     "node": [
         ("--model nowhere", "model 'nowhere': no such file"),
@@ -222,7 +251,7 @@ def test_what_is_missing_or_in_the_way_is_one_sentence(
 
 def test_every_command_is_walked() -> None:
     modules = [m.name for m in pkgutil.iter_modules(cli.__path__) if not m.name.startswith("_") and m.name != "main"]
-    names = {name.replace("benchmark_", "benchmark ").replace("_", "-") for name in modules}
+    names = {re.sub("^(benchmark|labels)_", r"\1 ", name).replace("_", "-") for name in modules}
     assert names == CASES.keys()
 
 
