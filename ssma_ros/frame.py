@@ -247,9 +247,9 @@ class Frame:
             if not isinstance(image, np.ndarray) or image.ndim < 2 or 0 in image.shape:
                 what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
                 raise ValueError(f"frame: {name} is {what}, expected a NumPy array of {_stated(SENSORS[name], 'H×W')}")
-        width, height = self.size
         for name in self.cameras:
             self._check_camera(name)
+        width, height = self.size
         for name, image in self.images.items():
             sensor = SENSORS[name]
             size = (height, width)

@@ -149,7 +149,10 @@ def registered(settings: Mapping[str, Any]) -> dict[str, Extrinsics]:
     """
     chosen = {}
     for sensor in SENSORS:
-        if not settings.get(f"register_{sensor}", False):
+        asked = settings.get(f"register_{sensor}", False)
+        if not isinstance(asked, bool):
+            raise ValueError(f"register_{sensor} is {asked!r}, expected true or false")
+        if not asked:
             continue
         given = tuple(float(value) for value in settings.get(f"{sensor}_extrinsics", FROM_TF)) or FROM_TF
         if given != FROM_TF and (len(given) != 7 or not math.isfinite(sum(given)) or not any(given[3:])):
@@ -159,6 +162,11 @@ def registered(settings: Mapping[str, Any]) -> dict[str, Extrinsics]:
             )
         chosen[sensor] = given
     return chosen
+
+
+def registration_names() -> tuple[str, ...]:
+    """Every name that :func:`registered` reads."""
+    return tuple(name for s in SENSORS if s != DRIVER for name in (f"register_{s}", f"{s}_extrinsics"))
 
 
 def setting_names() -> dict[str, tuple[Sensor, str]]:

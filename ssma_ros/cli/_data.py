@@ -61,16 +61,20 @@ def recording_form(args: argparse.Namespace, source: Path) -> AssemblyOptions:
         SsmaError: impossible options, or a kind of data set.
     """
     from ssma_ros.messages.assemble import AssemblyOptions
-    from ssma_ros.sensors import readings, setting_names
+    from ssma_ros.sensors import readings, registered, registration_names, setting_names
 
     if args.kind is not None:
         raise SsmaError(f"kind '{args.kind}': {source} is a recording, expected no --kind")
     options = _parse_options(args.options or "")
+    known = (*setting_names(), *registration_names(), "gravity_frame")
     for name in options:
-        if name not in setting_names():
-            raise SsmaError(f"options: got '{name}' for a recording, {expected_one_of(name, setting_names())}")
+        if name not in known:
+            raise SsmaError(f"options: got '{name}' for a recording, {expected_one_of(name, known)}")
     try:
-        return AssemblyOptions(readings=readings(options))
+        return AssemblyOptions(
+            gravity_frame=str(options.get("gravity_frame", "")), readings=readings(options),
+            registered=registered(options),
+        )
     except (TypeError, ValueError) as error:
         raise SsmaError(f"options: {error}") from None
 

@@ -126,20 +126,6 @@ def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def not_applied(parameters: FusionParameters) -> list[str]:
-    """What the parameters ask for and a recording alone cannot give, in words."""
-    sentences = []
-    if parameters.gravity_frame:
-        sentences.append(
-            f"gravity_frame '{parameters.gravity_frame}' is not used: tf is not read from the recording, gravity is "
-            "estimated from depth"
-        )
-    if parameters.register_depth:
-        sentences.append("register_depth is not used: tf is not read from the recording, depth of another frame_id is "
-                         "refused")
-    return sentences
-
-
 def _sections(document: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
     """Parameters by node; namespaces may be nested or written with slashes."""
     found: dict[str, dict[str, Any]] = {}

@@ -78,14 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    from ssma_ros.cli._node_parameters import assembly_of, not_applied, parameters_of, topics_of
+    from ssma_ros.cli._node_parameters import assembly_of, parameters_of, topics_of
     from ssma_ros.extraction.recipe import Recipe
     from ssma_ros.options import part
     from ssma_ros.synchronization import SyncOptions
 
     parameters = parameters_of(args, *_NAMED)
-    for sentence in not_applied(parameters):
-        print(f"ssma: warning: {sentence}", file=sys.stderr)
     return Recipe(
         every_s=args.every, every_metres=args.every_metres, with_labels=args.with_labels,
         sensors=tuple(name for name in args.sensors.split(",") if name), topics=topics_of(args, parameters),

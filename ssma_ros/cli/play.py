@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tqdm import tqdm
 
-    from ssma_ros.cli._node_parameters import not_applied, parameters_of
+    from ssma_ros.cli._node_parameters import parameters_of
     from ssma_ros.recordings.play import play
 
     parameters = parameters_of(args, *_NAMED)
@@ -59,8 +59,6 @@ def run(args: argparse.Namespace) -> int:
                 say("Loading the network (the first time compiles, about a minute) ...")
                 return _segmenter(parameters)
 
-            for sentence in not_applied(parameters):
-                say(f"ssma: warning: {sentence}")
             result = play(
                 Path(args.recording), Path(args.output), make_segmenter, options,
                 on_start=bar.reset, on_frame=bar.update,

@@ -55,6 +55,7 @@ class Recipe:
         """JSON-ready, for the data set to remember."""
         document = asdict(self)
         document["sensors"] = list(self.sensors)
+        document["assembly"]["registered"] = {k: list(v) for k, v in document["assembly"]["registered"].items()}
         readings = document["assembly"].pop("readings")
         document["assembly"]["readings"] = {
             name: {**values, "invalid": list(values["invalid"])} for name, values in sorted(readings.items())

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssma_ros.encodings.depth_completion import Completion
 from ssma_ros.errors import SsmaError
 from ssma_ros.extraction.choice import Chooser
 from ssma_ros.extraction.pictures import is_written, write_camera, write_frame
 from ssma_ros.extraction.recipe import SequenceResult, sample_name
 from ssma_ros.files import write_picture
+from ssma_ros.inputs.registered import in_one_camera
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings.frames import RecordedFrames
 from ssma_ros.recordings.label_messages import label_image
@@ -114,11 +117,13 @@ def _usable(
 ) -> Iterator[RecordedFrame]:
     """Frames with every sensor; the others are counted with the reason."""
     seen = 0
-    for found in read:
+    for recorded in read:
         seen += 1
+        found = replace(recorded, frame=in_one_camera(recorded.frame, Completion()))
         refused = [s for s in sensors if s not in found.frame.images]
         if refused:
-            result.leave_out(f"{refused[0]} could not be read")
+            pose = refused[0] in recorded.frame.images
+            result.leave_out(f"{refused[0]} could not be {'registered' if pose else 'read'}")
         else:
             yield found
     result.leave_out("the driving image could not be read", len(wanted) - seen)

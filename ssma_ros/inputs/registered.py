@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ssma_ros.frame import Camera, Intrinsics
+from ssma_ros.encodings.base import EncoderOptions
+from ssma_ros.encodings.depth_completion import keep_readings
+from ssma_ros.frame import Camera, Frame, Intrinsics
 from ssma_ros.registration import INFINITY, ground_plane, register_depth, register_image
 from ssma_ros.sensors import SENSORS
 
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract, Stream
-    from ssma_ros.encodings.base import EncoderOptions
-    from ssma_ros.frame import Frame
+    from ssma_ros.encodings.depth_completion import Completion
     from ssma_ros.inputs.encoded import EncodedInputs
     from ssma_ros.kernels.shared.recycling import RecycledArrays
 
@@ -30,6 +31,7 @@ _LEVEL = np.array([0.0, 1.0, 0.0])
 _COUNTS_AS = {
     "infinity": "counts as infinitely far, so that what is near is displaced",
     "ground": "counts as level ground, so that what stands on it is displaced",
+    "missing": "is missing",
 }
 
 
@@ -66,15 +68,19 @@ class Registration:
             By sensor H×W uint8, 1 where its camera does not see what the driving one sees.
         """
         holes: dict[str, NDArray[np.uint8]] = {}
-        for sensor, camera in frame.cameras.items():
+        for sensor in frame.cameras:
             if sensor == "depth" or sensor not in frame.images:
                 continue
-            hole = self._arrays.take((self._contract.height, self._contract.width), np.uint8)
-            reason, doubt = self._one(sensor, camera, frame, grid, encoded, hole), ""
-            if grid.depth is None:
-                why = frame.missing.get("depth", "no depth image")
-                title = SENSORS[sensor].title
-                doubt = f"{title} is registered without depth ({why}): everything {self._counts_as}"
+            assert encoded.intrinsics is not None, "a frame with other cameras has intrinsics"
+            shape = (self._contract.height, self._contract.width)
+            out = self._arrays.take(shape, frame.images[sensor].dtype), self._arrays.take(shape, np.uint8)
+            image, hole, reason = register_sensor(frame, sensor, grid.depth, encoded.intrinsics, self._options, out)
+            doubt = "" if grid.depth is not None else (
+                f"{SENSORS[sensor].title} is registered without depth ({_no_depth(frame)}): everything "
+                f"{_COUNTS_AS[self._options.register_without_depth]}"
+            )
+            if not reason:
+                grid.images[sensor], holes[sensor] = image, hole
             for stream in self._contract.streams:
                 if sensor not in stream.sensors or not encoded.present[stream.name]:
                     continue
@@ -82,46 +88,9 @@ class Registration:
                     encoded.present[stream.name] = False
                     encoded.missing[stream.name] = reason
                     encoded.inputs.pop(stream.name, None)
-                    continue
-                holes[sensor] = hole
-                if doubt:
+                elif doubt:
                     encoded.doubts[stream.name] = doubt
         return holes
-
-    @property
-    def _counts_as(self) -> str:
-        return _COUNTS_AS.get(self._options.register_without_depth, "is missing")
-
-    def _one(
-        self, sensor: str, camera: Camera, frame: Frame, grid: Frame, encoded: EncodedInputs, hole: NDArray[np.uint8]
-    ) -> str:
-        """Register one image; why its streams are blank, or empty."""
-        assert encoded.intrinsics is not None, "a frame with other cameras has intrinsics"
-        image = frame.images[sensor]
-        depth = grid.depth
-        if depth is None:
-            if self._options.register_without_depth == "missing":
-                why = frame.missing.get("depth", "no depth image")
-                return f"{sensor} of another camera cannot be registered without depth ({why})"
-            depth = np.zeros(hole.shape, np.float32)
-        grid.images[sensor], _, seen = register_image(
-            image, camera, depth, encoded.intrinsics, assumed=self._assumed(frame, encoded.intrinsics),
-            out=self._arrays.take(hole.shape, image.dtype), hole=hole,
-        )  # fmt: skip
-        if seen < LEAST_SEEN:
-            return (
-                f"the {sensor} camera sees {100 * seen:.0f} % of the driving image, expected at least "
-                f"{100 * LEAST_SEEN:.0f} %: check its pose (tf or {sensor}_extrinsics) and its camera_info"
-            )
-        return ""
-
-    def _assumed(self, frame: Frame, intrinsics: Intrinsics) -> NDArray[np.float64] | None:
-        """Inverse depth of pixels that have none."""
-        if self._options.register_without_depth == "missing":
-            return None
-        if self._options.register_without_depth == "infinity":
-            return INFINITY
-        return ground_plane(intrinsics, self._options.camera_height, _LEVEL if frame.gravity is None else frame.gravity)
 
     def warm_up(self, sensor: str) -> None:
         """Compile what registering a sensor's images needs."""
@@ -136,8 +105,81 @@ class Registration:
             register_image(image, beside, depth, tiny, assumed=INFINITY)
 
 
+def register_sensor(
+    frame: Frame, sensor: str, depth: NDArray[np.float32] | None, grid: Intrinsics, options: EncoderOptions,
+    out: tuple[NDArray[Any], NDArray[np.uint8]] | tuple[None, None] = (None, None),
+) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
+    """An image of another camera in the pixels of ``grid``, where it is not seen, and why it cannot be used, or empty.
+
+    Args:
+        frame: that has the image and its camera.
+        sensor: whose image.
+        depth: completed, in the pixels of ``grid``; None where there is none.
+        grid: of the driving camera, at the size that is wanted.
+        options: say what stands in where there is no depth.
+        out: where to write image and mask.
+    """
+    without = options.register_without_depth
+    assumed = None
+    if without == "infinity":
+        assumed = INFINITY
+    elif without == "ground":
+        assumed = ground_plane(grid, options.camera_height, _LEVEL if frame.gravity is None else frame.gravity)
+    known = np.zeros((grid.height, grid.width), np.float32) if depth is None else depth
+    image, hole, seen = register_image(
+        frame.images[sensor], frame.cameras[sensor], known, grid, assumed=assumed, out=out[0], hole=out[1]
+    )
+    reason = ""
+    if seen < LEAST_SEEN:
+        reason = (
+            f"the {sensor} camera sees {100 * seen:.0f} % of the driving image, expected at least "
+            f"{100 * LEAST_SEEN:.0f} %: check its pose (tf or {sensor}_extrinsics) and its camera_info"
+        )
+        if depth is None and assumed is None:
+            reason = f"{sensor} of another camera cannot be registered without depth ({_no_depth(frame)})"
+    return image, hole, reason
+
+
+def _no_depth(frame: Frame) -> str:
+    return frame.missing.get("depth", "no depth image")
+
+
 def clear_holes(picture: NDArray[np.uint8], stream: Stream, holes: Mapping[str, NDArray[np.uint8]]) -> None:
     """Blank what a sensor of a stream does not see, in place: (0, 0, 0), as a blank input is."""
     for sensor in stream.sensors:
         if sensor in holes:
             cv2.bitwise_xor(picture, picture, dst=picture, mask=holes[sensor])
+
+
+def in_one_camera(frame: Frame, completion: Completion, options: EncoderOptions | None = None) -> Frame:
+    """The frame with every image in the driving camera's pixels, at its size; for whoever keeps images.
+
+    Args:
+        frame: as the cameras sent it.
+        completion: of the depth through which images are registered; the frame keeps its depth as it was measured.
+        options: say what stands in where there is no depth.
+
+    Returns:
+        The frame itself where it has no other cameras. What a camera does not see is 0; an image of which too little is
+        seen is missing, with the reason.
+    """
+    if not frame.cameras:
+        return frame
+    assert frame.intrinsics is not None, "a frame with other cameras has intrinsics"
+    options = options or EncoderOptions()
+    result = Frame(
+        frame.stamp_ns, frame.frame_id, intrinsics=frame.intrinsics, gravity=frame.gravity, missing=dict(frame.missing),
+        suspicions=frame.suspicions, full_scales=frame.full_scales,
+    )  # fmt: skip
+    result.images = {name: image for name, image in frame.images.items() if name not in frame.cameras}
+    if "depth" in frame.cameras and frame.depth is not None:
+        result.depth = register_depth(frame.depth, frame.cameras["depth"], frame.intrinsics)
+    depth = None if result.depth is None else keep_readings(completion.complete(result.depth))
+    for sensor in frame.images:
+        if sensor in frame.cameras and sensor != "depth":
+            image, _, reason = register_sensor(frame, sensor, depth, frame.intrinsics, options)
+            if reason:
+                result.missing = {**result.missing, sensor: reason}
+            else:
+                result.images[sensor] = image
+    return result

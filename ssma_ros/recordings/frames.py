@@ -17,11 +17,12 @@ from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
 from ssma_ros.messages.plausibility import Plausibility
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings.account import Account, new_topic
-from ssma_ros.recordings.index import FrameIndex, last_uses, messages_of
+from ssma_ros.recordings.index import TF, FrameIndex, last_uses, messages_of
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import ROLES, SENSOR_OF_ROLE, find_input_topics
+from ssma_ros.recordings.transforms import RecordedTransforms, is_static, tf_topics
 from ssma_ros.recordings.window import Window
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import FROM_TF, SENSORS
 from ssma_ros.synchronization import SyncOptions
 
 if TYPE_CHECKING:
@@ -102,11 +103,14 @@ class RecordedFrames:
         assembly: AssemblyOptions | None = None,
     ) -> None:
         self._reader = reader
-        self._topics = topics
         self._assembly = assembly or AssemblyOptions()
+        self._topics = topics = topics.with_cameras(reader.topics, self._assembly.registered)
+        self._tf_topics = tf_topics(reader.topics) if _needs_tf(self._assembly) else ()
+        self._transforms: RecordedTransforms | None = None
         self._index = FrameIndex(reader, topics, slop_ns)
         self._absent = _absent(topics)
         self._names = {**dict.fromkeys(ROLES, "(none)"), **{role: topic.name for role, topic in topics.roles.items()}}
+        self._names |= {f"{sensor}_camera_info": topics.info_name(sensor) for sensor in topics.by_sensor()}
         self._plausibility = Plausibility()
         self.account = self._new_account()
 
@@ -153,14 +157,19 @@ class RecordedFrames:
             SsmaError: the recording is damaged.
         """
         self.account, self._plausibility = self._new_account(), Plausibility()
+        self._transforms = RecordedTransforms(self._reader, self._tf_topics) if self._tf_topics else None
         frames = range(len(self)) if select is None else sorted(select)
         last = last_uses(self._index, frames)
         seen = dict.fromkeys(last, 0)
         place, begins = 0, False
         with Window() as window:
-            for role, recorded in messages_of(self._reader, self._topics):
+            for role, recorded in messages_of(self._reader, self._topics, self._tf_topics):
                 if on_message is not None:
                     on_message(recorded)
+                if role == TF:
+                    if self._transforms is not None and not is_static(recorded.topic):
+                        self._transforms.put(recorded)
+                    continue
                 number, seen[role] = seen[role], seen[role] + 1
                 if last[role][number] >= 0:
                     window.put((role, number), recorded)
@@ -187,12 +196,14 @@ class RecordedFrames:
         missing = {**self._absent, **self._index.why_missing(index)}
         missing |= {SENSOR_OF_ROLE.get(role, role): f"refused: {sentence}" for role, sentence in refused.items()}
         frame = None
+        own = {sensor: messages.get(self._topics.info_role(sensor)) for sensor in self._assembly.registered}
         if driver not in refused:
             try:
                 frame = assemble_frame(
                     {SENSOR_OF_ROLE[role]: m for role, m in messages.items() if role in SENSOR_OF_ROLE},
                     messages.get("camera_info"), self._assembly, driver=SENSOR_OF_ROLE[driver], topics=self._names,
-                    missing=missing, plausibility=self._plausibility,
+                    missing=missing, infos={sensor: info for sensor, info in own.items() if info is not None},
+                    transforms=self._transforms, plausibility=self._plausibility,
                 )  # fmt: skip
             except RefusedInput as refusal:
                 refused[driver] = str(refusal)
@@ -204,9 +215,21 @@ class RecordedFrames:
             if reason.startswith("refused: "):
                 refused[role] = reason.removeprefix("refused: ")
         self._note(members, refused, recorded)
+        if self._assembly.gravity_frame and frame.gravity is None:
+            self.account.suspicions.setdefault("gravity", self._why_no_gravity(frame))
         for sensor, sentence in frame.suspicions.items():
             self.account.suspicions.setdefault(sensor, sentence)
         return frame, recorded[driver].stamp_ns, messages.get("label")
+
+    def _why_no_gravity(self, frame: Frame) -> str:
+        asked = self._assembly.gravity_frame
+        why = "the recording has no tf"
+        if self._transforms is not None:
+            try:
+                self._transforms.lookup(frame.frame_id, asked)
+            except LookupError as error:
+                why = str(error)
+        return f"gravity_frame '{asked}' is not used, gravity is estimated from depth: {why}"
 
     def _decoded(self, recorded: Mapping[str, RecordedMessage]) -> tuple[dict[str, Any], dict[str, str]]:
         """Messages by role, and in words why others could not be read."""
@@ -233,6 +256,10 @@ class RecordedFrames:
         counts = self._index.counts
         topics = {role: new_topic(role, self._names[role], counts[role]) for role in ROLES if role in counts}
         return Account(topics, [*self._reader.notes, *self._index.notes()])
+
+
+def _needs_tf(assembly: AssemblyOptions) -> bool:
+    return bool(assembly.gravity_frame) or FROM_TF in assembly.registered.values()
 
 
 def _absent(topics: InputTopics) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssma_ros.recordings.reader import RecordedMessage, RecordingReader
+    from ssma_ros.recordings.reader import RecordedMessage, RecordingReader, Topic
     from ssma_ros.recordings.topics import InputTopics
 
 _S, _MS = 1_000_000_000, 1_000_000
@@ -52,11 +52,14 @@ class FrameIndex:
         driving = self._stamps[self.driver]
         partners = {}
         for role, stamps in self._stamps.items():
-            if role not in (self.driver, "camera_info"):
+            if role != self.driver and not role.endswith("camera_info"):
                 exact = role == "label" and not (driving.say_nothing or stamps.say_nothing)
                 partners[role] = (stamps, 0 if exact else slop_ns)
         self._matching = match(driving, partners)
-        self._infos = _match_infos(driving, self._stamps.get("camera_info"))[self._matching.order]
+        self._infos = {
+            role: _match_infos(driving, stamps)[self._matching.order]
+            for role, stamps in self._stamps.items() if role.endswith("camera_info")
+        }  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._matching)
@@ -76,7 +79,8 @@ class FrameIndex:
 
     def members(self, index: int) -> dict[str, int]:
         """Role → number of its message in a frame; a role without one is absent."""
-        members = {self.driver: int(self._matching.order[index]), "camera_info": int(self._infos[index])}
+        members = {self.driver: int(self._matching.order[index])}
+        members |= {role: int(infos[index]) for role, infos in self._infos.items()}
         members |= {role: self._matching.partner(role, index) for role in self._matching.nearest}
         return {role: number for role, number in members.items() if number >= 0}
 
@@ -99,7 +103,7 @@ class FrameIndex:
         notes = []
         for role in self._topics.by_name().values():
             topic = self._topics.roles[role]
-            if role != "camera_info" and self.counts[role]:
+            if not role.endswith("camera_info") and self.counts[role]:
                 notes += _stamp_notes(self._stamps[role], topic.name)
             colour = role in SENSORS and SENSORS[role].pixels == "color"
             if colour and topic.type == COMPRESSED_IMAGE and lost_colour(topic.encoding):
@@ -110,14 +114,22 @@ class FrameIndex:
         return notes
 
 
-def messages_of(reader: RecordingReader, topics: InputTopics) -> Iterator[tuple[str, RecordedMessage]]:
-    """The messages of ``topics`` with their roles, in the order in which they were recorded.
+#: Role of messages with transforms, which are no frame's.
+TF = "tf"
+
+
+def messages_of(
+    reader: RecordingReader, topics: InputTopics, transforms: Sequence[Topic] = ()
+) -> Iterator[tuple[str, RecordedMessage]]:
+    """The messages of ``topics`` with their roles, in the order in which they were recorded; among them those of
+    ``transforms``, whose role is :data:`TF`.
 
     Raises:
         SsmaError: the recording is damaged.
     """
     roles = {(topic.name, topic.type): role for role, topic in topics.roles.items()}
-    for recorded in reader.messages([topic.name for topic in topics.roles.values()]):
+    roles |= {(topic.name, topic.type): TF for topic in transforms}
+    for recorded in reader.messages([name for name, _ in roles]):
         role = roles.get((recorded.topic, recorded.type))
         if role is not None:
             yield role, recorded
@@ -137,9 +149,9 @@ def _stamp_of(recorded: RecordedMessage) -> int:
     return recorded.stamp_ns if len(recorded.data) < 12 else serialized_stamp_ns(recorded.data)
 
 
-def _match_infos(driving: Stamps, infos: Stamps | None) -> NDArray[np.int64]:
+def _match_infos(driving: Stamps, infos: Stamps) -> NDArray[np.int64]:
     """For each driving image the number of its camera info, -1 where there is none."""
-    if infos is None or not len(infos):
+    if not len(infos):
         return np.full(len(driving), -1, np.int64)
     same = {int(stamp): number for number, stamp in enumerate(infos.taken) if stamp != 0}
     order = np.argsort(infos.recorded, kind="stable")

@@ -19,6 +19,7 @@ from ssma_ros.recordings.account import Account, Reasons
 from ssma_ros.recordings.frames import SLOP_NS, RecordedFrames
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics
+from ssma_ros.recordings.transforms import TF_MESSAGE, is_static
 from ssma_ros.recordings.typestore import LABEL_INFO
 from ssma_ros.recordings.writer import RecordingWriter, Storage
 from ssma_ros.sensors import SENSORS
@@ -168,6 +169,7 @@ class _Sink:
         #: Topics written so far.
         self.topics: list[str] = []
         self._labelled = False
+        self._latched: set[str] = set()
 
     def write(self, result: Segmentation, frame: Frame, recorded_ns: int) -> None:
         """Write every wanted output of one frame, all with its stamp and frame_id."""
@@ -184,6 +186,9 @@ class _Sink:
 
     def copy(self, recorded: RecordedMessage) -> None:
         """Write an input message as it is."""
+        if is_static(recorded.topic) and recorded.type == TF_MESSAGE and recorded.topic not in self._latched:
+            self._latched.add(recorded.topic)
+            self._writer.latch(recorded.topic)
         self._writer.write_serialized(recorded.topic, recorded.type, recorded.data, recorded.stamp_ns)
 
     def _put(self, name: str, kind: str, message: Any, recorded_ns: int) -> None:

@@ -14,7 +14,7 @@ from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, DISPARI
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ssma_ros.recordings.reader import Topic
     from ssma_ros.sensors import Sensor
@@ -28,6 +28,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_PARTNERS, _IMAGES),
     "disparity": (DISPARITY_IMAGE,),
     "label": _IMAGES,
+    **dict.fromkeys((f"{sensor}_camera_info" for sensor in _PARTNERS), (CAMERA_INFO,)),
 }
 #: Which sensor's image a role gives.
 SENSOR_OF_ROLE: Mapping[str, str] = {
@@ -76,6 +77,45 @@ class InputTopics:
         """Role of each sensor that has a topic; the first one drives."""
         given = {SENSOR_OF_ROLE[role]: role for role in self.roles if role in SENSOR_OF_ROLE}
         return {sensor: given[sensor] for sensor in SENSORS if sensor in given}
+
+    def with_cameras(self, topics: Sequence[Topic], sensors: Iterable[str]) -> InputTopics:
+        """The same with the camera infos beside the images of these sensors, whose cameras are others than the colour
+        camera, and without those of others.
+
+        Args:
+            topics: everything in the recording.
+            sensors: to look for; a camera info that is settled already stays.
+        """
+        driver, *others = self.by_sensor().items()
+        own = {f"{sensor}_camera_info": role for sensor, role in others if sensor in sensors}
+        found = {role: t for role, t in self.roles.items() if role in own or not role.endswith("_camera_info")}
+        if self.camera_info is not None:
+            found["camera_info"] = self.camera_info
+        for name, role in own.items():
+            beside = [t for t in topics if t.type == CAMERA_INFO and t.count and t.name == self._info_beside(role)]
+            if name in found or not beside:
+                continue
+            if beside[0] != self.camera_info:
+                found[name] = beside[0]
+            elif beside[0].name != self._info_beside(driver[1]):  # the only one, and not the driving camera's
+                found[name] = found.pop("camera_info")
+        return replace(self, roles=found)
+
+    def info_role(self, sensor: str) -> str:
+        """The role whose messages are the camera info of a sensor's own camera; empty where there is none."""
+        name, role = f"{sensor}_camera_info", self.by_sensor().get(sensor)
+        if name in self.roles or role is None:
+            return name if name in self.roles else ""
+        shared = self.camera_info is not None and self.camera_info.name == self._info_beside(role)
+        return "camera_info" if shared else ""
+
+    def info_name(self, sensor: str) -> str:
+        """The topic that has, or should have, the camera info of a sensor's own camera; for messages."""
+        role = self.info_role(sensor)
+        return self.roles[role].name if role else self._info_beside(self.by_sensor()[sensor])
+
+    def _info_beside(self, role: str) -> str:
+        return f"{_base_name(self.roles[role]).rpartition('/')[0]}/camera_info"
 
     def without(self, role: str) -> InputTopics:
         """The same, but for one role."""

@@ -7,7 +7,16 @@ import time
 
 import numpy as np
 import pytest
-from recordings.small_recording import FRAME_ID, HEIGHT, INTRINSICS, TOPICS, WIDTH, stamp, write_small_recording
+from recordings.small_recording import (
+    FRAME_ID,
+    HEIGHT,
+    INTRINSICS,
+    TOPICS,
+    WIDTH,
+    nir_camera,
+    stamp,
+    write_small_recording,
+)
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros import inference
@@ -18,12 +27,14 @@ from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.messages.assemble import AssemblyOptions, assemble_frame
 from ssma_ros.options import part
 from ssma_ros.recordings import records as messages
+from ssma_ros.recordings.frames import RecordedFrames
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
 from ssma_ros.recordings.writer import RecordingWriter
 from ssma_ros.ros.parameters import FusionParameters
 from ssma_ros.segmenter import Segmenter, SegmenterOptions
-from ssma_ros.sensors import readings
+from ssma_ros.sensors import FROM_TF, readings
 
 
 @pytest.fixture
@@ -258,9 +269,26 @@ def test_what_play_cannot_take_from_a_recording_is_said(tmp_path, stub_network, 
     options = ["-p", "gravity_frame:=odom", "-p", "register_depth:=true", "-p", "nir_source:=none"]
     assert main(["play", str(drive), "-o", str(tmp_path / "out"), *options]) == 0
     said = capsys.readouterr()
-    assert "ssma: warning: gravity_frame 'odom' is not used" in said.err
-    assert "ssma: warning: register_depth is not used" in said.err
+    assert "gravity_frame 'odom' is not used, gravity is estimated from depth: the recording has no tf" in said.out
+    assert "depth /depth/image_rect: 3 read, 3 used" in said.out  # of colour's frame_id, so registered already
     assert "evi was blank in 3 of 3 frames: the recording has no near-infrared topic" in said.out
+
+
+def test_play_registers_by_tf_and_copies_it(tmp_path, stub_network, capsys):
+    drive = write_small_recording(tmp_path / "drive", without=("nir",), beside=nir_camera)
+    out = tmp_path / "out"
+    options = ["-p", "register_nir:=true", "-p", "gravity_frame:=odom", "--copy-inputs", "--outputs", "mask"]
+    assert main(["play", str(drive), "-o", str(out), *options]) == 0
+    assert "3 frames segmented, 3 with every sensor" in capsys.readouterr().out
+    with RecordingReader(out) as reader:
+        counts = {topic.name: topic.count for topic in reader.topics}
+    assert counts["/tf_static"] == 1
+    assert counts["/tf"] == 3
+    assert counts["/nir/camera_info"] == 3
+    assembly = AssemblyOptions(gravity_frame="odom", registered={"nir": FROM_TF})
+    with RecordingReader(out) as reader:
+        again = RecordedFrames(reader, find_input_topics(reader.topics, "out"), assembly=assembly)
+        assert [list(recorded.frame.cameras) for recorded in again.read()] == [["nir"]] * 3
 
 
 @pytest.mark.parametrize(
