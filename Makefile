@@ -26,7 +26,7 @@ help:
 demo: $(VENV)/.ready-demo
 	$(BIN)/ssma demo $(ARGS)
 
-# Two runs: what computes, side by side on two cores; then what talks over a graph or keeps time, one by one.
+# Two runs on two cores: what computes, then what talks over a graph or keeps time.
 WORKERS ?= 2
 
 test: $(VENV)/.ready-dev

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole suite in two runs of pytest: tests side by side on several workers, then the live ones one by one.
+"""The whole suite in two runs of pytest: what computes, then what talks over a graph, each on several workers.
+
+Live tests mostly wait for processes of their own, so two of them side by side leave each other time; beside tests that
+compute they would not keep theirs.
 
 ``python test/run.py [--workers N] [pytest arguments]``; arguments are those of pytest, ``-m`` is narrowed for each run.
 Ends with one line that adds both runs up, and with the exit status of the worse one.
@@ -46,7 +49,7 @@ def run(title: str, marker: str, arguments: list[str], workers: int) -> tuple[in
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workers", type=int, default=2, help="of the first run (%(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="of each run (%(default)s)")
     parser.add_argument("-m", dest="marker", default="", help="tests to take, as pytest's")
     args, others = parser.parse_known_args()
     # The closing line is read, so it must be there.
@@ -55,9 +58,8 @@ def main() -> int:
     started = time.monotonic()
     total: Counter[str] = Counter()
     worst = 0
-    runs = (("tests side by side", "not live", args.workers), ("live tests, one by one", "live", 1))
-    for title, marker, workers in runs:
-        status, counts = run(title, narrowed + marker, others, workers)
+    for title, marker in (("tests that compute", "not live"), ("live tests", "live")):
+        status, counts = run(title, narrowed + marker, others, args.workers)
         total += counts
         if status != NOTHING_SELECTED:
             worst = max(worst, status)
