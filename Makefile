@@ -13,7 +13,7 @@ unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH
 # How long ``make soak`` lasts.
 MINUTES ?= 10
 
-.PHONY: demo test test-all soak lint clean help
+.PHONY: demo test test-all soak lint site clean help
 
 help:
 	@echo "make demo      segment the shipped recording in a live ROS 2 graph; results in demo_output/"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-all  run the tests, slow ones too"
 	@echo "make soak      trouble a live node for 10 minutes (MINUTES=60: an hour), fails on any leak"
 	@echo "make lint      ruff and mypy"
+	@echo "make site      build the documentation site in site/, every warning an error"
 	@echo "make clean     remove .venv and caches"
 
 demo: $(VENV)/.ready-demo
@@ -42,8 +43,13 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Sphinx writes a page for each module beside the sources; they are made anew each time.
+site: $(VENV)/.ready-dev
+	rm -rf site docs/reference/modules
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs site
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site docs/reference/modules *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"make: {sys.executable} is Python {v[0]}.{v[1]}, expected 3.10 to 3.12 (the ROS 2 wheels need it); try: make PYTHON=python3.11 $(MAKECMDGOALS)")'

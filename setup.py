@@ -41,7 +41,8 @@ DEMO = ["imageio-ffmpeg>=0.5"]
 LABELS = ["pycocotools>=2.0.7", "label-studio-converter>=0.0.59"]
 # Jobs of many recordings and data sets on a cluster.
 RAY = ["ray>=2.9"]
-DEV = [*CPU, *DEMO, *LABELS, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
+SITE = ["sphinx>=7.2", "myst-parser>=3.0", "furo>=2024.1", "sphinx-argparse>=0.5", "sphinx-copybutton>=0.5"]
+DEV = [*CPU, *DEMO, *SITE, *LABELS, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-timeout>=2.3",
        "pytest-xdist>=3.5", "hypothesis>=6.98", "ruff==0.17.6",
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
@@ -84,7 +85,7 @@ setup(
     ],
     extras_require={
         "ros": ROS, "cpu": CPU, "export": EXPORT, "synthetic": SYNTHETIC, "train": TRAIN, "timm": TIMM, "gpu": GPU,
-        "demo": DEMO, "labels": LABELS, "ray": RAY, "dev": DEV,
+        "demo": DEMO, "labels": LABELS, "ray": RAY, "site": SITE, "dev": DEV,
     },
     entry_points={
         "console_scripts": [

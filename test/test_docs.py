@@ -14,7 +14,7 @@ from ssma_ros.cli.main import build_parser
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
-    path for pattern in ("*.md", "docs/*.md", "demo/*.md", ".github/**/*.md", "ssma_ros/weights/*/README.md")
+    path for pattern in ("*.md", "docs/**/*.md", "demo/*.md", ".github/**/*.md", "ssma_ros/weights/*/README.md")
     for path in PROJECT.glob(pattern)
 )
 #: A path of the repository from its top: these folders lie there.

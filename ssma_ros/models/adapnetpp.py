@@ -24,7 +24,7 @@ class AdapNetPP(SegmentationNetwork):
     Args:
         num_classes: output channels.
         modalities: name of the one input.
-        variant, preset, **options: as for every :class:`SegmentationNetwork`.
+        variant, preset, options: as for every :class:`SegmentationNetwork`.
     """
 
     name = "AdapNetPP"

@@ -30,7 +30,7 @@ class SSMA(SegmentationNetwork):
     Args:
         modalities: names of the inputs, in order.
         num_classes: output channels.
-        variant, preset, **options: as for every :class:`SegmentationNetwork`; auxiliary heads are off unless
+        variant, preset, options: as for every :class:`SegmentationNetwork`; auxiliary heads are off unless
             asked for (the released network has none), on in presets.
     """
 

@@ -85,7 +85,7 @@ def invert_in_bins(depth, max_depth, dst, layers, place, y0, y1, height, width):
 
 @kernel
 def dilate_diamond(src, src_place, dst, dst_place, y0, y1, height, width):
-    """Max over |dx| + |dy| ≤ 2."""
+    """Max over ``|dx| + |dy|`` ≤ 2."""
     for y in range(y0, y1):
         a, b = src[inside(y - 2, height) & src_place], src[inside(y - 1, height) & src_place]
         c = src[y & src_place]

@@ -58,7 +58,7 @@ class Calibration:
         self._confidence += np.bincount(index, weights=values, minlength=bins)
 
     def expected_error(self) -> float:
-        """Expected calibration error, Σ share·|accuracy − confidence|; NaN without pixels."""
+        """Expected calibration error, ``Σ share·|accuracy − confidence|``; NaN without pixels."""
         total = self._counts.sum()
         if total == 0:
             return float("nan")

@@ -29,7 +29,7 @@ def segment_multi_scale(
     """Mean of the softmax over ``scales`` and mirror images.
 
     Args:
-        network: called as (*images, present=...), in evaluation mode.
+        network: called as ``(*images, present=…)``, in evaluation mode.
         images: N×3×H×W each.
         present: N×M.
         scales: zooms; sizes are rounded to multiples of 16.
