@@ -83,12 +83,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_on_gpu(args: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> int:
     from ssma_ros.files import write_json
+    from ssma_ros.inference.runtime.gpu import probe_gpu
+    from ssma_ros.kernels.cuda.device import own_device
     from ssma_ros.kernels.cuda.measure import measure
 
-    try:
-        found = [timing for width, height in sizes for timing in measure(width, height)]
-    except ImportError as error:
-        raise SsmaError(f"--gpu: pycuda cannot be imported ({error}), expected ssma_ros[gpu] installed") from None
+    gpu = probe_gpu().name
+    with own_device() as device:
+        found = [timing for width, height in sizes for timing in measure(device, width, height, gpu)]
     document = {"note": args.note, "measurements": [asdict(t) for t in found]}
     write_json(args.json, document, indent=1)
     print("| function | size | GPU | median ms | p95 ms |\n|---|---|---|---|---|")

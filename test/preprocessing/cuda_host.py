@@ -156,9 +156,9 @@ def run_kernel(libraries, source, kernel, grid, block, *arguments) -> None:
 def gpu_device():
     """A pycuda device with HostDevice's extras, in a context of its own; skips where there is no GPU."""
     driver = pytest.importorskip("pycuda.driver", reason="pycuda is not installed: the kernels run on the host only")
-    from ssma_ros.kernels.cuda.device import PycudaDevice
+    from ssma_ros.kernels.cuda import device
 
-    class GpuDevice(PycudaDevice):
+    class GpuDevice(device.PycudaDevice):
         @property
         def allocations(self) -> int:
             return len(self._memory)
@@ -173,9 +173,6 @@ def gpu_device():
     driver.init()
     if driver.Device.count() == 0:
         pytest.skip("no GPU: the kernels run on the host only")
-    context = driver.Device(0).make_context()
-    try:
-        yield GpuDevice()
-    finally:
-        context.pop()
-        context.detach()
+    with device.own_device() as found:
+        found.__class__ = GpuDevice
+        yield found

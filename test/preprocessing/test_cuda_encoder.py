@@ -17,6 +17,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Frame, Intrinsics
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.inputs.resident import CudaInputEncoder
+from ssma_ros.kernels.cuda.agreement import TOLERANCES, difference, few_readings
 from ssma_ros.kernels.shared.measure import made_depth
 from ssma_ros.labels import load_label_set
 from ssma_ros.segmenter import blank_frame
@@ -71,25 +72,16 @@ class Pair:
             assert got.depth is None
         else:
             np.testing.assert_array_equal(got.depth > 0, expected.depth > 0)
-            assert np.abs(got.depth - expected.depth).max() <= 1e-4
+            assert difference("fill", got.depth, expected.depth).within
         for name, image in expected.inputs.items():
-            difference = np.abs(got.inputs[name].astype(int) - image)
-            if name == "hha":
-                difference = difference[~few_readings(expected.depth)]
-            # One level of depth is one entry of the jet table, whose channels climb four levels at a time.
-            assert difference.max(initial=0) <= (4 if name == "depth_jet" else 1), name
-            assert (difference == 0).mean() >= (exact if name == "hha" else 0.999), name
+            compared = ~few_readings(expected.depth > 0) if name == "hha" else None
+            found = difference(name if name in TOLERANCES else "resize", got.inputs[name], image, compared)
+            assert found.largest <= found.tolerance.largest, (name, found)
+            assert found.equal >= (exact if name == "hha" else 0.999), (name, found)
         for name, there in got.present.items():
             if not there:
                 assert not self.device.get(self.addresses[name], (self.bytes,), np.uint8).any(), "not blank"
         return got.inputs
-
-
-def few_readings(depth: np.ndarray) -> np.ndarray:
-    """H×W bool: a 7×7 window with 1 to 7 readings holds no plane that rounding leaves alone."""
-    there = (depth > 0).astype(np.float32)
-    count = cv2.boxFilter(there, -1, (7, 7), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return (count > 0.5) & (count < 7.5)
 
 
 def frame_of(color: np.ndarray, depth: np.ndarray, focal: float, stamp_ns: int = SECOND) -> Frame:

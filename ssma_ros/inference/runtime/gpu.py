@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssma_ros.errors import SsmaError
-from ssma_ros.kernels.cuda.driver import check, load_driver
+from ssma_ros.kernels.cuda.driver import NoGpuError, check, load_driver
 
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
 
@@ -43,14 +43,16 @@ def probe_gpu(index: int = 0, *, library: Any = None) -> Gpu:
         library: the driver library; None loads it.
 
     Raises:
-        SsmaError: no driver, a driver that does not start, or no such device.
+        NoGpuError: no driver, or one that finds no device at all.
+        SsmaError: a driver that does not start, or no such device among those there are.
     """
     driver = load_driver() if library is None else library
     check(driver, driver.cuInit(0), "cuInit")
     count = ctypes.c_int()
     check(driver, driver.cuDeviceGetCount(ctypes.byref(count)), "cuDeviceGetCount")
     if not 0 <= index < count.value:
-        raise SsmaError(f"GPU {index}: no such device, the NVIDIA driver finds {count.value}")
+        kind = SsmaError if count.value else NoGpuError
+        raise kind(f"GPU {index}: no such device, the NVIDIA driver finds {count.value}")
     device = ctypes.c_int()
     check(driver, driver.cuDeviceGet(ctypes.byref(device), index), "cuDeviceGet")
     name = ctypes.create_string_buffer(256)

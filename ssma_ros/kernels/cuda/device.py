@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from ssma_ros.kernels.cuda.compiler import SOURCES, cubin
 from ssma_ros.kernels.cuda.graph import CapturedGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -231,3 +232,28 @@ class PycudaDevice:
         self._staging.clear()
         self._kernels.clear()
         self._modules.clear()
+
+
+@contextmanager
+def own_device(index: int = 0) -> Iterator[PycudaDevice]:
+    """A device in a context of its own, for programs that run no network on it; both are gone afterwards.
+
+    Raises:
+        SsmaError: pycuda is not installed, there is no such GPU, or it does not load the kernels.
+    """
+    try:
+        import pycuda.driver as driver
+    except ImportError as error:
+        raise SsmaError(f"GPU: pycuda cannot be imported ({error}), try 'pip install pycuda'") from None
+    try:
+        driver.init()
+        context = driver.Device(index).make_context()
+    except driver.Error as error:
+        raise SsmaError(f"GPU: {error}, expected a CUDA device with a driver") from None
+    try:
+        device = PycudaDevice()
+        yield device
+        device.close()  # after an error the context takes everything with it
+    finally:
+        context.pop()
+        context.detach()

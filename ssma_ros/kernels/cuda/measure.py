@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssma_ros.errors import SsmaError
-from ssma_ros.kernels.cuda.device import PycudaDevice
 from ssma_ros.kernels.cuda.functions import CudaPreprocessing
-from ssma_ros.kernels.cuda.graph import CapturedGraph
 from ssma_ros.kernels.shared.measure import made_depth
 
 if TYPE_CHECKING:
@@ -39,30 +36,22 @@ class GpuTiming:
     gpu: str
 
 
-def measure(width: int, height: int, rounds: int = 200) -> list[GpuTiming]:
-    """Time every function at one size in a context of its own.
+def measure(device: Device, width: int, height: int, gpu: str, rounds: int = 200) -> list[GpuTiming]:
+    """Time every function at one size.
+
+    Args:
+        device: to measure, see :func:`~ssma_ros.kernels.cuda.device.own_device`.
+        width, height: pixels.
+        gpu: its name.
+        rounds: timed replays of each.
 
     Raises:
-        ImportError: pycuda is not installed.
-        SsmaError: there is no GPU, or the kernels cannot be compiled or captured.
+        SsmaError: memory is short, or the work cannot be captured.
     """
-    import pycuda.driver as driver
-
-    try:
-        driver.init()
-        gpu = driver.Device(0)
-    except driver.Error as error:
-        raise SsmaError(f"GPU: {error}, expected a CUDA device with a driver") from None
-    context = gpu.make_context()
-    try:
-        device = PycudaDevice()
-        return [
-            GpuTiming(name, width, height, *_time(device, enqueue, rounds), gpu.name())
-            for name, enqueue in cases(device, width, height).items()
-        ]
-    finally:
-        context.pop()
-        context.detach()
+    return [
+        GpuTiming(name, width, height, *time_replays(device, enqueue, rounds), gpu)
+        for name, enqueue in cases(device, width, height).items()
+    ]
 
 
 def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], None]]:
@@ -100,17 +89,18 @@ def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], Non
     }
 
 
-def _time(device: PycudaDevice, enqueue: Callable[[], None], rounds: int) -> tuple[float, float]:
-    import pycuda.driver as driver
+def time_replays(device: Device, enqueue: Callable[[], None], rounds: int) -> tuple[float, float]:
+    """Median and 95th percentile in milliseconds of what ``enqueue`` launches, captured once and replayed.
 
-    graph = CapturedGraph(device.stream, enqueue)
-    before, after, found = driver.Event(), driver.Event(), []
+    By events before and after, each replay alone on the device; the first 20 are not counted.
+    """
+    graph, found = device.capture(enqueue), []
     try:
         for i in range(rounds + 20):
-            before.record(device.stream)
+            before = device.mark()
             graph.launch()
-            after.record(device.stream)
-            after.synchronize()
+            after = device.mark()
+            device.wait()
             if i >= 20:
                 found.append(after.time_since(before))
     finally:
