@@ -4,26 +4,23 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from ssma_ros.apart import die_with_parent
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: Seconds a process has after each of SIGINT and SIGTERM before the next, harder signal.
 GRACE_S = 5.0
 _LAST_LINES = 4
@@ -114,7 +111,7 @@ class ProcessGroup:
                 stderr=stderr,
                 env=self._environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         child = Child(name, process, log)
         self.children.append(child)
@@ -218,9 +215,3 @@ def _status_words(status: int) -> str:
         return f"signal {signal.Signals(-status).name}"
     except ValueError:
         return f"signal {-status}"
-
-
-def _die_with_parent() -> None:
-    """In the child, before it becomes the program: have Linux kill it when its parent goes."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

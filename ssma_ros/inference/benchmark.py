@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssma_ros.apart import run_apart
 from ssma_ros.errors import SsmaError
 
 if TYPE_CHECKING:
@@ -131,22 +129,15 @@ def measure_apart(case: Case, timeout_s: float = 1800.0) -> Measurement:
 
     A timeout kills it: a network that would take the whole afternoon is a line, too.
     """
-    program = "import sys; from ssma_ros.inference.benchmark import main; main(sys.argv[1])"
-    command = [sys.executable, "-c", program, json.dumps(asdict(case))]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired:
-        return Measurement(case, error=f"took longer than {timeout_s:.0f} s")
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        return Measurement(case, error=lines[-1] if lines else f"ended with status {done.returncode}")
-    document = json.loads(done.stdout.splitlines()[-1])
-    return Measurement(**{**document, "case": case})
+    outcome = run_apart(f"{__name__}:measure_document", asdict(case), timeout_s)
+    if outcome.error:
+        return Measurement(case, error=outcome.error)
+    return Measurement(**{**outcome.result, "case": case})
 
 
-def main(argument: str) -> None:
-    """Entry of the process that measures: a case as JSON in, a measurement as JSON out."""
-    print(json.dumps(asdict(measure(Case(**json.loads(argument))))))
+def measure_document(argument: Mapping[str, Any], _tell: object = None) -> dict[str, Any]:
+    """What :func:`measure_apart` runs: a case's fields in, a measurement's out."""
+    return asdict(measure(Case(**argument)))
 
 
 def measure(case: Case) -> Measurement:
