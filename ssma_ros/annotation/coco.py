@@ -16,8 +16,6 @@ from ssma_ros.files import write_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
-
     from ssma_ros.annotation.painting import Names
     from ssma_ros.labels import LabelSet
 
@@ -35,10 +33,12 @@ def write_coco(painted: Iterable[Painted], labels: LabelSet, folder: Path) -> No
     for number, each in enumerate(painted, 1):
         width, height = each.size
         images.append({"id": number, "file_name": each.picture.name, "width": width, "height": height})
-        for class_id, region in regions(each.mask, range(labels.num_classes)):
-            code = rle.encode(np.asfortranarray(region.astype(np.uint8)))
+        for region in regions(each.mask, range(labels.num_classes)):
+            whole = np.zeros((height, width), np.uint8, order="F")
+            region.within(whole)[:] = region.inside
+            code = rle.encode(whole)
             annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "category_id": class_id + 1, "iscrowd": 0,
+                "id": len(annotations) + 1, "image_id": number, "category_id": region.class_id + 1, "iscrowd": 0,
                 "area": int(rle.area(code)), "bbox": [float(v) for v in rle.toBbox(code)],
                 "segmentation": {"size": [height, width], "counts": code["counts"].decode("ascii")},
             })  # fmt: skip
@@ -88,6 +88,8 @@ def load_coco(path: Path) -> dict[str, Any]:
 
 
 def _read_file(path: Path, names: Names) -> Iterator[Read]:
+    from pycocotools import mask as rle
+
     document = load_coco(path)
     ids = {entry["id"]: names.id_of(str(entry["name"]), f"COCO file {path}") for entry in _used(document)}
     by_image: dict[Any, list[dict[str, Any]]] = {}
@@ -97,11 +99,11 @@ def _read_file(path: Path, names: Names) -> Iterator[Read]:
         where = f"COCO file {path}: image {image.get('file_name')}"
         mask = unpainted(image.get("width"), image.get("height"), names.labels, where)
         instances = [
-            (ids[a["category_id"]], _region(a, mask.shape, f"{where}: annotation {a.get('id')}"))
+            (ids[a["category_id"]], _code(a, mask.shape, f"{where}: annotation {a.get('id')}"))
             for a in by_image.pop(image["id"], [])
         ]
-        for class_id, region in sorted(instances, key=lambda pair: -np.count_nonzero(pair[1])):
-            mask[region] = class_id
+        for class_id, code in sorted(instances, key=lambda pair: -int(rle.area(pair[1]))):
+            mask[rle.decode(code).astype(bool)] = class_id
         yield Read(PurePosixPath(str(image["file_name"])).stem, mask)
     if by_image:
         raise SsmaError(f"COCO file {path}: annotations name image {next(iter(by_image))}, which images does not have")
@@ -113,7 +115,8 @@ def _used(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in document["categories"] if entry["id"] in used]
 
 
-def _region(annotation: dict[str, Any], shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
+def _code(annotation: dict[str, Any], shape: tuple[int, ...], where: str) -> Any:
+    """An instance's mask as pycocotools encodes it."""
     from pycocotools import mask as rle
 
     height, width = shape
@@ -131,4 +134,4 @@ def _region(annotation: dict[str, Any], shape: tuple[int, ...], where: str) -> N
         code = {"size": given.get("size"), "counts": str(given.get("counts")).encode("ascii")}
     if list(code["size"]) != [height, width]:
         raise SsmaError(f"{where}: its mask is of size {code['size']}, expected {[height, width]}")
-    return rle.decode(code).astype(bool)
+    return code

@@ -45,9 +45,9 @@ def write_cvat(painted: Iterable[Painted], labels: LabelSet, folder: Path) -> No
     for each in painted:
         names.append(each.name)
         objects = np.zeros((*each.mask.shape, 3), np.uint8)
-        for number, (_, region) in enumerate(regions(each.mask, range(labels.num_classes)), 1):
+        for number, region in enumerate(regions(each.mask, range(labels.num_classes)), 1):
             code = number * _STEP % _COLORS
-            objects[region] = (code >> 16, code >> 8 & 255, code & 255)
+            region.within(objects)[region.inside] = (code >> 16, code >> 8 & 255, code & 255)
         for part, image in ((_CLASSES, colors[each.mask]), (_OBJECTS, objects)):
             write_picture(folder / part / f"{each.name}.png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     write_atomically(folder / _MAP, ("\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n").encode())

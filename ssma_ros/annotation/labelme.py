@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ssma_ros.annotation.painting import IGNORE, Painted, Read, regions, unpainted
+from ssma_ros.annotation.painting import IGNORE, Painted, Read, Region, regions, unpainted
 from ssma_ros.annotation.shapes import circle_region, filled, outline, polygon_region, rectangle_region
 from ssma_ros.documents import load_json
 from ssma_ros.errors import SsmaError
@@ -59,29 +59,28 @@ def shapes_of(mask: NDArray[np.uint8], labels: LabelSet) -> list[dict[str, Any]]
     Returns:
         labelme's shapes in order.
     """
-    names = [*labels.names, IGNORE]
-    found = []
-    for class_id, region in regions(mask, [*range(labels.num_classes), labels.ignore_id]):
-        found.append((min(class_id, labels.num_classes), region, filled(region)))
+    ids = [*range(labels.num_classes), labels.ignore_id]
+    found = [(region, filled(region.inside)) for region in regions(mask, ids)]
     covered = np.zeros(mask.shape, bool)
     shapes = []
-    for number, region, whole in sorted(found, key=lambda item: -np.count_nonzero(item[2])):
-        if number == labels.num_classes and not covered[region].any():
-            continue  # nothing is painted there that would have to be taken away
-        covered |= whole
-        shapes.append(_shape(names[number], region, whole))
+    for region, whole in sorted(found, key=lambda pair: -np.count_nonzero(pair[1])):
+        painted = region.class_id != labels.ignore_id
+        if painted or region.within(covered)[region.inside].any():  # else there is nothing to take away
+            region.within(covered)[whole] = True
+            shapes.append(_shape(labels.names[region.class_id] if painted else IGNORE, region, whole))
     return shapes
 
 
-def _shape(name: str, region: NDArray[np.bool_], whole: NDArray[np.bool_]) -> dict[str, Any]:
-    points = outline(region)
+def _shape(name: str, region: Region, whole: NDArray[np.bool_]) -> dict[str, Any]:
+    corner = np.array([region.columns.start, region.rows.start], float)
+    points = outline(region.inside)
     shape: dict[str, Any] = {"label": name, "group_id": None, "description": "", "flags": {}}
-    if np.array_equal(polygon_region(points, (region.shape[0], region.shape[1])), whole):
-        return {**shape, "shape_type": "polygon", "points": points.tolist(), "mask": None}
-    (x0, y0), (x1, y1) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
+    if np.array_equal(polygon_region(points, (whole.shape[0], whole.shape[1])), whole):
+        return {**shape, "shape_type": "polygon", "points": (points + corner).tolist(), "mask": None}
     file = io.BytesIO()
-    Image.fromarray(whole[y0 : y1 + 1, x0 : x1 + 1]).save(file, "PNG")
-    corners = [[float(x0), float(y0)], [float(x1), float(y1)]]
+    Image.fromarray(whole).save(file, "PNG")
+    opposite = corner + np.array([whole.shape[1] - 1, whole.shape[0] - 1])
+    corners = [corner.tolist(), opposite.tolist()]
     return {**shape, "shape_type": "mask", "points": corners, "mask": base64.b64encode(file.getvalue()).decode()}
 
 

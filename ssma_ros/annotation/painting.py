@@ -106,20 +106,33 @@ def unpainted(width: Any, height: Any, labels: LabelSet, where: str) -> NDArray[
     return np.full((height, width), labels.ignore_id, np.uint8)
 
 
-def regions(mask: NDArray[np.uint8], ids: Sequence[int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Connected regions of one class each: pixels that share an edge.
+@dataclass(frozen=True)
+class Region:
+    """Connected pixels of one class, which share edges.
 
-    Args:
-        mask: H×W ids.
-        ids: which classes.
-
-    Yields:
-        The class id, and H×W whether a pixel is in the region.
+    Attributes:
+        class_id: of the mask.
+        rows, columns: where it lies in the picture.
+        inside: whether each pixel there is in the region.
     """
+
+    class_id: int
+    rows: slice
+    columns: slice
+    inside: NDArray[np.bool_]
+
+    def within(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The part of a picture-sized array, a view on it, that ``inside`` lies on."""
+        return image[self.rows, self.columns]
+
+
+def regions(mask: NDArray[np.uint8], ids: Sequence[int]) -> Iterator[Region]:
+    """The regions of some classes of a mask of H×W ids."""
     for each in ids:
         of_class = (mask == each).astype(np.uint8)
         if not of_class.any():
             continue
-        count, numbers = cv2.connectedComponents(of_class, connectivity=4)
-        for number in range(1, count):
-            yield each, numbers == number
+        _, numbers, facts, _ = cv2.connectedComponentsWithStats(of_class, connectivity=4)
+        for number, (x, y, width, height, _) in enumerate(facts.tolist()[1:], 1):
+            rows, columns = slice(y, y + height), slice(x, x + width)
+            yield Region(each, rows, columns, numbers[rows, columns] == number)

@@ -65,7 +65,7 @@ def recording_form(args: argparse.Namespace, source: Path) -> AssemblyOptions:
 
     if args.kind is not None:
         raise SsmaError(f"kind '{args.kind}': {source} is a recording, expected no --kind")
-    options = _parse_options(args.options or "")
+    options = parse_options(args.options or "")
     known = (*setting_names(), *registration_names(), "gravity_frame")
     for name in options:
         if name not in known:
@@ -106,7 +106,7 @@ def as_told(args: argparse.Namespace, told: DataForm) -> DataForm:
     """
     kind = args.kind or told.kind
     if args.options is not None:
-        return DataForm(kind, _parse_options(args.options))
+        return DataForm(kind, parse_options(args.options))
     return told if kind == told.kind else DataForm(kind)
 
 
@@ -139,7 +139,12 @@ def _of_run(model: Path) -> DataForm | None:
     return DataForm(data.kind, data.options)
 
 
-def _parse_options(text: str) -> dict[str, Any]:
+def parse_options(text: str) -> dict[str, Any]:
+    """Options of a data set as YAML text; none where it is empty.
+
+    Raises:
+        SsmaError: it is no YAML mapping.
+    """
     from ssma_ros.documents import convert, parse_yaml
 
     what = f"options '{text}'"

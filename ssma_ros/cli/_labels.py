@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssma_ros.errors import SsmaError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -29,3 +31,20 @@ def add_format_argument(parser: argparse.ArgumentParser) -> None:
 
     told = "; ".join(f"{name}: {form.title}" for name, form in FORMATS.items())
     parser.add_argument("--format", required=True, choices=tuple(FORMATS), help=told)
+
+
+def renamed(entries: list[str]) -> dict[str, str]:
+    """``NAME=CLASS`` entries of ``--map``.
+
+    Raises:
+        SsmaError: an entry has another form, or names a class twice.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, separator, target = entry.rpartition("=")
+        if not separator or not name or not target:
+            raise SsmaError(f"map '{entry}': expected NAME=CLASS")
+        if name in found:
+            raise SsmaError(f"map '{entry}': {name} is given twice")
+        found[name] = target
+    return found

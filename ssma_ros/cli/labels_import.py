@@ -6,8 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssma_ros.errors import SsmaError
-
 if TYPE_CHECKING:
     import argparse
 
@@ -34,26 +32,15 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.annotation.exchange import import_labels
     from ssma_ros.annotation.painting import Names
     from ssma_ros.annotation.samples import list_samples
+    from ssma_ros.cli._labels import renamed
     from ssma_ros.labels.beside import LABELS_NAME, keep_label_set, label_set_of
 
     samples = list_samples(args.dataset, args.split)
     labels = label_set_of(args.dataset, args.labels)
-    names = Names(labels, _renamed(args.map))
+    names = Names(labels, renamed(args.map))
     done = import_labels(args.source, samples, names, args.format, into=args.into, overwrite=args.overwrite)
     if not (args.dataset / LABELS_NAME).is_file():
         keep_label_set(labels, args.dataset)
     print(f"{done.written} masks written into {args.dataset}, {done.same} were there, {done.without} pictures of the "
-          f"data set without")
+          "data set without")
     return 0
-
-
-def _renamed(entries: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for entry in entries:
-        name, separator, target = entry.rpartition("=")
-        if not separator or not name or not target:
-            raise SsmaError(f"map '{entry}': expected NAME=CLASS")
-        if name in found:
-            raise SsmaError(f"map '{entry}': {name} is given twice")
-        found[name] = target
-    return found

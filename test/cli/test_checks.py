@@ -105,6 +105,12 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("nowhere", "model 'nowhere': no such file"), ("nowhere.onnx", "nowhere.onnx: no such file"),
         ("folder", "no such file"),
     ],
+    "labels check": [
+        ("nowhere", "data set nowhere: no such folder"),
+        ("data", "data set data: has no labels.json"),
+        ("data --labels synthetic_forest -o file/inside", "file is a file, expected a folder"),
+        ("data --labels synthetic_forest -o folder", "folder: exists already, expected a new name"),
+    ],
     "labels export": [
         ("nowhere -o new --format ids", "data set nowhere: no such folder"),
         ("data -o new --format ids", "data set data: has no labels.json"),
@@ -122,6 +128,15 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("file -o data --format coco --labels synthetic_forest --split val", "file: cannot be read as JSON"),
         ("folder -o data --format ids --labels synthetic_forest --map a", "map 'a': expected NAME=CLASS"),
         ("folder -o data --format ids --labels synthetic_forest --map a=skyy", "('sky' may be meant)"),
+    ],
+    "labels prelabel": [
+        ("nowhere", "data set nowhere: no such folder"),
+        ("data --model nowhere", "model 'nowhere': no such file"),
+        ("data --labels nowhere", "label set 'nowhere': no such set"),
+        ("data --labels cityscapes11 --map trail=roads", "expected one of"),
+        ("data --labels scannet20", "network: has the classes trail, grass"),
+        ("data --min-confidence 80", "min-confidence is 80, expected 0 to 1"),
+        ("data --options 3", "options '3': got 3, expected a mapping"),
     ],
     "node": [
         ("--model nowhere", "model 'nowhere': no such file"),
