@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -31,6 +32,9 @@ class SSMABlock(nn.Module):
         kernel: of the merging convolution.
         norm: the merging convolution has BN (and no bias); else a bias and nothing more.
         gating: ``sigmoid`` for independent gates, ``softmax`` for gates that sum to 1 over the modalities.
+
+    Attributes:
+        widths: channels of each modality's features; pruning may leave fewer than ``channels``.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class SSMABlock(nn.Module):
         bottleneck = max(total // eta, 1)
         self.channels = channels
         self.modalities = modalities
+        self.widths = [channels] * modalities
         self.gating = gating
         self.reduce = Conv2d(total, bottleneck, 3, bias=True)
         self.expand = Conv2d(bottleneck, total, 3, bias=True)
@@ -65,16 +70,18 @@ class SSMABlock(nn.Module):
         return self.merge(x * gates), gates
 
     def _gates(self, logits: Tensor, present: Tensor | None) -> Tensor:
-        if present is None and self.gating == "sigmoid":
-            return logits.sigmoid()
-        split = logits.unflatten(1, (self.modalities, self.channels))
-        flags = None if present is None else present[:, :, None, None, None]
         if self.gating == "sigmoid":
-            gates = split.sigmoid()
+            gates = logits.sigmoid()
         else:
-            gates = (split if flags is None else split + (1.0 - flags) * _BLANK_LOGIT).softmax(dim=1)
-        return (gates if flags is None else gates * flags).flatten(1, 2)
+            split = torch.stack(logits.split(self.widths, dim=1), dim=1)
+            if present is not None:
+                split = split + (1.0 - present)[:, :, None, None, None] * _BLANK_LOGIT
+            gates = cat(split.softmax(dim=1).unbind(dim=1))
+        if present is None:
+            return gates
+        flags = cat([present[:, i : i + 1].expand(-1, width) for i, width in enumerate(self.widths)])
+        return gates * flags[:, :, None, None]
 
     def mean_gates(self, gates: Tensor) -> Tensor:
         """N×M×h×w mean over the channels of each modality."""
-        return gates.unflatten(1, (self.modalities, self.channels)).mean(dim=2)
+        return torch.stack([part.mean(dim=1) for part in gates.split(self.widths, dim=1)], dim=1)

@@ -90,6 +90,9 @@ class MultiscaleConv2d(nn.Conv2d):
         in_channels: input channels.
         out_channels: output channels of both halves together, even.
         dilations: of the first and the second half.
+
+    Attributes:
+        halves: output channels of each; pruning may leave unequal ones.
     """
 
     def __init__(self, in_channels: int, out_channels: int, dilations: tuple[int, int]) -> None:
@@ -97,13 +100,14 @@ class MultiscaleConv2d(nn.Conv2d):
             raise ValueError(f"multiscale convolution: out_channels is {out_channels}, expected an even number")
         super().__init__(in_channels, out_channels, 3, padding=dilations[0], dilation=dilations[0], bias=False)
         self.dilations = dilations
+        self.halves = [out_channels // 2] * 2
 
     def forward(self, x: Tensor) -> Tensor:
         """N×in_channels×H×W → N×out_channels×H×W."""
         if self.dilations[0] == self.dilations[1]:
             return super().forward(x)
-        halves = self.weight.chunk(2)
-        return cat([F.conv2d(x, w, padding=d, dilation=d) for w, d in zip(halves, self.dilations, strict=True)])
+        parts = zip(self.weight.split(self.halves), self.dilations, strict=True)
+        return cat([F.conv2d(x, w, padding=d, dilation=d) for w, d in parts if w.shape[0]])
 
 
 class Deconv2d(nn.ConvTranspose2d):

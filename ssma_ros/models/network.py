@@ -11,6 +11,7 @@ from torch import nn
 from ssma_ros.models.layers import initialize
 from ssma_ros.models.options import make_options
 from ssma_ros.models.presence import drop_modalities, present_mask
+from ssma_ros.models.pruning.shrink import keep_maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,8 @@ class SegmentationNetwork(nn.Module, ABC):
         self.contract: Contract | None = None
         self._build(self.options)
         initialize(self)
+        if self.options.kept:
+            keep_maps(self, self.options.kept)
 
     def _resolve(self, options: Options) -> Options:
         """Last word of a subclass on its options."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ssma_ros.errors import expected_one_of
@@ -49,6 +49,8 @@ class Options:
         latent_kernel: kernel of the convolution that merges the gated latent features, 1 or 3.
         fusion: ``encoder`` (latent and skips, one decoder) or ``decoder`` (a decoder for each modality, fused last).
         modality_dropout: probability with which training blanks each modality of each sample; one always stays.
+        kept: of a pruned network, layer → indices of the feature maps that are left of it (``0-5,8``), see
+            :mod:`ssma_ros.models.pruning.shrink`.
     """
 
     backbone: str = "preact_resnet50"
@@ -71,6 +73,7 @@ class Options:
     latent_kernel: int = 1
     fusion: str = "encoder"
     modality_dropout: float = 0.0
+    kept: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not str(self.backbone).startswith(TIMM):
@@ -104,7 +107,8 @@ class Options:
         document = {f.name: getattr(self, f.name) for f in fields(self)}
         document["dilations"] = [list(pair) for pair in self.dilations]
         document["easpp_rates"] = list(self.easpp_rates)
-        return document
+        del document["kept"]  # stays out of the descriptions of all networks that nothing was taken from
+        return {**document, "kept": dict(self.kept)} if self.kept else document
 
 
 #: Named starting points; options given beside a variant override it.

@@ -187,10 +187,14 @@ def _build(contract: Contract, path: Path) -> SegmentationNetwork:
             f"expected {contract.modalities} as its streams are"
         )
     if next(network.parameters()).is_meta:
+        # What has storage all the same is no weight: indices that no file holds.
+        constants = {name: buffer for name, buffer in network.named_buffers() if not buffer.is_meta}
         network.to_empty(device="cpu")
         for name, buffer in network.named_buffers():
             if name.endswith(_COUNTER):
                 buffer.zero_()
+            elif name in constants:
+                buffer.copy_(constants[name])
     return network
 
 
