@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ssma_ros.models.network import SegmentationNetwork
     from ssma_ros.models.pruning.channels import Channels
 
     _Mask = NDArray[np.bool_]
 
 
+#: A :class:`ssma_ros.models.network.SegmentationNetwork`, which itself calls this module.
+_Network = TypeVar("_Network", bound=nn.Module)
 
-def shrunk(network: SegmentationNetwork, channels: Channels, dead: Iterable[int]) -> SegmentationNetwork:
+
+def shrunk(network: _Network, channels: Channels, dead: Iterable[int]) -> _Network:
     """A copy of ``network`` without the feature maps ``dead``; its options tell which maps it has kept.
 
     Args:
@@ -38,20 +40,22 @@ def shrunk(network: SegmentationNetwork, channels: Channels, dead: Iterable[int]
         channels: of this network.
         dead: numbers of maps, whole members of ``channels.maps``.
     """
-    smaller = copy.deepcopy(network)
+    smaller: Any = copy.deepcopy(network)
+    options: Any = smaller.options
     alive = channels.alive(dead)
-    kept = dict(network.options.kept)
+    kept = dict(options.kept)
     for path, layer in channels.layers.items():
         if layer.depthwise or not layer.read.size or alive[layer.made].all():
             continue
         before = _parse(kept[path]) if path in kept else list(range(len(layer.made)))
         kept[path] = _written([index for index, stays in zip(before, alive[layer.made], strict=True) if stays])
     _take_out(smaller, channels, alive)
-    smaller.options = replace(network.options, kept=kept)
-    return smaller
+    smaller.options = replace(options, kept=kept)
+    result: _Network = smaller
+    return result
 
 
-def masked(network: SegmentationNetwork, channels: Channels, dead: Iterable[int]) -> SegmentationNetwork:
+def masked(network: _Network, channels: Channels, dead: Iterable[int]) -> _Network:
     """A copy of ``network`` of the same size in which the feature maps ``dead`` are zero where they are read or added:
     what a pruned network is compared with."""
     same = copy.deepcopy(network)
@@ -73,7 +77,7 @@ def masked(network: SegmentationNetwork, channels: Channels, dead: Iterable[int]
     return same
 
 
-def keep_maps(network: SegmentationNetwork, kept: Mapping[str, str]) -> None:
+def keep_maps(network: nn.Module, kept: Mapping[str, str]) -> None:
     """Take out of a whole network, in place, the feature maps that ``kept`` does not name; its weights stay random.
 
     Args:
