@@ -45,6 +45,7 @@ def register_image(
     depth: NDArray[np.float32],
     grid: Intrinsics,
     *,
+    measured: NDArray[np.float32] | None = None,
     assumed: NDArray[np.float64] | None = None,
     out: NDArray[Any] | None = None,
     hole: NDArray[np.uint8] | None = None,
@@ -60,6 +61,9 @@ def register_image(
         camera: where it was taken.
         depth: H×W float32 metres in the pixels of ``grid``, completed, 0 = none.
         grid: intrinsics of the driving camera at this size.
+        measured: H×W float32, above 0 where ``depth`` was measured and not filled in by completion; None = everywhere.
+            Completion fills the shadow beside a thing with the thing's own depth; where what was measured contradicts
+            that, the pixel is missing.
         assumed: what stands in for depth where there is none: :data:`INFINITY` or a :func:`ground_plane`; None =
             nothing.
         out: where to write the result, H×W of the image's dtype; new if None.
@@ -72,14 +76,7 @@ def register_image(
     Raises:
         ValueError: an argument of another shape or dtype than stated.
     """
-    surface = check_depth(depth)
-    check_intrinsics(grid, surface.shape)
-    other = camera.intrinsics
-    if image.dtype.name not in _DTYPES or image.shape != (other.height, other.width):
-        raise ValueError(
-            f"image: {image.dtype} {image.shape}, expected {' or '.join(_DTYPES)} ({other.height}, {other.width}) as "
-            "its camera's intrinsics say"
-        )
+    surface, known = _checked(image, camera, depth, measured, grid)
     result = check_out(out, surface.shape, image.dtype.type)
     mask = check_out(hole, surface.shape, np.uint8)
     how = view(grid, camera, assumed)
@@ -89,11 +86,30 @@ def register_image(
     with kernels.buffers.lend(height, width, 1) as buffer:
         if how.hides:
             buffer.fill(0)
-            kernels.splat_view(_plain(surface), how.numbers, buffer)
+            kernels.splat_view(surface, known, how.numbers, buffer)
         seen = kernels.sample_view(
-            _plain(image), _plain(surface), how.numbers, image.dtype == np.float32, how.hides, buffer, result, mask
+            _plain(image), surface, known, how.numbers, image.dtype == np.float32, how.hides, buffer, result, mask
         )
     return result, mask, seen / mask.size
+
+
+def _checked(
+    image: NDArray[Any], camera: Camera, depth: NDArray[np.float32], measured: NDArray[np.float32] | None,
+    grid: Intrinsics,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Depth, and where it was measured, as the kernels take them."""
+    surface = check_depth(depth)
+    check_intrinsics(grid, surface.shape)
+    other = camera.intrinsics
+    if image.dtype.name not in _DTYPES or image.shape != (other.height, other.width):
+        raise ValueError(
+            f"image: {image.dtype} {image.shape}, expected {' or '.join(_DTYPES)} ({other.height}, {other.width}) as "
+            "its camera's intrinsics say"
+        )
+    known = surface if measured is None else check_depth(measured, "measured")
+    if known.shape != surface.shape:
+        raise ValueError(f"measured: shape is {known.shape}, expected {surface.shape} as the depth has")
+    return _plain(surface), _plain(known)
 
 
 def register_depth(

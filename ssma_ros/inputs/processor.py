@@ -76,6 +76,7 @@ class InputEncoder:
         after_depth = {"depth", *frame.cameras}  # another camera's image is registered through completed depth
         of_depth = [stream for stream in made if not after_depth.isdisjoint(stream.sensors)]
         others = [stream for stream in made if after_depth.isdisjoint(stream.sensors)]
+        measured = grid.depth
         beside = self._options.preprocessing_threads > 1 and grid.depth is not None
         with running_aside(lambda: self._make(others, grid, encoded)) if beside else nullcontext():
             if grid.depth is not None:
@@ -84,7 +85,7 @@ class InputEncoder:
             holes = {}
             if frame.cameras:
                 with _timed(encoded, "registration"):
-                    holes = self._registration.register(frame, grid, encoded)
+                    holes = self._registration.register(frame, grid, measured, encoded)
             self._make(of_depth, grid, encoded, holes)
         if not beside:
             self._make(others, grid, encoded)

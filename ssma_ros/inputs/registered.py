@@ -53,7 +53,9 @@ class Registration:
         out = self._arrays.take((self._contract.height, self._contract.width), np.float32)
         return register_depth(frame.depth, frame.cameras["depth"], encoded.intrinsics, out)
 
-    def register(self, frame: Frame, grid: Frame, encoded: EncodedInputs) -> dict[str, NDArray[np.uint8]]:
+    def register(
+        self, frame: Frame, grid: Frame, measured: NDArray[np.float32] | None, encoded: EncodedInputs
+    ) -> dict[str, NDArray[np.uint8]]:
         """Put every other image of another camera on the grid.
 
         A stream of which too little is left becomes blank; where there is no depth at all its doubt says what the
@@ -62,6 +64,7 @@ class Registration:
         Args:
             frame: as the cameras sent it.
             grid: gets the images; its depth is completed, or None.
+            measured: the same depth before it was completed.
             encoded: whose streams are told.
 
         Returns:
@@ -74,7 +77,8 @@ class Registration:
             assert encoded.intrinsics is not None, "a frame with other cameras has intrinsics"
             shape = (self._contract.height, self._contract.width)
             out = self._arrays.take(shape, frame.images[sensor].dtype), self._arrays.take(shape, np.uint8)
-            image, hole, reason = register_sensor(frame, sensor, grid.depth, encoded.intrinsics, self._options, out)
+            depth = None if grid.depth is None or measured is None else (grid.depth, measured)
+            image, hole, reason = register_sensor(frame, sensor, depth, encoded.intrinsics, self._options, out)
             doubt = "" if grid.depth is not None else (
                 f"{SENSORS[sensor].title} is registered without depth ({_no_depth(frame)}): everything "
                 f"{_COUNTS_AS[self._options.register_without_depth]}"
@@ -106,7 +110,8 @@ class Registration:
 
 
 def register_sensor(
-    frame: Frame, sensor: str, depth: NDArray[np.float32] | None, grid: Intrinsics, options: EncoderOptions,
+    frame: Frame, sensor: str, depth: tuple[NDArray[np.float32], NDArray[np.float32]] | None, grid: Intrinsics,
+    options: EncoderOptions,
     out: tuple[NDArray[Any], NDArray[np.uint8]] | tuple[None, None] = (None, None),
 ) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
     """An image of another camera in the pixels of ``grid``, where it is not seen, and why it cannot be used, or empty.
@@ -114,7 +119,7 @@ def register_sensor(
     Args:
         frame: that has the image and its camera.
         sensor: whose image.
-        depth: completed, in the pixels of ``grid``; None where there is none.
+        depth: completed and as it was measured, in the pixels of ``grid``; None where there is none.
         grid: of the driving camera, at the size that is wanted.
         options: say what stands in where there is no depth.
         out: where to write image and mask.
@@ -125,10 +130,11 @@ def register_sensor(
         assumed = INFINITY
     elif without == "ground":
         assumed = ground_plane(grid, options.camera_height, _LEVEL if frame.gravity is None else frame.gravity)
-    known = np.zeros((grid.height, grid.width), np.float32) if depth is None else depth
+    completed, measured = depth or (np.zeros((grid.height, grid.width), np.float32), None)
     image, hole, seen = register_image(
-        frame.images[sensor], frame.cameras[sensor], known, grid, assumed=assumed, out=out[0], hole=out[1]
-    )
+        frame.images[sensor], frame.cameras[sensor], completed, grid, measured=measured, assumed=assumed, out=out[0],
+        hole=out[1],
+    )  # fmt: skip
     reason = ""
     if seen < LEAST_SEEN:
         reason = (
@@ -174,7 +180,7 @@ def in_one_camera(frame: Frame, completion: Completion, options: EncoderOptions 
     result.images = {name: image for name, image in frame.images.items() if name not in frame.cameras}
     if "depth" in frame.cameras and frame.depth is not None:
         result.depth = register_depth(frame.depth, frame.cameras["depth"], frame.intrinsics)
-    depth = None if result.depth is None else keep_readings(completion.complete(result.depth))
+    depth = None if result.depth is None else (keep_readings(completion.complete(result.depth)), result.depth)
     for sensor in frame.images:
         if sensor in frame.cameras and sensor != "depth":
             image, _, reason = register_sensor(frame, sensor, depth, frame.intrinsics, options)

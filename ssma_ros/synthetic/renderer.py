@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssma_ros.frame import Intrinsics
+from ssma_ros.frame import Camera, Intrinsics
 from ssma_ros.synthetic.gl import create_context, load_mujoco
 from ssma_ros.synthetic.materials import Material
 from ssma_ros.synthetic.noise import FloatImage
@@ -44,6 +44,10 @@ class Pose:
         turned_right = np.cos(roll) * right + np.sin(roll) * down
         turned_down = -np.sin(roll) * right + np.cos(roll) * down
         return cls(np.asarray(position, float), np.stack([turned_right, turned_down, forward], 1))
+
+    def beside(self, camera: Camera) -> Pose:
+        """The optical frame of a camera that is mounted to this one."""
+        return Pose(self.position + self.rotation @ np.asarray(camera.translation), self.rotation @ camera.rotation)
 
     def shifted_right(self, metres: float) -> Pose:
         """The same orientation, moved along the optical x axis (the second eye of a stereo pair)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ssma_ros.frame import Intrinsics
 from ssma_ros.synthetic.conditions import CALM, CLEAR, Condition
 from ssma_ros.synthetic.lens import Lens
 from ssma_ros.synthetic.materials import ForestClass
@@ -39,10 +40,11 @@ class Sample:
     Attributes:
         color: H×W×3 uint8 BGR, left camera.
         right: H×W×3 uint8 BGR, right camera.
-        nir: H×W uint8.
+        nir: H×W uint8, or the size of the rig's near-infrared camera where it has one of its own.
         depth: H×W float32 metres by stereo matching, 0 = no reading.
         true_depth: H×W float32 metres, 0 in the sky.
         label: H×W uint8 train ids.
+        nir_depth: true depth of a near-infrared camera of its own, in its pixels; None where it has the left lens.
     """
 
     color: Image8
@@ -51,6 +53,7 @@ class Sample:
     depth: FloatImage
     true_depth: FloatImage
     label: NDArray[np.uint8]
+    nir_depth: FloatImage | None = None
 
 
 class Scene:
@@ -67,33 +70,49 @@ class Scene:
         self.parameters, self._weather = condition.draw(seed)
         self.world: World = build_world(self.parameters)
         self._renderer = renderer
-        self._rig = rig
+        self._seed = seed
         renderer.load(self.world)
         self._shader = Shader(renderer, self.world, self._weather)
         self._camera = camera or CameraState.draw(np.random.default_rng([seed, 4]))
-        rng = np.random.default_rng([seed, 7])
-        light, k = self._shader.light, rig.intrinsics
-        self._lenses = tuple(Lens(self._weather, light, k, eye) for eye in rng.spawn(2))
+        self.mount(rig)
+
+    def mount(self, rig: StereoRig) -> None:
+        """Put another rig into the scene; the next picture is taken with it."""
+        self._rig = rig
+        rng = np.random.default_rng([self._seed, 7])
+        cameras = [rig.intrinsics, rig.intrinsics, *([rig.nir.intrinsics] if rig.nir else [])]
+        self._lenses = tuple(
+            Lens(self._weather, self._shader.light, k, own)
+            for k, own in zip(cameras, rng.spawn(len(cameras)), strict=True)
+        )
 
     def capture(self, pose: Pose, rng: np.random.Generator) -> Sample:
         """Renders every image of the rig from the left camera's ``pose``."""
         shake = float(rng.uniform(0, np.pi)) if self._weather.motion else 0.0
-        eyes = [self._look(pose, eye, shake, rng) for eye in (0, 1)]
+        k, other = self._rig.intrinsics, self._rig.nir
+        poses = (pose, pose.shifted_right(self._rig.baseline))
+        eyes = [self._look(self._lenses[i], own, k, pose, shake, rng) for i, own in enumerate(poses)]
         left = eyes[0]
         state, stops = self._camera, self._weather.stops
         gain, state_now = self._expose(exposure_gain(left.radiance[..., :3], state.target))
         color, right = (develop_color(eye.radiance[..., :3], gain * 2.0**stops, state_now, rng) for eye in eyes)
-        gain, state_now = self._expose(exposure_gain(left.radiance[..., 3], state.target + 0.02))
-        nir = develop_nir(left.radiance[..., 3], gain * 2.0**stops, state_now, rng)
+        infrared = left
+        if other is not None:  # a generator of its own: whatever it is, colour and depth stay as they are
+            infrared = self._look(
+                self._lenses[2], pose.beside(other), other.intrinsics, pose, shake, rng.spawn(1)[0]
+            )  # fmt: skip
+        gain, state_now = self._expose(exposure_gain(infrared.radiance[..., 3], state.target + 0.02))
+        nir = develop_nir(infrared.radiance[..., 3], gain * 2.0**stops, state_now, rng)
         depth = stereo_depth(color, right, self._rig)
-        return Sample(color, right, nir, depth, left.depth, left.label)
+        nir_depth = None if other is None else infrared.depth
+        return Sample(color, right, nir, depth, left.depth, left.label, nir_depth)
 
-    def _look(self, pose: Pose, eye: int, shake: float, rng: np.random.Generator) -> ShadedView:
-        """What reaches the sensor of one eye of a rig whose left camera is at ``pose``."""
-        k = self._rig.intrinsics
-        own = pose.shifted_right(self._rig.baseline) if eye else pose
-        view = self._shader.shade(self._renderer.view(own, k), own, k, lamp=pose)
-        seen = self._lenses[eye].look(view.radiance, view.label == ForestClass.SKY, own, shake, rng)
+    def _look(
+        self, lens: Lens, own: Pose, k: Intrinsics, rig: Pose, shake: float, rng: np.random.Generator
+    ) -> ShadedView:
+        """What reaches the sensor of a camera at ``own`` on a rig at ``rig``, which carries the lamp."""
+        view = self._shader.shade(self._renderer.view(own, k), own, k, lamp=rig)
+        seen = lens.look(view.radiance, view.label == ForestClass.SKY, own, shake, rng)
         return replace(view, radiance=seen)
 
     def _expose(self, gain: float) -> tuple[float, CameraState]:

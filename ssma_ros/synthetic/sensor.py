@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssma_ros.frame import Intrinsics
+from ssma_ros.frame import Camera, Intrinsics
 from ssma_ros.synthetic.materials import linear_to_srgb
 from ssma_ros.synthetic.noise import FloatImage
 
@@ -18,21 +18,35 @@ Image8 = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class StereoRig:
-    """A rectified stereo pair with a near-infrared camera behind the left lens.
+    """A rectified stereo pair with a near-infrared camera behind the left lens, or beside it.
 
     Attributes:
-        intrinsics: of every image of the rig.
+        intrinsics: of every image of the rig, but for a near-infrared camera of its own.
         baseline: metres from the left to the right camera.
+        nir: the near-infrared camera beside the left one; None = they share a lens, behind a beam splitter.
     """
 
     intrinsics: Intrinsics
     baseline: float = 0.15
+    nir: Camera | None = None
 
     @classmethod
     def default(cls, width: int = 768, height: int = 384, horizontal_fov_deg: float = 75.0) -> StereoRig:
         """The rig of the shipped data: 75° across, principal point in the image's middle."""
         focal = 0.5 * width / np.tan(np.radians(horizontal_fov_deg) / 2)
         return cls(Intrinsics(float(focal), float(focal), (width - 1) / 2, (height - 1) / 2, width, height))
+
+    @classmethod
+    def with_nir_beside(cls, metres: float) -> StereoRig:
+        """The default rig with another near-infrared camera ``metres`` to the right of the left one.
+
+        It has what such cameras have on robots: another lens and size, and it is not quite parallel.
+        """
+        focal, yaw, roll = 420.0, np.radians(1.0), np.radians(0.5)
+        turned = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        rolled = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+        pinhole = Intrinsics(focal, focal, 319.5, 199.5, 640, 400)
+        return replace(cls.default(), nir=Camera(pinhole, turned @ rolled, (metres, 0.0, 0.0)))
 
 
 @dataclass(frozen=True)

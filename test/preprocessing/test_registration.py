@@ -131,6 +131,26 @@ def test_what_is_hidden_in_the_other_camera_is_missing(name: str, baseline: floa
 
 
 @pytest.mark.usefixtures("kernels")
+def test_a_shadow_that_completion_filled_is_missing_where_what_was_measured_contradicts() -> None:
+    """A stereo camera measures nothing in the shadow that the other camera has too; completion fills it."""
+    camera = beside("same", 0.12)
+    at, away = places(camera, DEPTH)
+    ends = cast(camera.intrinsics, camera.rotation, np.asarray(camera.translation), at)
+    shadow = (1 / ends - 1 / away) * GRID.fx * 0.12 > 1.0
+    measured = np.where(shadow, 0, DEPTH).astype(np.float32)
+    reach = np.lib.stride_tricks.sliding_window_view(np.pad(DEPTH, ((0, 0), (6, 6)), mode="edge"), 13, axis=1)
+    completed = np.where(shadow, reach.min(-1), DEPTH).astype(np.float32)
+    image = np.full((96, 192), 200, np.uint8)
+    inside = shadow & (at > 0).all(-1) & (at[..., 0] < 191) & (at[..., 1] < 95)
+    trusting = register_image(image, camera, completed, GRID)[1]
+    careful = register_image(image, camera, completed, GRID, measured=measured)[1]
+    assert inside.sum() > 100
+    assert np.mean(trusting[inside]) < 0.5
+    assert np.mean(careful[inside]) > 0.85
+    assert np.mean(careful[~shadow]) <= np.mean(trusting[~shadow])  # and what the thing would have hidden is back
+
+
+@pytest.mark.usefixtures("kernels")
 def test_without_a_pose_nothing_changes() -> None:
     """A camera in the same place with the same lens sees the same picture; nothing can hide anything."""
     image = np.random.default_rng(0).integers(0, 255, (96, 192)).astype(np.uint8)
@@ -182,12 +202,16 @@ def test_both_implementations_give_the_same_bits(monkeypatch: pytest.MonkeyPatch
     k = camera.intrinsics
     image = rng.integers(0, 250, (k.height, k.width)).astype(dtype)
     depth = np.where(rng.random(DEPTH.shape) < 0.2, 0, DEPTH).astype(np.float32)
-    ours = [register_image(image, camera, depth, GRID, assumed=assumed), register_depth(depth, Camera(GRID, rotation(
-        0.05, 0.1), (0.2, 0.0, 0.0)), k)]  # fmt: skip
+    measured = np.where(rng.random(DEPTH.shape) < 0.3, 0, depth).astype(np.float32)
+
+    def made() -> list[Any]:
+        there = Camera(GRID, rotation(0.05, 0.1), (0.2, 0.0, 0.0))
+        registered = register_image(image, camera, depth, GRID, measured=measured, assumed=assumed)
+        return [*registered, register_depth(depth, there, k)]
+
+    ours = made()
     monkeypatch.setattr(registration, "compiled_modules", lambda: None)
-    plain = [register_image(image, camera, depth, GRID, assumed=assumed), register_depth(depth, Camera(GRID, rotation(
-        0.05, 0.1), (0.2, 0.0, 0.0)), k)]  # fmt: skip
-    for mine, other in zip((*ours[0], ours[1]), (*plain[0], plain[1]), strict=True):
+    for mine, other in zip(ours, made(), strict=True):
         np.testing.assert_array_equal(mine, other)
 
 

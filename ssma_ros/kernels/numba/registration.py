@@ -25,7 +25,7 @@ places: Workspaces = Workspaces(lambda height, width, _: np.zeros((5, height, wi
 
 
 @strict_kernel
-def splat_view(depth, numbers, buffer):
+def splat_view(depth, measured, numbers, buffer):
     """Fill the z-buffer, which is 0 everywhere."""
     height, width = buffer.shape
     flat, scale_x, scale_y = buffer.reshape(-1), numbers[16], numbers[17]
@@ -35,9 +35,10 @@ def splat_view(depth, numbers, buffer):
     for y in range(depth.shape[0]):
         _project(depth[y], numbers, y, False, line)
         u, v, away = line[0], line[1], line[2]
+        known = measured[y]
         for x in range(np.uint64(u.size)):
             at_x, at_y = np.floor((u[x] + _HALF) * scale_x), np.floor((v[x] + _HALF) * scale_y)
-            inside = (at_x >= _ZERO) & (at_x < wide) & (at_y >= _ZERO) & (at_y < high)
+            inside = (known[x] > _ZERO) & (at_x >= _ZERO) & (at_x < wide) & (at_y >= _ZERO) & (at_y < high)
             at_x, at_y = (at_x if inside else _ZERO), (at_y if inside else _ZERO)
             places[x] = (np.int32(at_y) + np.int32(1)) * np.int32(width) + np.int32(at_x) + np.int32(1)
             away[x] = away[x] if inside else _ZERO
@@ -47,7 +48,7 @@ def splat_view(depth, numbers, buffer):
 
 
 @strict_kernel
-def sample_view(image, depth, numbers, measured, hides, buffer, out, hole):
+def sample_view(image, depth, measured, numbers, exact, hides, buffer, out, hole):
     """Look the driving camera's pixels up; the number of those that are seen."""
     rows, columns = image.shape
     last_x, last_y = np.float32(columns) - _HALF, np.float32(rows) - _HALF
@@ -62,8 +63,8 @@ def sample_view(image, depth, numbers, measured, hides, buffer, out, hole):
             missing[x] = np.uint8(0) if inside else np.uint8(1)
             u[x], v[x] = (u[x] if inside else _ZERO), (v[x] if inside else _ZERO)
         if hides:
-            _hide(u, v, away, numbers, buffer, steps[0], missing)
-        if measured:
+            _hide(u, v, away, depth[y], measured[y], numbers, buffer, steps[0], missing)
+        if exact:
             _read_nearest(flat, rows, columns, u, v, steps, row, missing)
         else:
             _read_bilinear(flat, rows, columns, u, v, steps, row, missing)
@@ -96,7 +97,7 @@ def _project(depth, n, y, assume, line):
 
 
 @strict_piece
-def _hide(u, v, away, n, buffer, places, missing):
+def _hide(u, v, away, depth, measured, n, buffer, places, missing):
     """Mark what lies behind anything in the four pixels of the z-buffer around."""
     width, flat, scale_x, scale_y, least = np.int32(buffer.shape[1]), buffer.reshape(-1), n[16], n[17], n[15]
     for x in range(np.uint64(u.size)):
@@ -109,7 +110,10 @@ def _hide(u, v, away, n, buffer, places, missing):
         at = np.uint64(places[x])
         a, b, c, d = flat[at], flat[at + U1], flat[at + step], flat[at + step + U1]
         a, c = (a if a > b else b), (c if c > d else d)
-        missing[x] |= np.uint8((a if a > c else c) - away[x] > least)
+        nearest = a if a > c else c
+        nearer = nearest - away[x]
+        filled = (depth[x] > _ZERO) & (not measured[x] > _ZERO)
+        missing[x] |= np.uint8((nearer > least) | (filled & (nearest > _ZERO) & (-nearer > least)))
 
 
 @strict_piece

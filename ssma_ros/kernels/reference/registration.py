@@ -23,15 +23,16 @@ buffers: Workspaces[Image] = Workspaces(lambda height, width, _: np.zeros((heigh
 places: Workspaces[None] = Workspaces(lambda *_: None)
 
 
-def splat_view(depth: Image, numbers: Image, buffer: Image) -> None:
+def splat_view(depth: Image, measured: Image, numbers: Image, buffer: Image) -> None:
     """Fill the z-buffer: by pixel of the other camera the largest inverse distance (1/m) of what lies there, else 0.
 
     Args:
         depth: H×W float32 metres, 0 = none.
+        measured: H×W float32, above 0 where ``depth`` was measured; what was filled in is not put into the buffer.
         numbers: of :class:`~ssma_ros.kernels.shared.projection.View`.
         buffer: H'×W' float32, 0 everywhere; its border of one pixel stays so.
     """
-    known = depth > 0
+    known = (depth > 0) & (measured > 0)
     inverse = np.zeros_like(depth)
     np.divide(_ONE, depth, out=inverse, where=known)
     u, v, away, front = _project(inverse, numbers)
@@ -45,16 +46,17 @@ def splat_view(depth: Image, numbers: Image, buffer: Image) -> None:
 
 
 def sample_view(
-    image: NDArray[Any], depth: Image, numbers: Image, measured: bool, hides: bool, buffer: Image, out: NDArray[Any],
-    hole: NDArray[np.uint8],
+    image: NDArray[Any], depth: Image, measured: Image, numbers: Image, exact: bool, hides: bool, buffer: Image,
+    out: NDArray[Any], hole: NDArray[np.uint8],
 ) -> int:
     """Look the driving camera's pixels up in the other's image.
 
     Args:
         image: h×w uint8, uint16 or float32.
         depth: H×W float32 metres, 0 = none.
+        measured: H×W float32, above 0 where ``depth`` was measured.
         numbers: of :class:`~ssma_ros.kernels.shared.projection.View`.
-        measured: read the nearest pixel, 0 is no reading; else bilinearly.
+        exact: read the nearest pixel, 0 is no reading; else bilinearly.
         hides: whether anything can hide anything.
         buffer: filled by :func:`splat_view`, where ``hides``.
         out: H×W of the image's dtype, overwritten; 0 where nothing is seen.
@@ -77,11 +79,12 @@ def sample_view(
     with np.errstate(invalid="ignore", over="ignore"):
         seen = known & front & (u >= -_HALF) & (u < _F(columns) - _HALF) & (v >= -_HALF) & (v < _F(rows) - _HALF)
     if hides:
-        seen[seen] = ~_hidden(u[seen], v[seen], away[seen], numbers, buffer)
-    values = (_nearest if measured else _bilinear)(image, u[seen], v[seen])
+        filled = (depth > 0) & ~(measured > 0)
+        seen[seen] = ~_hidden(u[seen], v[seen], away[seen], filled[seen], numbers, buffer)
+    values = (_nearest if exact else _bilinear)(image, u[seen], v[seen])
     out[...] = 0
     out[seen] = values
-    if measured:
+    if exact:
         seen[seen] = values > 0
     hole[...] = ~seen
     return int(np.count_nonzero(seen))
@@ -100,13 +103,21 @@ def _project(inverse: Image, n: Image) -> tuple[Image, Image, Image, NDArray[np.
         return p * share, q * share, inverse * share, r > _F(IN_FRONT)
 
 
-def _hidden(u: Image, v: Image, away: Image, numbers: Image, buffer: Image) -> NDArray[np.bool_]:
-    """Whether any of the four z-buffer pixels around holds something nearer: what is read is a mean of such four."""
+def _hidden(
+    u: Image, v: Image, away: Image, filled: NDArray[np.bool_], numbers: Image, buffer: Image
+) -> NDArray[np.bool_]:
+    """Whether any of the four z-buffer pixels around holds something nearer: what is read is a mean of such four.
+
+    Completion fills the shadow beside a thing with the thing's own depth. Such a pixel is not seen either where what
+    was measured says that the other camera sees something farther there.
+    """
     # From the border on, so one more than the pixel's own number.
     x = np.floor((u + _HALF) * numbers[16] + _HALF).astype(np.intp)
     y = np.floor((v + _HALF) * numbers[17] + _HALF).astype(np.intp)
     around = [buffer[row, column] for row in (y, y + 1) for column in (x, x + 1)]
-    return np.asarray(np.max(around, axis=0) - away > numbers[15])
+    nearer = np.max(around, axis=0) - away
+    beyond = filled & (np.max(around, axis=0) > 0) & (-nearer > numbers[15])
+    return np.asarray((nearer > numbers[15]) | beyond)
 
 
 def _nearest(image: NDArray[Any], u: Image, v: Image) -> NDArray[Any]:
