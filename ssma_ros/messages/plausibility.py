@@ -24,6 +24,9 @@ IMAGES = 5
 _DARK = 1 / 16
 #: Full scales that sensors have, largest first.
 _BITS = ((14, 16383.0), (12, 4095.0), (10, 1023.0))
+#: Metres that one count of a depth camera stands for, most frequent first, and where the median of a scene lies.
+_UNITS = (0.001, 0.0001, 1.0, 0.01, 0.00025)
+_NEAR, _FAR = 0.3, 60.0
 
 
 class Plausibility:
@@ -50,6 +53,20 @@ class Plausibility:
             if sentence:
                 suspicions[name] = sentence
         return suspicions
+
+    def settings(self, name: str, scale: float) -> dict[str, float]:
+        """The parameter that would make a suspected sensor's values plausible, as far as it can be guessed.
+
+        Args:
+            name: of the sensor.
+            scale: of a measurement, what one raw count is taken for now.
+        """
+        sensor, seen = SENSORS[name], self._seen[name]
+        median, largest = float(np.median([facts[0] for facts in seen])), max(facts[1] for facts in seen)
+        if sensor.pixels != "measurement":
+            return {f"{name}_full_scale": _full_scale(largest)[1]} if largest > 0 else {}
+        fitting = [unit for unit in _UNITS if _NEAR <= median / scale * unit <= _FAR]
+        return {f"{name}_scale": fitting[0]} if sensor.unit == "m" and fitting else {}
 
 
 def _facts(image: NDArray[Any], sensor: Sensor) -> tuple[float, float]:
@@ -81,10 +98,14 @@ def _suspicion(sensor: Sensor, seen: deque[tuple[float, float]], full_scale: flo
             f"{sensor.name}_scale and {sensor.name}_offset to what one count and count 0 are"
         )
     if full_scale > 255.0 and largest < full_scale * _DARK:
-        guess = next((value for _, value in reversed(_BITS) if largest <= value), _BITS[0][1])
-        bits = next(bits for bits, value in _BITS if value == guess)
+        bits, guess = _full_scale(largest)
         return (
             f"{sensor.title}: no pixel above {largest:g} of {full_scale:g}; if it is a {bits}-bit sensor set "
             f"{sensor.name}_full_scale to {guess:g}"
         )
     return ""
+
+
+def _full_scale(largest: float) -> tuple[int, float]:
+    """Bits and full scale of the smallest sensor whose brightest pixel this can be."""
+    return next(((bits, value) for bits, value in reversed(_BITS) if largest <= value), _BITS[0])

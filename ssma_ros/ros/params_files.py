@@ -30,7 +30,7 @@ def files_for_others(arguments: Sequence[str], name: str) -> list[str]:
             content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
             continue  # rcl has said so, or can read what PyYAML cannot
-        nodes = list(_nodes(content, ""))
+        nodes = [node for node, _ in _nodes(content, "")]
         if nodes and not any(_fits(node, name) for node in nodes):
             sentences.append(
                 f"params file {file}: it has parameters for {', '.join(nodes)}, of which none is this node, so all are "
@@ -39,12 +39,26 @@ def files_for_others(arguments: Sequence[str], name: str) -> list[str]:
     return sentences
 
 
-def _nodes(content: Any, above: str) -> Iterator[str]:
-    """Names of the nodes that a file has parameters for, as they are written, namespaces before them."""
+def parameters_for(content: Any, name: str) -> dict[str, Any]:
+    """The parameters that a node gets from the content of a parameter file: those of patterns, then those of its name.
+
+    Args:
+        content: of the YAML file.
+        name: fully qualified, of the node.
+    """
+    fitting = {node: values for node, values in _nodes(content, "") if _fits(node, name) and isinstance(values, dict)}
+    found: dict[str, Any] = {}
+    for node in sorted(fitting, key=lambda node: "*" not in node):
+        found |= fitting[node]
+    return found
+
+
+def _nodes(content: Any, above: str) -> Iterator[tuple[str, Any]]:
+    """Nodes that a file has parameters for, as they are written, namespaces before them; with the parameters."""
     if isinstance(content, dict):
         for key, value in content.items():
             if key == _OF_NODE:
-                yield above or "/"
+                yield above or "/", value
             else:
                 yield from _nodes(value, f"{above}/{str(key).strip('/')}")
 

@@ -68,6 +68,16 @@ CASES: dict[str, list[tuple[str, str]]] = {
         (f"{DRIVE} -o folder", "folder: exists already, expected a new name"),
         (f"{DRIVE} -o new --model nowhere", "model 'nowhere': no such file"),
     ],
+    "doctor": [
+        ("nowhere", "recording nowhere: no such file or folder"),
+        ("--json nowhere/x.json", "folder nowhere does not exist"),
+        ("--json folder", "folder: is a folder, expected the name of a file"),
+        ("--params-file nowhere.yaml", "nowhere.yaml: no such file"),
+        ("-p rate", "'rate', expected NAME:=VALUE"),
+        ("-r camera", "remapping 'camera', expected FROM:=TO"),
+        ("--topic colour:=/x", "topic mapping 'colour:=/x': expected ROLE:=/topic"),
+        ("--seconds -1", "seconds: got -1, expected more than 0"),
+    ],
     "evaluate": [
         ("nowhere folder", "model 'nowhere': no such file"),
         ("forest_rgb_hha_evi nowhere", "data set nowhere: no such folder"),

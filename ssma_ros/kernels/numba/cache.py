@@ -18,12 +18,17 @@ from ssma_ros.kernels.shared import constants
 _MARKER = "kernels.digest"
 
 
+def kept_in() -> Path | None:
+    """The folder where numba keeps compiled kernels, which need not be there yet; None where it finds none."""
+    place = getattr(fill.fast.stats, "cache_path", None)
+    return None if place is None else Path(place)
+
+
 def discard_stale() -> None:
     """Delete cached machine code that was made from other sources than those of this package, once per change."""
-    place = getattr(fill.fast.stats, "cache_path", None)
-    if place is None:
+    folder, digest = kept_in(), source_digest()
+    if folder is None:
         return
-    folder, digest = Path(place), source_digest()
     marker = folder / _MARKER
     # No folder yet, or one that is not ours to change: nothing of ours to delete. A full disk: asked again next time.
     with contextlib.suppress(OSError, SsmaError):
@@ -37,7 +42,7 @@ def discard_stale() -> None:
 
 def why_not_kept() -> str:
     """A sentence where numba keeps no compiled code, or nothing."""
-    if getattr(fill.fast.stats, "cache_path", None) is not None:
+    if kept_in() is not None:
         return ""
     return (
         "compiled kernels cannot be kept, neither in the package's folder nor under HOME, and are compiled again at "
