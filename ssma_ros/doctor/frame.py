@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.messages.assemble import DEFAULT_TOPICS, AssemblyOptions, assemble_frame
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.options import part
-from ssma_ros.sensors import DRIVER, readings
+from ssma_ros.sensors import DRIVER, readings, registered
 
 if TYPE_CHECKING:
     from ssma_ros.doctor.scene import Scene
@@ -24,18 +22,19 @@ def put_together(scene: Scene) -> None:
     messages = {seen.sensor: seen.last for seen in scene.images() if seen.last is not None}
     if DRIVER not in messages:
         return
+    infos = {seen.sensor.removesuffix("_camera_info"): seen.last for seen in scene.inputs.values()
+             if seen.sensor.endswith("_camera_info") and seen.last is not None}
+    values = vars(parameters)
     topics = {**DEFAULT_TOPICS, **{seen.sensor: seen.topic for seen in scene.inputs.values() if seen.topic}}
     if "depth" in scene.inputs:
         topics["disparity"] = topics["depth"]
     try:
         scene.frame = assemble_frame(
             messages, scene.inputs["camera_info"].last,
-            part(AssemblyOptions, parameters, readings=readings(vars(parameters))), topics=topics,
+            part(AssemblyOptions, parameters, readings=readings(values), registered=registered(values)), topics=topics,
+            infos=infos, transforms=scene.transforms,
         )
     except RefusedInput:
         return  # the images were looked at one by one, and say so
-    if parameters.gravity_frame:
-        turn = scene.transforms.rotation(scene.frame.frame_id, parameters.gravity_frame)
-        scene.frame.gravity = None if turn is None else turn @ np.array([0.0, 0.0, -1.0])
     if scene.setup.contract is not None:
         scene.doubts = InputEncoder(scene.setup.contract, part(EncoderOptions, parameters)).encode(scene.frame).doubts

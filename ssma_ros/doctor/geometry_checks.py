@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssma_ros.doctor.finding import Finding
-from ssma_ros.sensors import DRIVER
+from ssma_ros.messages.transforms import gravity
+from ssma_ros.sensors import DRIVER, FROM_TF, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from ssma_ros.doctor.scene import Scene
+    from ssma_ros.messages.transforms import TransformTree
 
 #: A camera that is turned by more from level is refused by ``gravity_guard``, degrees.
 _TILTED_DEG = 45.0
@@ -26,7 +30,7 @@ def gravity_frame(scene: Scene) -> Iterator[Finding]:
     if not asked or not frame or not scene.listened_to_tf:
         return
     known = scene.transforms.frames
-    if scene.transforms.rotation(frame, asked) is not None:
+    if rotation(scene.transforms, frame, asked) is not None:
         return
     if not known:
         seen, todo = "nobody publishes tf", "start robot_state_publisher or a static_transform_publisher"
@@ -38,7 +42,7 @@ def gravity_frame(scene: Scene) -> Iterator[Finding]:
         seen, todo = f"tf has no frame '{frame}', the colour image's", "publish the camera's place on the robot"
     else:
         seen, todo = f"tf knows '{asked}' and '{frame}', in two trees", "publish the transform that connects them"
-    better = scene.transforms.upright(frame)
+    better = upright_frame(scene.transforms, frame)
     yield Finding("error", "gravity", f"gravity_frame: {seen}; gravity is guessed from depth instead", todo,
                   {"gravity_frame": better} if better else {})
 
@@ -46,11 +50,9 @@ def gravity_frame(scene: Scene) -> Iterator[Finding]:
 def tilted(scene: Scene) -> Iterator[Finding]:
     """A camera on its side, or one that sees too little ground: the estimate from depth is refused for ever."""
     frame, asked = scene.inputs[DRIVER].frame_id, scene.setup.parameters.gravity_frame
-    upright = scene.transforms.upright(frame)
-    if not asked and upright:
-        turn = scene.transforms.rotation(frame, upright)
-        assert turn is not None, "upright() answers with frames of the same tree"
-        down = turn @ np.array([0.0, 0.0, -1.0])
+    upright = upright_frame(scene.transforms, frame)
+    down = gravity(scene.transforms, frame, upright)
+    if not asked and down is not None:
         angle = float(np.degrees(np.arccos(np.clip(down[1], -1.0, 1.0))))
         if angle > _TILTED_DEG and scene.setup.needs_camera:
             yield Finding("error", "gravity", f"tf says that the camera is turned by {angle:.0f} degrees from level: "
@@ -64,19 +66,38 @@ def tilted(scene: Scene) -> Iterator[Finding]:
 
 
 def registration(scene: Scene) -> Iterator[Finding]:
-    """Depth that the node is to register needs tf and the depth camera's own calibration."""
-    if not scene.setup.parameters.register_depth or "depth" not in scene.inputs:
-        return
-    depth, color = scene.inputs["depth"], scene.inputs[DRIVER]
-    info = scene.inputs.get("depth_camera_info")
-    if not depth.looked_at or not color.looked_at or depth.frame_id == color.frame_id:
-        return
-    if info is not None and info.last is None and not info.offers:
-        yield Finding("error", "depth", f"register_depth is on and nobody publishes {info.wanted}",
-                      "remap depth/camera_info to the depth camera's")
-    if scene.listened_to_tf and scene.transforms.rotation(color.frame_id, depth.frame_id) is None:
-        yield Finding("error", "depth", f"register_depth is on and tf does not connect '{depth.frame_id}' with "
-                      f"'{color.frame_id}'", "have the driver publish its tf, or a static_transform_publisher")
+    """An image that the node is to register needs its camera's calibration, and its place by tf or by extrinsics."""
+    color = scene.inputs[DRIVER]
+    for sensor, given in registered(vars(scene.setup.parameters)).items():
+        seen, info = scene.inputs.get(sensor), scene.inputs.get(f"{sensor}_camera_info")
+        if seen is None or info is None or not seen.looked_at or not color.looked_at:
+            continue
+        if seen.frame_id == color.frame_id and given == FROM_TF:
+            continue  # it is in the colour camera's pixels already
+        if not info.offers:
+            yield Finding("error", sensor, f"register_{sensor} is on and nobody publishes {info.wanted}",
+                          f"remap {info.name} to its camera's")
+        if given == FROM_TF and scene.listened_to_tf and rotation(
+            scene.transforms, color.frame_id, seen.frame_id
+        ) is None:
+            yield Finding("error", sensor, f"register_{sensor} is on and tf does not connect '{seen.frame_id}' with "
+                          f"'{color.frame_id}'", "have the driver publish its tf, or write the camera's place into "
+                          f"{sensor}_extrinsics")
+
+
+def rotation(transforms: TransformTree, target: str, source: str) -> NDArray[np.float64] | None:
+    """3×3 that turns directions of ``source`` to ``target``, or None where no chain connects them."""
+    try:
+        return transforms.lookup(target, source)[0]
+    except LookupError:
+        return None
+
+
+def upright_frame(transforms: TransformTree, frame: str) -> str:
+    """A frame of the same tree whose z axis points up by its name (REP-105), or nothing."""
+    names = ("base_footprint", "odom", "map", "base_link")
+    fitting = [f for name in names for f in transforms.frames if f.rpartition("/")[2] == name]
+    return next((name for name in fitting if rotation(transforms, frame, name) is not None), "")
 
 
 CHECKS = (gravity_frame, tilted, registration)

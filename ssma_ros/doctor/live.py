@@ -16,6 +16,7 @@ from ssma_ros.doctor.setup import make_setup
 from ssma_ros.doctor.watch import Watch, spread_ns
 from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.recordings.reader import Topic
+from ssma_ros.recordings.transforms import TF_MESSAGE
 from ssma_ros.sensors import readings
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ssma_ros.doctor.setup import Setup
     from ssma_ros.ros.graph_probe import GraphProbe
 
-_TF = {"/tf": "tf2_msgs/msg/TFMessage", "/tf_static": "tf2_msgs/msg/TFMessage"}
+_TF = ("/tf", "/tf_static")
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 #: Seconds that are given to find out who is there.
 _DISCOVERY_S = 5.0
@@ -63,8 +64,8 @@ def observe_graph(
             watch = Watch(seen, known.get(name), spread)
             probe.listen(seen.topic, seen.kind, partial(_note, probe, watch), partial(setattr, seen, "lost"))
     listening = [
-        probe.listen(topic, kind, lambda data, _: scene.transforms.add_message(probe.decode(data, _TF["/tf"])))
-        for topic, kind in _TF.items()
+        probe.listen(topic, TF_MESSAGE, lambda data, _: scene.transforms.put_message(probe.decode(data, TF_MESSAGE)))
+        for topic in _TF
     ]
     scene.listened_to_tf = all(listening)
     probe.spin(seconds)

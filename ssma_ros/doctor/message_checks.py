@@ -90,7 +90,7 @@ def frames(scene: Scene) -> Iterator[Finding]:
 
 def _registered(scene: Scene, seen: InputSeen) -> bool:
     """Whether the node itself brings it into the colour camera's pixels."""
-    return bool(getattr(scene.setup.parameters, f"register_{seen.sensor}", False))
+    return bool(getattr(scene.setup.parameters, f"register_{seen.sensor}"))
 
 
 def _register(scene: Scene, seen: InputSeen) -> tuple[str, dict[str, Any]]:
@@ -98,10 +98,9 @@ def _register(scene: Scene, seen: InputSeen) -> tuple[str, dict[str, Any]]:
     aligned = [t.name for t in scene.topics if "align" in t.name or "registered" in t.name or "to_color" in t.name]
     if seen.sensor == "depth" and aligned and seen.topic not in aligned:
         return f"remap {seen.name} to the registered image: {', '.join(aligned)}", {}
-    name = f"register_{seen.sensor}"
-    if hasattr(scene.setup.parameters, name):
-        return "let the node register it (needs tf and the other camera's camera_info), or the driver", {name: True}
-    return "publish it registered to the colour camera", {}
+    return "let the driver register it, or the node (by tf and the camera_info of this other camera)", {
+        f"register_{seen.sensor}": True
+    }
 
 
 def colour_lost(scene: Scene) -> Iterator[Finding]:

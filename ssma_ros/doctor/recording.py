@@ -13,6 +13,7 @@ from ssma_ros.doctor.watch import Watch, spread_ns
 from ssma_ros.errors import SsmaError
 from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.transforms import RecordedTransforms, is_static, tf_topics
 from ssma_ros.sensors import readings
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ssma_ros.doctor.setup import Setup
-
-_TF = "tf2_msgs/msg/TFMessage"
 
 
 def observe_recording(
@@ -57,10 +56,11 @@ def observe_recording(
             if seen.topic:
                 seen.offers = (Offer("(recorder)", seen.kind),)
                 watches[seen.topic] = Watch(seen, known.get(name), spread)
-        transforms = {topic.name for topic in reader.topics if topic.type == _TF}
-        scene.listened_to_tf = bool(transforms)
+        topics = tf_topics(reader.topics)
         try:
-            _read(reader, scene, watches, transforms, seconds)
+            scene.transforms = transforms = RecordedTransforms(reader, topics)
+            moving = {topic.name for topic in topics if not is_static(topic.name)}
+            _read(reader, watches, transforms, moving, seconds)
         except SsmaError as error:
             findings.append(Finding("error", "files", str(error), "see docs/play.md", part="recording", check="files"))
     put_together(scene)
@@ -68,15 +68,16 @@ def observe_recording(
 
 
 def _read(
-    reader: RecordingReader, scene: Scene, watches: Mapping[str, Watch], transforms: set[str], seconds: float
+    reader: RecordingReader, watches: Mapping[str, Watch], transforms: RecordedTransforms, moving: set[str],
+    seconds: float,
 ) -> None:
     begun: int | None = None
-    for recorded in reader.messages([*watches, *transforms]):
+    for recorded in reader.messages([*watches, *moving]):
         begun = recorded.stamp_ns if begun is None else begun
         if recorded.stamp_ns - begun > seconds * 1e9:
             break
-        if recorded.topic in transforms:
-            scene.transforms.add_message(reader.deserialize(recorded))
+        if recorded.topic in moving:
+            transforms.put(recorded)
             continue
         watch = watches[recorded.topic]
         if recorded.type != watch.seen.kind:

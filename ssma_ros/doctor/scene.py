@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssma_ros.doctor.middleware import Middleware
-from ssma_ros.doctor.transforms import Transforms
+from ssma_ros.messages.transforms import TransformTree
 from ssma_ros.recordings.matching import Stamps
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class InputSeen:
     """What was seen of one input of the node.
 
     Attributes:
-        sensor: of the table, ``camera_info`` or ``depth_camera_info``.
+        sensor: of the table, ``camera_info`` or ``<sensor>_camera_info``.
         name: of its topic before remapping.
         wanted, wanted_kind: topic that the node would subscribe to, resolved, and with which type.
         reliability, durability: that it would ask for.
@@ -117,7 +117,7 @@ class Scene:
     Attributes:
         setup: the node's parameters, names and network, as the node would be given them.
         live: a graph; else a recording.
-        inputs: by sensor, ``camera_info`` and ``depth_camera_info``: what the node would subscribe to.
+        inputs: by sensor, ``camera_info`` and ``<sensor>_camera_info``: what the node would subscribe to.
         topics: everything that is published.
         ambiguous: by input why none of the topics could be chosen for it.
         nodes: full names of the nodes in the graph, one that is there twice twice.
@@ -137,7 +137,7 @@ class Scene:
     ambiguous: dict[str, str] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     said: dict[str, Said] = field(default_factory=dict)
-    transforms: Transforms = field(default_factory=Transforms)
+    transforms: TransformTree = field(default_factory=TransformTree)
     listened_to_tf: bool = True
     frame: Frame | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)

@@ -117,7 +117,11 @@ def make_setup(values: Mapping[str, Any], names: Names, findings: Iterable[Findi
             else:
                 found.append(Finding("error", name, f"{problem}; the node does not start with it", "correct its value",
                                      {name: defaults()[name]}))
-    parameters = FusionParameters.from_values(good)
+    try:
+        parameters = FusionParameters.from_values(good)
+    except SsmaError as error:  # each may be, together they may not
+        found.append(Finding("error", "parameters", f"{error}; the node does not start with it", "correct it"))
+        parameters = FusionParameters(model=good.get("model", ModelOptions().model))
     overrides = {name: value for name, value in values.items() if name.startswith(PREFIX) or name == "use_sim_time"}
     setup = Setup(parameters, names, overrides, _contract(parameters))
     return Setup(parameters, names, overrides, setup.contract, (*found, *_unused_overrides(setup)))

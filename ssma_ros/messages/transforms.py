@@ -140,3 +140,59 @@ def rotation_matrix(x: float, y: float, z: float, w: float) -> NDArray[np.float6
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
     )
+
+
+class TransformTree:
+    """Implements :class:`Transforms`: the last transform counts that was put in for each frame.
+
+    Args:
+        whose: how to call it in messages.
+    """
+
+    def __init__(self, whose: str = "tf") -> None:
+        self._whose = whose
+        self._parents: dict[str, tuple[str, NDArray[np.float64], NDArray[np.float64]]] = {}
+
+    def put_message(self, message: Any) -> None:
+        """Take a tf2_msgs/TFMessage in; what is no rotation says nothing."""
+        for stamped in message.transforms:
+            q, t = stamped.transform.rotation, stamped.transform.translation
+            try:
+                rotation = rotation_matrix(q.x, q.y, q.z, q.w)
+            except LookupError:
+                continue
+            child, parent = _name(stamped.child_frame_id), _name(stamped.header.frame_id)
+            self._parents[child] = (parent, rotation, np.array([t.x, t.y, t.z], np.float64))
+
+    @property
+    def frames(self) -> list[str]:
+        """Every frame, by name."""
+        return sorted({*self._parents, *(parent for parent, _, _ in self._parents.values())})
+
+    def lookup(self, target: str, source: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rotation (3×3) and translation (3, metres) that take points of ``source`` to ``target``, as of now."""
+        above = self._chain(_name(target))
+        for frame, (rotation, translation) in self._chain(_name(source)).items():
+            if frame in above:
+                turn, place = above[frame]
+                return turn.T @ rotation, turn.T @ (translation - place)
+        unknown = [name for name in (target, source) if _name(name) not in self.frames]
+        if unknown:
+            raise LookupError(f"{self._whose} has no frame '{unknown[0]}'")
+        raise LookupError(f"{self._whose} does not connect '{source}' with '{target}'")
+
+    def _chain(self, frame: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Each frame above, itself first, with what takes points of ``frame`` there."""
+        rotation, translation = np.eye(3), np.zeros(3)
+        chain = {frame: (rotation, translation)}
+        while frame in self._parents:
+            frame, turn, place = self._parents[frame]
+            if frame in chain:
+                break  # a circle, which tf refuses too
+            rotation, translation = turn @ rotation, turn @ translation + place
+            chain[frame] = (rotation, translation)
+        return chain
+
+
+def _name(frame: str) -> str:
+    return str(frame).lstrip("/")

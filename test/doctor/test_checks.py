@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -461,13 +462,23 @@ def test_stamps_of_another_clock_than_this_machines() -> None:
 # --- geometry
 
 
+def tf(made: Scene, parent: str, child: str, quaternion: tuple[float, ...]) -> None:
+    """Somebody publishes a transform."""
+    rotation = SimpleNamespace(**dict(zip("xyzw", quaternion, strict=True)))
+    transform = SimpleNamespace(rotation=rotation, translation=SimpleNamespace(x=0.0, y=0.0, z=0.0))
+    header = SimpleNamespace(frame_id=parent)
+    made.transforms.put_message(
+        SimpleNamespace(transforms=[SimpleNamespace(header=header, child_frame_id=child, transform=transform)])
+    )
+
+
 def turned(made: Scene, degrees: float) -> Scene:
     """tf of a camera that is turned about its optical axis."""
     half = math.radians(degrees) / 2
-    made.transforms.add("odom", "base_link", (0.0, 0.0, 0.0, 1.0))
+    tf(made, "odom", "base_link", (0.0, 0.0, 0.0, 1.0))
     x, y, z, w = LEVEL
     c, s = math.cos(half), math.sin(half)
-    made.transforms.add("base_link", "camera", (x * c + y * s, y * c - x * s, z * c + w * s, w * c - z * s))
+    tf(made, "base_link", "camera", (x * c + y * s, y * c - x * s, z * c + w * s, w * c - z * s))
     return made
 
 
@@ -493,8 +504,8 @@ def test_a_gravity_frame_that_tf_does_not_know() -> None:
         "'odom' may be meant", gravity_frame="odom")
     one(watched(scene(gravity_frame="odom")), geometry_checks.gravity_frame, "error", "nobody publishes tf")
     two = watched(scene(gravity_frame="map"))
-    two.transforms.add("map", "odom", LEVEL)
-    two.transforms.add("camera_link", "camera", LEVEL)
+    tf(two, "map", "odom", LEVEL)
+    tf(two, "camera_link", "camera", LEVEL)
     one(two, geometry_checks.gravity_frame, "error", "in two trees")
 
 
@@ -508,13 +519,13 @@ def test_registration_without_tf_or_calibration() -> None:
 
 def test_rotations_follow_the_chain() -> None:
     made = turned(scene(), 0.0)
-    rotation = made.transforms.rotation("camera", "odom")
+    rotation = geometry_checks.rotation(made.transforms, "camera", "odom")
     assert rotation is not None
     np.testing.assert_allclose(rotation @ [0.0, 0.0, -1.0], [0.0, 1.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(rotation @ [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], atol=1e-12)
-    assert made.transforms.rotation("camera", "nowhere") is None
-    made.transforms.add("camera", "odom", LEVEL)  # a circle, which tf2 would refuse
-    assert made.transforms.rotation("camera", "odom") is not None
+    assert geometry_checks.rotation(made.transforms, "camera", "nowhere") is None
+    tf(made, "camera", "odom", LEVEL)  # a circle, which tf2 would refuse
+    assert geometry_checks.rotation(made.transforms, "camera", "odom") is not None
 
 
 def test_images_larger_than_the_shared_memory() -> None:
