@@ -27,7 +27,7 @@ OPTIONAL = {
     "rcl_interfaces": "ros",
 }
 #: Files whose tests start processes that talk over a ROS graph, or measure time; beside others they would be unsteady.
-LIVE = ("demo/test_live.py", "demo/test_run.py", "cli/test_benchmark_node.py")
+LIVE = ("demo/test_live.py", "doctor/test_live.py", "demo/test_run.py", "cli/test_benchmark_node.py")
 #: Fixtures of tests with a node of their own.
 LIVE_FIXTURES = {"domain", "module_domain"}
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ssma_ros.doctor.finding import Finding
+from ssma_ros.doctor.frame import angle_from_level
 from ssma_ros.messages.transforms import gravity
 from ssma_ros.sensors import DRIVER, FROM_TF, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.doctor.scene import Scene
@@ -49,20 +49,25 @@ def gravity_frame(scene: Scene) -> Iterator[Finding]:
 
 def tilted(scene: Scene) -> Iterator[Finding]:
     """A camera on its side, or one that sees too little ground: the estimate from depth is refused for ever."""
+    if not scene.setup.needs_camera:
+        return
     frame, asked = scene.inputs[DRIVER].frame_id, scene.setup.parameters.gravity_frame
     upright = upright_frame(scene.transforms, frame)
     down = gravity(scene.transforms, frame, upright)
-    if not asked and down is not None:
-        angle = float(np.degrees(np.arccos(np.clip(down[1], -1.0, 1.0))))
-        if angle > _TILTED_DEG and scene.setup.needs_camera:
-            yield Finding("error", "gravity", f"tf says that the camera is turned by {angle:.0f} degrees from level: "
-                          "gravity estimated from depth is refused, it counts as level", f"take gravity from {upright}",
-                          {"gravity_frame": upright})
-            return
+    by_tf = 0.0 if asked or down is None else angle_from_level(down)
+    by_depth = (scene.turned_deg or 0.0) if scene.doubts else 0.0
+    guarded = scene.setup.parameters.gravity_guard
+    if guarded and max(by_tf, by_depth) > _TILTED_DEG:
+        who, angle = ("tf says", by_tf) if by_tf > _TILTED_DEG else ("depth says", by_depth)
+        yield Finding("error", "gravity", f"{who} that the camera is turned by {angle:.0f} degrees from level: gravity "
+                      "estimated from depth is refused, it counts as level",
+                      f"take gravity from {upright}" if upright else "believe the estimate, or better publish tf and set "
+                      "gravity_frame", {"gravity_frame": upright} if upright else {"gravity_guard": False})
+        return
     for stream, doubt in scene.doubts.items():
-        what, _, todo = doubt.partition(": ")
-        yield Finding("warning", "gravity", f"{stream}: {what}", todo,
-                      {"gravity_frame": upright or "base_footprint"})
+        yield Finding("warning", "gravity", f"{stream}: {doubt.partition(': ')[0]}", "where the camera is level and the "
+                      "ground comes into view later, nothing; else take gravity from tf (gravity_frame)",
+                      {"gravity_frame": upright} if upright else {})
 
 
 def registration(scene: Scene) -> Iterator[Finding]:

@@ -126,6 +126,8 @@ class Scene:
         listened_to_tf: whether tf could be read at all.
         frame: made of the last images, as the node would make it, or None.
         doubts: by stream what its picture was made with where that is not what was asked for.
+        turned_deg: how far depth says that the camera is turned from level, where that is doubted; None = it cannot
+            tell.
         middleware: of this shell.
         can_bond: whether bondpy is installed.
     """
@@ -141,6 +143,7 @@ class Scene:
     listened_to_tf: bool = True
     frame: Frame | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
+    turned_deg: float | None = None
     middleware: Middleware = field(default_factory=Middleware)
     can_bond: bool = True
 

@@ -8,8 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -23,6 +21,8 @@ def files_for_others(arguments: Sequence[str], name: str) -> list[str]:
         arguments: of the process; ``--params-file FILE`` counts.
         name: fully qualified, of this node.
     """
+    import yaml  # where there is ROS, it is there
+
     sentences = []
     files = [after for word, after in pairwise(arguments) if word == "--params-file"]
     for file in files:

@@ -490,12 +490,25 @@ def test_a_camera_on_its_side() -> None:
     assert found(turned(watched(scene(gravity_frame="odom")), 90.0), geometry_checks.gravity_frame) == []
 
 
+def test_a_camera_on_its_side_without_tf() -> None:
+    """A floor 1.2 m below the camera and a wall 12 m ahead, turned by a quarter."""
+    rows = (np.arange(192) - 95.5)[:, None]
+    with np.errstate(divide="ignore"):
+        floor = np.where(rows > 0, 1.2 * 250.0 / rows, np.inf)
+    side = np.ascontiguousarray(np.rot90(np.repeat(np.minimum(floor, 12.0).astype(np.float32), 384, axis=1), -1))
+    picture = np.full((384, 192, 3), 90, np.uint8)
+    made = watched(
+        scene(), color=lambda s: messages.image(picture, "bgr8", stamp_ns=s), nir=None,
+        depth=lambda s: depth(s, side, "32FC1"), camera_info=lambda _: messages.camera_info(192, 384, 250.0),
+    )
+    one(made, geometry_checks.tilted, "error", "depth says that the camera is turned by 90 degrees", gravity_guard=False)
+
+
 def test_gravity_that_depth_does_not_tell() -> None:
     """As the node sees it: a plane that fills the picture has no floor."""
     wall = np.full((HEIGHT, WIDTH), 2500, np.uint16)
     made = watched(scene(), depth=lambda s: depth(s, wall))
-    one(made, geometry_checks.tilted, "warning", "hha: gravity estimated from depth is refused", "gravity_frame",
-        gravity_frame="base_footprint")
+    one(made, geometry_checks.tilted, "warning", "hha: gravity estimated from depth is refused", "gravity_frame")
 
 
 def test_a_gravity_frame_that_tf_does_not_know() -> None:
