@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.encodings.hha import ROBOT_OPTIONS, HHAEncoder
+from ssma_ros.frame import Intrinsics
 from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.messages.assemble import DEFAULT_TOPICS, AssemblyOptions, assemble_frame
 from ssma_ros.messages.refusal import RefusedInput
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.doctor.scene import Scene
-    from ssma_ros.frame import Intrinsics
 
 
 def put_together(scene: Scene) -> None:
@@ -48,17 +47,36 @@ def put_together(scene: Scene) -> None:
     encoded = InputEncoder(scene.setup.contract, part(EncoderOptions, parameters)).encode(scene.frame)
     scene.doubts = encoded.doubts
     if encoded.doubts and encoded.depth is not None and encoded.intrinsics is not None:
-        scene.turned_deg = turned_deg(encoded.depth, encoded.intrinsics)
+        scene.down = sideways_down(encoded.depth, encoded.intrinsics)
 
 
-def turned_deg(depth: NDArray[np.float32], intrinsics: Intrinsics) -> float | None:
-    """How far depth says that the camera is turned from level, degrees, however far that is; None where it sees too
-    little ground or walls to tell."""
-    encoder = HHAEncoder(replace(ROBOT_OPTIONS, max_tilt=180.0))
-    encoder.encode(depth, intrinsics)
-    if encoder.gravity is None or encoder.gravity_source != "estimated":
-        return None
-    return angle_from_level(encoder.gravity)
+def sideways_down(depth: NDArray[np.float32], intrinsics: Intrinsics) -> NDArray[np.float64] | None:
+    """Unit vector of "down" of a camera that lies on its side, in its optical frame; None where it seems not to.
+
+    The estimate from depth looks for ground below the camera. So it is asked of the picture turned by a quarter to
+    either side; of two that have an answer that one is meant whose ground comes nearer downwards.
+
+    Args:
+        depth: H×W float32 metres, completed, 0 = no reading.
+        intrinsics: of its grid.
+    """
+    fx, fy, cx, cy, width, height = (getattr(intrinsics, name) for name in ("fx", "fy", "cx", "cy", "width", "height"))
+    quarters = (
+        (1, Intrinsics(fy, fx, cy, width - 1 - cx, height, width), np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])),
+        (3, Intrinsics(fy, fx, height - 1 - cy, cx, height, width), np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])),
+    )
+    best, found = 0.0, None
+    for turns, camera, back in quarters:
+        turned = np.ascontiguousarray(np.rot90(depth, turns))
+        encoder = HHAEncoder(ROBOT_OPTIONS)
+        encoder.encode(turned, camera)
+        if encoder.gravity is None or encoder.gravity_source != "estimated":
+            continue
+        upper, lower = (half[half > 0] for half in np.array_split(turned, 2))
+        nearer = float(np.median(upper) - np.median(lower)) if upper.size and lower.size else 0.0
+        if nearer > best:
+            best, found = nearer, back @ encoder.gravity
+    return found
 
 
 def angle_from_level(down: NDArray[np.float64]) -> float:

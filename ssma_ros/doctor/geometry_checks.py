@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ssma_ros.doctor.finding import Finding
 from ssma_ros.doctor.frame import angle_from_level
@@ -14,7 +17,6 @@ from ssma_ros.sensors import DRIVER, FROM_TF, registered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ssma_ros.doctor.scene import Scene
@@ -53,21 +55,39 @@ def tilted(scene: Scene) -> Iterator[Finding]:
         return
     frame, asked = scene.inputs[DRIVER].frame_id, scene.setup.parameters.gravity_frame
     upright = upright_frame(scene.transforms, frame)
-    down = gravity(scene.transforms, frame, upright)
-    by_tf = 0.0 if asked or down is None else angle_from_level(down)
-    by_depth = (scene.turned_deg or 0.0) if scene.doubts else 0.0
-    guarded = scene.setup.parameters.gravity_guard
-    if guarded and max(by_tf, by_depth) > _TILTED_DEG:
-        who, angle = ("tf says", by_tf) if by_tf > _TILTED_DEG else ("depth says", by_depth)
-        yield Finding("error", "gravity", f"{who} that the camera is turned by {angle:.0f} degrees from level: gravity "
-                      "estimated from depth is refused, it counts as level",
-                      f"take gravity from {upright}" if upright else "believe the estimate, or better publish tf and set "
-                      "gravity_frame", {"gravity_frame": upright} if upright else {"gravity_guard": False})
-        return
+    by_tf = None if asked else gravity(scene.transforms, frame, upright)
+    for who, down in (("tf", by_tf), ("depth", None if asked else scene.down)):
+        angle = 0.0 if down is None else angle_from_level(down)
+        if down is not None and angle > _TILTED_DEG:
+            name, todo = upright, f"take gravity from {upright}"
+            shell: tuple[str, ...] = ()
+            if not upright:
+                name, todo = "base_footprint", "publish how the camera stands, and take gravity from there"
+            if not upright and frame not in scene.transforms.frames:
+                shell = (static_transform(name, frame, down),)
+            yield Finding("error", "gravity", f"{who} says that the camera is turned by {angle:.0f} degrees from "
+                          "level: gravity estimated from depth is refused, it counts as level", todo,
+                          {"gravity_frame": name}, shell=shell)
+            return
     for stream, doubt in scene.doubts.items():
-        yield Finding("warning", "gravity", f"{stream}: {doubt.partition(': ')[0]}", "where the camera is level and the "
-                      "ground comes into view later, nothing; else take gravity from tf (gravity_frame)",
+        yield Finding("warning", "gravity", f"{stream}: {doubt.partition(': ')[0]}", "where the camera is level and "
+                      "the ground comes into view later, nothing; else take gravity from tf (gravity_frame)",
                       {"gravity_frame": upright} if upright else {})
+
+
+def static_transform(parent: str, child: str, down: NDArray[np.float64]) -> str:
+    """A line for the shell that publishes how a camera stands: its optical frame in one with x forward and z up."""
+    forward = np.array([0.0, 0.0, 1.0])
+    ahead = forward - down * float(forward @ down)
+    ahead /= np.linalg.norm(ahead)
+    turn = np.stack([ahead, np.cross(-down, ahead), -down])  # rows: x, y, z of the parent in the camera's frame
+    w = math.sqrt(max(0.0, 1.0 + float(np.trace(turn)))) / 2
+    if w > 1e-6:
+        x, y, z = (float(turn[i, j] - turn[j, i]) / (4 * w) for i, j in ((2, 1), (0, 2), (1, 0)))
+    else:  # a half turn: the axis is what stays where it is
+        x, y, z = (float(v) for v in np.linalg.eigh(turn + turn.T)[1][:, -1])
+    words = " ".join(f"--q{name} {value:.4f}" for name, value in zip("xyzw", (x, y, z, w), strict=True))
+    return f"ros2 run tf2_ros static_transform_publisher --frame-id {parent} --child-frame-id {child} {words}"
 
 
 def registration(scene: Scene) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ from ssma_ros.recordings.matching import Stamps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from ssma_ros.doctor.setup import Setup
     from ssma_ros.frame import Frame
     from ssma_ros.messages.refusal import RefusedInput
@@ -126,8 +128,7 @@ class Scene:
         listened_to_tf: whether tf could be read at all.
         frame: made of the last images, as the node would make it, or None.
         doubts: by stream what its picture was made with where that is not what was asked for.
-        turned_deg: how far depth says that the camera is turned from level, where that is doubted; None = it cannot
-            tell.
+        down: unit vector in the colour camera's optical frame, where depth says that it lies on its side.
         middleware: of this shell.
         can_bond: whether bondpy is installed.
     """
@@ -143,7 +144,7 @@ class Scene:
     listened_to_tf: bool = True
     frame: Frame | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
-    turned_deg: float | None = None
+    down: NDArray[np.float64] | None = None
     middleware: Middleware = field(default_factory=Middleware)
     can_bond: bool = True
 

@@ -495,13 +495,23 @@ def test_a_camera_on_its_side_without_tf() -> None:
     rows = (np.arange(192) - 95.5)[:, None]
     with np.errstate(divide="ignore"):
         floor = np.where(rows > 0, 1.2 * 250.0 / rows, np.inf)
-    side = np.ascontiguousarray(np.rot90(np.repeat(np.minimum(floor, 12.0).astype(np.float32), 384, axis=1), -1))
+    level = np.repeat(np.minimum(floor, 12.0).astype(np.float32), 384, axis=1)
+    side = np.ascontiguousarray(np.rot90(level, -1))
     picture = np.full((384, 192, 3), 90, np.uint8)
     made = watched(
         scene(), color=lambda s: messages.image(picture, "bgr8", stamp_ns=s), nir=None,
         depth=lambda s: depth(s, side, "32FC1"), camera_info=lambda _: messages.camera_info(192, 384, 250.0),
     )
-    one(made, geometry_checks.tilted, "error", "depth says that the camera is turned by 90 degrees", gravity_guard=False)
+    finding = one(made, geometry_checks.tilted, "error", "depth says that the camera is turned by 90 degrees",
+                  gravity_frame="base_footprint")
+    (line,) = finding.shell
+    assert "--frame-id base_footprint --child-frame-id camera" in line
+    quaternion = tuple(float(line.split(f"--q{name} ")[1].split()[0]) for name in "xyzw")
+    tf(made, "base_footprint", "camera", quaternion)
+    rotation = geometry_checks.rotation(made.transforms, "camera", "base_footprint")
+    assert rotation is not None
+    np.testing.assert_allclose(rotation @ [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], atol=0.02)  # down is the image's left
+    np.testing.assert_allclose(rotation @ [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], atol=0.02)  # and ahead stays ahead
 
 
 def test_gravity_that_depth_does_not_tell() -> None:
