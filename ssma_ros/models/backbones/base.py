@@ -39,6 +39,7 @@ class Backbone(nn.Module, ABC):
         skip_stages: indices of the stages whose outputs are the 1/8 and 1/4 taps; may be empty.
         skip_channels: channels of those taps.
         remark: what a person should know who chose it, or empty.
+        first_convolutions: names of the weights that meet the image.
         keeps_initialization: names of parts whose first weights are not drawn anew.
     """
 
@@ -48,6 +49,7 @@ class Backbone(nn.Module, ABC):
     skip_stages: tuple[int, ...]
     skip_channels: tuple[int, ...]
     remark: str = ""
+    first_convolutions: tuple[str, ...] = ()
     keeps_initialization: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

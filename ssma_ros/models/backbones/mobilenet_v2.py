@@ -39,6 +39,7 @@ class MobileNetV2(Backbone):
     """
 
     name = "mobilenet_v2"
+    first_convolutions = ("features.0.0.weight",)
     skip_stages = (2, 1)
 
     def __init__(self, in_channels: int = 3, *, input_norm: bool = False, width: float = 1.0) -> None:

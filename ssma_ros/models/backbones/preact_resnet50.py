@@ -106,6 +106,7 @@ class PreActResNet50(Backbone):
     """
 
     name = "preact_resnet50"
+    first_convolutions = ("stem.conv.weight",)
     out_channels = 2048
     skip_stages = (2, 1)
     skip_channels = (512, 256)

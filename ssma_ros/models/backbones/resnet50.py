@@ -53,6 +53,7 @@ class ResNet50(Backbone):
     """
 
     name = "resnet50"
+    first_convolutions = ("conv1.weight",)
     out_channels = 2048
     skip_stages = (2, 1)
     skip_channels = (512, 256)

@@ -20,7 +20,7 @@ from ssma_ros.models.backbones.base import Backbone, Taps
 from ssma_ros.models.layers import BatchNorm2d, keep_single_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -101,6 +101,12 @@ class TimmBackbone(Backbone):
             self.remark = (f"{self.name} has no output stride of 16 in timm: its last features are at 1/32 of the "
                            "image and are enlarged twice")
 
+        known = import_timm().get_pretrained_cfg(self.name.removeprefix(PREFIX))
+        first = () if known is None or not known.first_conv else known.first_conv
+        names = {f"{part}.weight": torch.empty(0) for part in ((first,) if isinstance(first, str) else first)}
+        here = tuple(self.named_as_here(names))
+        self.first_convolutions = here if self.state_dict().keys() >= set(here) else ()
+
     #: timm has initialised its layers as each network wants it.
     keeps_initialization = ("body",)
 
@@ -125,6 +131,20 @@ class TimmBackbone(Backbone):
     def forward(self, x: Tensor) -> Taps:
         """Deep features and skips of an N×in_channels×H×W image."""
         return self.taps(self.body(self.input_norm(x)))
+
+    def named_as_here(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of timm's whole network by the names that they have here; those of its classifier are left out, and
+        what the network does not have keeps its name."""
+        here = self.state_dict().keys()
+        whole = _names(self.name.removeprefix(PREFIX))
+        found = {}
+        for name, tensor in tensors.items():
+            # timm's feature maps flatten a list of stages, or hold the network as a part.
+            known = next((n for n in (f"body.{name}", "body." + name.replace(".", "_", 1), f"body.model.{name}",
+                                      f"body.body.{name}") if n in here), None)
+            if known is not None or name not in whole:
+                found[known or name] = tensor
+        return found
 
 
 def _enlarge(deep: Tensor, eighth: Tensor) -> Tensor:
@@ -171,6 +191,13 @@ def _plan(name: str, in_channels: int) -> _Plan:
                 return plan
     raise ValueError(f"backbone {PREFIX}{name}: {problem}; expected feature maps at 1/4, 1/8 and 1/16 or 1/32 of "
                      "images of any size that is a multiple of 16")
+
+
+@lru_cache(maxsize=32)
+def _names(name: str) -> frozenset[str]:
+    """Names of the weights of the whole network, with its classifier."""
+    with torch.device("meta"):
+        return frozenset(import_timm().create_model(name, pretrained=False).state_dict())
 
 
 def _misfit(plan: _Plan, shapes: list[tuple[int, ...]]) -> str:

@@ -139,6 +139,11 @@ class TrainConfig:
         None, "Momentum of BatchNorm's running statistics (PyTorch's convention); null = the network's own.",
         low=0, high=1,
     )
+    pretrained: str = option(
+        "", "ImageNet weights that the encoders start from: `imagenet` (of an installed package, else timm's hub), or "
+        "a .safetensors file; empty: none. A colour stream then has the mean and scale of these weights, or leaves "
+        "both out.",
+    )
     encoders: dict[str, str] = option(
         default_factory=dict, text="Stream name to weights of a trained unimodal model that initialises this encoder, "
         "or `PATH#STREAM` for one encoder of a fusion model (also of other data).",
@@ -236,6 +241,9 @@ def parse_config(document: Any, where: str) -> TrainConfig:
     if not config.stages:
         raise SsmaError(f"training configuration {where}: no stages, expected at least one")
     _check_encoders(config, where)
+    if config.pretrained and config.initialize:
+        raise SsmaError(f"training configuration {where}: got pretrained and initialize, which gives all weights; "
+                        "expected one of them")
     for index, stage in enumerate(config.stages):
         if stage.width % 16 or stage.height % 16:
             raise SsmaError(f"training configuration {where}: stages[{index}] is {stage.width}x{stage.height}, "

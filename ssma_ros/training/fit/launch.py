@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import check_writable
 from ssma_ros.inference import locate_model
+from ssma_ros.models.backbones import remarks
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import open_samples
 from ssma_ros.training.datasets.joined import JoinedDataset
@@ -22,7 +23,7 @@ from ssma_ros.training.datasets.survey import refuse_blank, survey
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.checkpoint import load_checkpoint
 from ssma_ros.training.fit.run_log import require_tensorboard
-from ssma_ros.training.fit.trainer import Trainer, choose_device, run_digest
+from ssma_ros.training.fit.trainer import Trainer, build, choose_device, run_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -98,6 +99,9 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     trainer = Trainer(config, samples[0], samples[1], output, progress=progress)
     if trainer.has_ended and first:
         say(f"run {output}: has ended before; it stays as it is")
+    elif first:
+        for remark in remarks(trainer.network):
+            say(remark)
     return trainer.run()
 
 
@@ -110,7 +114,8 @@ def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = 
         made_before: paths of weights that will be there once the run begins.
 
     Raises:
-        SsmaError: a device, package or file of weights is not there, or ``output`` may not be written to.
+        SsmaError: a device, package or file of weights is not there, the network cannot be built or begin as it is
+            told to, or ``output`` may not be written to.
     """
     check_writable(output, "run")
     if config.data.cache:
@@ -121,6 +126,7 @@ def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = 
     for path in (config.initialize, *config.encoders.values()):
         if path and path not in made_before and not locate_model(path.partition("#")[0]).exists():
             raise SsmaError(f"weights {path}: no such file or folder, expected those that the run starts from")
+    build(config, storage=False)
 
 
 def say(text: str) -> None:

@@ -22,6 +22,7 @@ from ssma_ros.inference.loading import RUN_BEST as BEST
 from ssma_ros.inference.loading import RUN_RESULT as FINAL
 from ssma_ros.inference.loading import locate_model
 from ssma_ros.models import build_network, holds_model, load_model, save_model
+from ssma_ros.models.pretrained import start_from_imagenet
 from ssma_ros.training.datasets.batch import Normalizer
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.evaluate.versions import versions
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ssma_ros.contract import Contract
+    from ssma_ros.models import SegmentationNetwork
     from ssma_ros.training.datasets.batch import Batch
     from ssma_ros.training.datasets.cache import Samples
     from ssma_ros.training.fit.config import StageConfig, TrainConfig
@@ -302,17 +304,33 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_cuda else torch.device("cpu")
 
 
-def _prepare_network(config: TrainConfig) -> tuple[Contract, nn.Module]:
-    """The network with its starting weights, and the contract with the network's whole description."""
+def build(config: TrainConfig, *, storage: bool = True) -> tuple[Contract, SegmentationNetwork]:
+    """The network as the configuration says, with its starting weights where those come from ImageNet, else fresh; and
+    the contract with all means and scales.
+
+    Without ``storage`` the network holds nothing, which only looks whether all fits.
+
+    Raises:
+        SsmaError: the network cannot be built, or the weights do not fit it or the streams.
+    """
     contract = config.build_contract()
-    torch.manual_seed(config.seed)
     try:
-        network = build_network(contract.network, contract.labels.num_classes)
+        with nullcontext() if storage else torch.device("meta"):
+            network = build_network(contract.network, contract.labels.num_classes)
     except (ValueError, TypeError) as error:
         raise SsmaError(f"training configuration: its network cannot be built ({error})") from None
     if network.modalities != contract.modalities:
         raise SsmaError(f"training configuration: the network's modalities are {network.modalities}, "
                         f"expected {contract.modalities} as its streams are")
+    if config.pretrained:
+        contract = start_from_imagenet(network, contract, config.pretrained, without=config.encoders)
+    return contract, network
+
+
+def _prepare_network(config: TrainConfig) -> tuple[Contract, nn.Module]:
+    """The network with its starting weights, and the contract with the network's whole description."""
+    torch.manual_seed(config.seed)
+    contract, network = build(config)
     if config.initialize:
         network.load_state_dict(load_model(locate_model(config.initialize)).state_dict())
     load_encoders(network, config.encoders)
@@ -365,8 +383,9 @@ def run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
         del document["data"][key]
     for key in ("tensorboard", "checkpoint_every", "device", "threads"):
         del document[key]
-    if not document["decoder_of"]:
-        del document["decoder_of"]  # so that checkpoints from before this key fit still
+    for key in ("decoder_of", "pretrained"):
+        if not document[key]:
+            del document[key]  # so that checkpoints from before this key fit still
     facts = [document, train.digest, val.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
