@@ -73,7 +73,7 @@ def lines(found: Statistics, contract: Contract, where: str) -> list[str]:
         "contract:",
         "  streams:",
         *(line for one in found.streams for line in _stream_lines(one, found.samples)),
-        *_class_lines(found, contract.labels),
+        *class_lines(found, contract.labels),
     ]
 
 
@@ -91,7 +91,8 @@ def _stream_lines(one: StreamStatistics, samples: int) -> list[str]:
     return [there + (f" ({one.reason})" if one.present < samples else ""), f"    - {text}"]
 
 
-def _class_lines(found: Statistics, labels: LabelSet) -> list[str]:
+def class_lines(found: Statistics, labels: LabelSet) -> list[str]:
+    """Share of each class, as lines of comments."""
     shares = labels.shares(found.labels)
     words = [f"# classes of '{labels.name}', shares of the pixels that count:"]
     for entry in labels.classes:

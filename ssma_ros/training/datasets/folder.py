@@ -165,6 +165,13 @@ class PictureFolder(FolderDataset):
         return None
 
 
+def is_calibrated(root: Path, split: str) -> bool:
+    """Whether a folder of pictures has a camera file, or no depth that would need one."""
+    folder = root / split
+    files = (root / "camera.json", folder / "camera.json", folder / CAMERAS)
+    return any(path.exists() for path in files) or not (folder / SENSORS["depth"].folder).is_dir()
+
+
 def _own_settings(root: Path) -> dict[str, Any]:
     """What the data set says of its own pictures."""
     path = root / SENSORS_NAME
