@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", default="", metavar="DIR",
                         help="folder for encoded inputs, instead of the configuration's")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="only these, instead of the configuration's")
+    parser.add_argument("--samples", type=int, nargs="+", metavar="N",
+                        help="only with these numbers of labelled images, 0 = all, instead of the configuration's")
+    parser.add_argument("--held-out", type=int, default=0, metavar="N",
+                        help="score N training images, which are then not trained on, instead of the validation split: "
+                             "to choose by")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -32,15 +37,37 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from dataclasses import replace
 
+    from ssma_ros.errors import SsmaError
     from ssma_ros.files import write_atomically
-    from ssma_ros.training.trained_comparison import TABLE, load_comparison, table_lines, train_and_compare
+    from ssma_ros.training.trained_comparison import (
+        TABLE,
+        checked_configs,
+        curve_lines,
+        load_comparison,
+        table_lines,
+        train_and_compare,
+    )
 
     comparison = load_comparison(args.config)
-    if args.seeds:
-        comparison = replace(comparison, seeds=tuple(args.seeds))
+    counts = tuple(args.samples or comparison.samples)
+    if args.held_out < 0 or min(counts) < 0:
+        raise SsmaError(f"got --held-out {args.held_out} and --samples {counts}, expected numbers from 0 up")
+    comparison = replace(
+        comparison, seeds=tuple(args.seeds or comparison.seeds), samples=counts, held_out=args.held_out
+    )
     output = Path(args.output) if args.output else Path("runs") / comparison.name
-    results = train_and_compare(comparison, output, data=args.data, cache=args.cache, progress=not args.quiet)
-    table = "\n".join(table_lines(comparison, results))
-    write_atomically(output / TABLE, (table + "\n").encode())
-    print(table)
+    parts = comparison.parts(output)
+    for part, folder in parts.values():
+        checked_configs(part, folder, data=args.data, cache=args.cache)
+    results = {}
+    lines = []
+    for count, (part, folder) in parts.items():
+        results[count] = train_and_compare(part, folder, data=args.data, cache=args.cache, progress=not args.quiet)
+        table = table_lines(part, results[count])
+        write_atomically(folder / TABLE, ("\n".join(table) + "\n").encode())
+        lines = table
+    if len(results) > 1:
+        lines = curve_lines(comparison, results)
+        write_atomically(output / TABLE, ("\n".join(lines) + "\n").encode())
+    print("\n".join(lines))
     return 0

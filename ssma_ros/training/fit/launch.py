@@ -18,6 +18,7 @@ from ssma_ros.inference import locate_model
 from ssma_ros.models.backbones import remarks
 from ssma_ros.training.datasets import open_dataset
 from ssma_ros.training.datasets.cache import open_samples
+from ssma_ros.training.datasets.chosen import ChosenSamples, divide
 from ssma_ros.training.datasets.joined import JoinedDataset
 from ssma_ros.training.datasets.survey import refuse_blank, survey
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
@@ -36,24 +37,39 @@ if TYPE_CHECKING:
 
 
 def open_split(config: TrainConfig, contract: Contract, split: str, *, progress: bool = True) -> Samples:
-    """Encoded samples of one split of the configuration's data set; the training split with those that join it.
+    """Encoded samples of one split of the configuration's data set: of the training split those that are trained on,
+    with those that join it; of the validation split, or what is held out for it.
 
     Raises:
         SsmaError: the data set is not laid out as it should be, or no sample has one of the contract's streams.
     """
     data, dataset = config.data, _dataset(config, contract, split)
-    samples = open_samples(dataset, contract)
-    refuse_blank(samples, contract.streams, range(len(samples)), f"split '{split}' of {data.root}")
-    return open_samples(dataset, contract, data.cache, progress=progress) if data.cache else samples
+    found = _chosen(config, open_samples(dataset, contract), split)
+    refuse_blank(found, contract.streams, range(len(found)), f"split '{split}' of {data.root}")
+    if not data.cache:
+        return found
+    return _chosen(config, open_samples(dataset, contract, data.cache, progress=progress), split)
 
 
 def _dataset(config: TrainConfig, contract: Contract, split: str) -> FrameDataset:
     data = config.data
+    if split == data.val and data.held_out:
+        split = data.train
     dataset = open_dataset(data.kind, data.root, split, contract.labels, data.options)
     if not data.more or split != data.train:
         return dataset
     more = [open_dataset(m.kind, m.root, m.split, contract.labels, m.options) for m in data.more]
     return JoinedDataset([dataset, *more])
+
+
+def _chosen(config: TrainConfig, samples: Samples, split: str) -> Samples:
+    """The samples of a split that the configuration asks for; those of ``more`` are all trained on."""
+    data = config.data
+    if split not in (data.train, data.val) or not (data.held_out or (data.samples and split == data.train)):
+        return samples
+    count = sum(not data.more or samples.name(i).startswith("0/") for i in range(len(samples)))
+    trained, held_out = divide(count, data.held_out, data.samples, config.seed, f"split '{data.train}' of {data.root}")
+    return ChosenSamples(samples, held_out if split == data.val else [*trained, *range(count, len(samples))])
 
 
 @contextmanager
@@ -86,7 +102,9 @@ def train(config: TrainConfig, output: Path, *, progress: bool = True) -> Path:
     splits = (config.data.train, config.data.val)
     if first and (output / CHECKPOINT).is_file():
         # Another run's folder is refused before this one's inputs are encoded into the cache.
-        encoded = [open_samples(_dataset(config, contract, split), contract) for split in splits]
+        encoded = [
+            _chosen(config, open_samples(_dataset(config, contract, split), contract), split) for split in splits
+        ]
         load_checkpoint(output, run_digest(config, *encoded))
     samples = [open_split(config, contract, split, progress=progress and first) for split in splits]
     if first and not (output / CHECKPOINT).is_file():
@@ -127,6 +145,16 @@ def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = 
         if path and path not in made_before and not locate_model(path.partition("#")[0]).exists():
             raise SsmaError(f"weights {path}: no such file or folder, expected those that the run starts from")
     build(config, storage=False)
+
+
+def check_choice(config: TrainConfig) -> None:
+    """Look whether the training split has as many samples as are to be trained on and held out.
+
+    Raises:
+        SsmaError: it has fewer, or the data set is not laid out as it should be.
+    """
+    contract = config.build_contract()
+    _chosen(config, open_samples(_dataset(config, contract, config.data.train), contract), config.data.train)
 
 
 def say(text: str) -> None:

@@ -386,6 +386,9 @@ def run_digest(config: TrainConfig, train: Samples, val: Samples) -> str:
     for key in ("decoder_of", "pretrained"):
         if not document[key]:
             del document[key]  # so that checkpoints from before this key fit still
+    for key in ("samples", "held_out"):
+        if not document["data"][key]:
+            del document["data"][key]
     facts = [document, train.digest, val.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
