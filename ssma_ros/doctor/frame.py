@@ -46,8 +46,37 @@ def put_together(scene: Scene) -> None:
         return
     encoded = InputEncoder(scene.setup.contract, part(EncoderOptions, parameters)).encode(scene.frame)
     scene.doubts = encoded.doubts
-    if encoded.doubts and encoded.depth is not None and encoded.intrinsics is not None:
+    if encoded.depth is None or encoded.intrinsics is None:
+        return
+    if encoded.doubts:
         scene.down = sideways_down(encoded.depth, encoded.intrinsics)
+    elif "depth" not in scene.frame.cameras and scene.frame.intrinsics is not None:
+        # As measured: completion passes over what it takes for too far.
+        scene.ground_m = ground_below(scene.frame.depth, scene.frame.intrinsics, scene.frame.gravity)
+
+
+def ground_below(
+    depth: NDArray[np.float32], intrinsics: Intrinsics, gravity: NDArray[np.float64] | None
+) -> float | None:
+    """How far below the camera lies what it sees at the lower border of its picture, metres; None where that is not
+    below it, or nobody knows which way is down.
+
+    Args:
+        depth: H×W float32 metres, 0 = no reading.
+        intrinsics: of its grid.
+        gravity: "down" in the optical frame, or None = as depth tells.
+    """
+    encoder = HHAEncoder(ROBOT_OPTIONS)
+    encoder.encode(depth, intrinsics, gravity=gravity)
+    if encoder.gravity is None or encoder.gravity_source not in ("given", "estimated"):
+        return None
+    rows = np.arange(4 * depth.shape[0] // 5, depth.shape[0])[:, None]
+    rays = np.stack(np.broadcast_arrays(
+        (np.arange(depth.shape[1])[None] - intrinsics.cx) / intrinsics.fx, (rows - intrinsics.cy) / intrinsics.fy, 1.0
+    ), axis=-1)  # fmt: skip
+    heights = (depth[rows[0, 0] :] * (rays @ encoder.gravity))[depth[rows[0, 0] :] > 0]
+    below = float(np.median(heights)) if heights.size else 0.0
+    return below if below > 0 else None
 
 
 def sideways_down(depth: NDArray[np.float32], intrinsics: Intrinsics) -> NDArray[np.float64] | None:

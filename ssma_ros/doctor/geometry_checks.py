@@ -12,7 +12,8 @@ import numpy as np
 from ssma_ros.doctor.finding import Finding
 from ssma_ros.doctor.frame import angle_from_level
 from ssma_ros.messages.transforms import gravity
-from ssma_ros.sensors import DRIVER, FROM_TF, registered
+from ssma_ros.ros.input_topics import DISPARITY_IMAGE
+from ssma_ros.sensors import DRIVER, FROM_TF, SENSORS, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: A camera that is turned by more from level is refused by ``gravity_guard``, degrees.
 _TILTED_DEG = 45.0
+#: How high a robot's camera can stand over the ground, and how high it usually does, metres.
+_LOW_M, _HIGH_M = 0.04, 6.0
+_USUAL_M = (0.15, 4.0)
 
 
 def gravity_frame(scene: Scene) -> Iterator[Finding]:
@@ -125,4 +129,19 @@ def upright_frame(transforms: TransformTree, frame: str) -> str:
     return next((name for name in fitting if rotation(transforms, frame, name) is not None), "")
 
 
-CHECKS = (gravity_frame, tilted, registration)
+def ground(scene: Scene) -> Iterator[Finding]:
+    """A unit that is wrong by ten keeps depth plausible, but not how high the camera stands over the ground."""
+    seen, below = scene.inputs.get("depth"), scene.ground_m
+    if seen is None or seen.suspicion or below is None or _LOW_M <= below <= _HIGH_M:
+        return
+    now = scene.setup.parameters.depth_scale or (1.0 if "FC1" in seen.encoding else SENSORS["depth"].scale)
+    fitting = [factor for factor in (0.1, 10.0, 0.01, 100.0, 0.001, 1000.0) if _USUAL_M[0] <= factor * below <= _USUAL_M[1]]
+    disparity = seen.kind == DISPARITY_IMAGE
+    todo = f"if that is not so, {seen.topic} has another unit than {now:g} m a count"
+    if disparity:
+        todo = "if that is not so, the baseline T of the disparity's calibration is wrong"
+    yield Finding("warning", "depth", f"by depth the ground lies {below:.3g} m below the camera", todo,
+                  {"depth_scale": float(f"{now * fitting[0]:g}")} if fitting and not disparity else {})
+
+
+CHECKS = (gravity_frame, tilted, registration, ground)

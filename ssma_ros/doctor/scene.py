@@ -129,6 +129,7 @@ class Scene:
         frame: made of the last images, as the node would make it, or None.
         doubts: by stream what its picture was made with where that is not what was asked for.
         down: unit vector in the colour camera's optical frame, where depth says that it lies on its side.
+        ground_m: how far below the camera the ground before it lies by depth, metres, where that can be told.
         middleware: of this shell.
         can_bond: whether bondpy is installed.
     """
@@ -145,6 +146,7 @@ class Scene:
     frame: Frame | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
     down: NDArray[np.float64] | None = None
+    ground_m: float | None = None
     middleware: Middleware = field(default_factory=Middleware)
     can_bond: bool = True
 

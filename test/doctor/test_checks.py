@@ -490,13 +490,41 @@ def test_a_camera_on_its_side() -> None:
     assert found(turned(watched(scene(gravity_frame="odom")), 90.0), geometry_checks.gravity_frame) == []
 
 
-def test_a_camera_on_its_side_without_tf() -> None:
-    """A floor 1.2 m below the camera and a wall 12 m ahead, turned by a quarter."""
+def floor_and_wall(wall: float = 6.0) -> np.ndarray:
+    """Depth of a floor 1.2 m below the camera and a wall ahead; 384×192, focal length 250 pixels."""
     rows = (np.arange(192) - 95.5)[:, None]
     with np.errstate(divide="ignore"):
         floor = np.where(rows > 0, 1.2 * 250.0 / rows, np.inf)
-    level = np.repeat(np.minimum(floor, 12.0).astype(np.float32), 384, axis=1)
-    side = np.ascontiguousarray(np.rot90(level, -1))
+    return np.repeat(np.minimum(floor, wall).astype(np.float32), 384, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "below", "scale"),
+    [
+        (floor_and_wall() * 1e4, "16UC1", 12.0, 1e-4),  # tenths of a millimetre
+        (floor_and_wall() * 1e2, "16UC1", 0.12, None),  # a low robot, or centimetres: nobody knows
+        (floor_and_wall() * 10, "32FC1", 12.0, 0.1),
+        (floor_and_wall() * 1e3, "16UC1", 1.2, None),
+    ],
+)
+def test_a_unit_that_is_wrong_by_ten_shows_in_the_cameras_height(
+    pixels: np.ndarray, encoding: str, below: float, scale: float | None
+) -> None:
+    pixels = pixels.astype(np.uint16 if encoding == "16UC1" else np.float32)
+    picture = np.full((192, 384, 3), 90, np.uint8)
+    made = watched(
+        scene(), color=lambda s: messages.image(picture, "bgr8", stamp_ns=s), nir=None,
+        depth=lambda s: depth(s, pixels, encoding), camera_info=lambda _: messages.camera_info(384, 192, 250.0),
+    )
+    assert made.ground_m == pytest.approx(below, rel=0.05)
+    if scale is None:
+        assert found(made, geometry_checks.ground) == []
+    else:
+        one(made, geometry_checks.ground, "warning", "m below the camera", "has another unit than", depth_scale=scale)
+
+
+def test_a_camera_on_its_side_without_tf() -> None:
+    side = np.ascontiguousarray(np.rot90(floor_and_wall(12.0), -1))
     picture = np.full((384, 192, 3), 90, np.uint8)
     made = watched(
         scene(), color=lambda s: messages.image(picture, "bgr8", stamp_ns=s), nir=None,
