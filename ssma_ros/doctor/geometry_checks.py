@@ -28,6 +28,8 @@ _TILTED_DEG = 45.0
 #: How high a robot's camera can stand over the ground, and how high it usually does, metres.
 _LOW_M, _HIGH_M = 0.04, 6.0
 _USUAL_M = (0.15, 4.0)
+#: What units are mistaken by, most frequent first.
+_FACTORS = (0.1, 10.0, 0.01, 100.0, 0.001, 1000.0)
 
 
 def gravity_frame(scene: Scene) -> Iterator[Finding]:
@@ -135,7 +137,7 @@ def ground(scene: Scene) -> Iterator[Finding]:
     if seen is None or seen.suspicion or below is None or _LOW_M <= below <= _HIGH_M:
         return
     now = scene.setup.parameters.depth_scale or (1.0 if "FC1" in seen.encoding else SENSORS["depth"].scale)
-    fitting = [factor for factor in (0.1, 10.0, 0.01, 100.0, 0.001, 1000.0) if _USUAL_M[0] <= factor * below <= _USUAL_M[1]]
+    fitting = [factor for factor in _FACTORS if _USUAL_M[0] <= factor * below <= _USUAL_M[1]]
     disparity = seen.kind == DISPARITY_IMAGE
     todo = f"if that is not so, {seen.topic} has another unit than {now:g} m a count"
     if disparity:

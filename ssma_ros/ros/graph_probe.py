@@ -42,11 +42,15 @@ class GraphProbe:
     Args:
         name: of the node that it is in the graph.
         domain: another one than that of this shell.
+
+    Attributes:
+        domain: ROS_DOMAIN_ID of the graph.
     """
 
     def __init__(self, name: str = "ssma_doctor", domain: int | None = None) -> None:
         self._context = Context()
         self._context.init(domain_id=domain)
+        self.domain = int(self._context.get_domain_id())
         self._node = Node(
             name, context=self._context, use_global_arguments=False, enable_rosout=False,
             start_parameter_services=False,
@@ -62,11 +66,6 @@ class GraphProbe:
         self._node.destroy_node()
         self._executor.shutdown()
         self._context.try_shutdown()
-
-    @property
-    def domain(self) -> int:
-        """ROS_DOMAIN_ID of the graph."""
-        return int(self._context.get_domain_id())
 
     def spin(self, seconds: float) -> None:
         """Hand messages to those that listen, for so long."""
