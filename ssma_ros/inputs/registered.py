@@ -79,21 +79,9 @@ class Registration:
             out = self._arrays.take(shape, frame.images[sensor].dtype), self._arrays.take(shape, np.uint8)
             depth = None if grid.depth is None or measured is None else (grid.depth, measured)
             image, hole, reason = register_sensor(frame, sensor, depth, encoded.intrinsics, self._options, out)
-            doubt = "" if grid.depth is not None else (
-                f"{SENSORS[sensor].title} is registered without depth ({_no_depth(frame)}): everything "
-                f"{_COUNTS_AS[self._options.register_without_depth]}"
-            )
             if not reason:
                 grid.images[sensor], holes[sensor] = image, hole
-            for stream in self._contract.streams:
-                if sensor not in stream.sensors or not encoded.present[stream.name]:
-                    continue
-                if reason:
-                    encoded.present[stream.name] = False
-                    encoded.missing[stream.name] = reason
-                    encoded.inputs.pop(stream.name, None)
-                elif doubt:
-                    encoded.doubts[stream.name] = doubt
+            tell(self._contract, encoded, sensor, reason, doubt_of(frame, sensor, self._options))
         return holes
 
     def warm_up(self, sensor: str) -> None:
@@ -124,26 +112,54 @@ def register_sensor(
         options: say what stands in where there is no depth.
         out: where to write image and mask.
     """
-    without = options.register_without_depth
-    assumed = None
-    if without == "infinity":
-        assumed = INFINITY
-    elif without == "ground":
-        assumed = ground_plane(grid, options.camera_height, _LEVEL if frame.gravity is None else frame.gravity)
     completed, measured = depth or (np.zeros((grid.height, grid.width), np.float32), None)
     image, hole, seen = register_image(
-        frame.images[sensor], frame.cameras[sensor], completed, grid, measured=measured, assumed=assumed, out=out[0],
-        hole=out[1],
+        frame.images[sensor], frame.cameras[sensor], completed, grid, measured=measured,
+        assumed=assumed_depth(frame, grid, options), out=out[0], hole=out[1],
     )  # fmt: skip
-    reason = ""
-    if seen < LEAST_SEEN:
-        reason = (
-            f"the {sensor} camera sees {100 * seen:.0f} % of the driving image, expected at least "
-            f"{100 * LEAST_SEEN:.0f} %: check its pose (tf or {sensor}_extrinsics) and its camera_info"
-        )
-        if depth is None and assumed is None:
-            reason = f"{sensor} of another camera cannot be registered without depth ({_no_depth(frame)})"
-    return image, hole, reason
+    return image, hole, why_unusable(frame, sensor, seen, options)
+
+
+def assumed_depth(frame: Frame, grid: Intrinsics, options: EncoderOptions) -> NDArray[np.float64] | None:
+    """Inverse depth of pixels that have none, see :func:`~ssma_ros.registration.register_image`."""
+    if options.register_without_depth == "missing":
+        return None
+    if options.register_without_depth == "infinity":
+        return INFINITY
+    return ground_plane(grid, options.camera_height, _LEVEL if frame.gravity is None else frame.gravity)
+
+
+def why_unusable(frame: Frame, sensor: str, seen: float, options: EncoderOptions) -> str:
+    """The reason why an image of which this share (0..1) is seen makes no stream, or empty."""
+    if seen >= LEAST_SEEN:
+        return ""
+    if frame.depth is None and options.register_without_depth == "missing":
+        return f"{sensor} of another camera cannot be registered without depth ({_no_depth(frame)})"
+    return (
+        f"the {sensor} camera sees {100 * seen:.0f} % of the driving image, expected at least "
+        f"{100 * LEAST_SEEN:.0f} %: check its pose (tf or {sensor}_extrinsics) and its camera_info"
+    )
+
+
+def doubt_of(frame: Frame, sensor: str, options: EncoderOptions) -> str:
+    """What an image was registered by where there is no depth, or empty."""
+    if frame.depth is not None:
+        return ""
+    counts = _COUNTS_AS[options.register_without_depth]
+    return f"{SENSORS[sensor].title} is registered without depth ({_no_depth(frame)}): everything {counts}"
+
+
+def tell(contract: Contract, encoded: EncodedInputs, sensor: str, reason: str, doubt: str) -> None:
+    """Make the streams of a sensor blank for a reason, or note a doubt about them."""
+    for stream in contract.streams:
+        if sensor not in stream.sensors or not encoded.present[stream.name]:
+            continue
+        if reason:
+            encoded.present[stream.name] = False
+            encoded.missing[stream.name] = reason
+            encoded.inputs.pop(stream.name, None)
+        elif doubt:
+            encoded.doubts[stream.name] = doubt
 
 
 def _no_depth(frame: Frame) -> str:

@@ -17,16 +17,17 @@ import numpy as np
 
 from ssma_ros.encodings.base import DeviceEncoder, DeviceFrame, EncoderOptions
 from ssma_ros.errors import SsmaError
-from ssma_ros.frame import Frame
 from ssma_ros.inputs.encoded import EncodedInputs, completion_of, encoding_of, in_contract
+from ssma_ros.inputs.registered import doubt_of, tell, why_unusable
+from ssma_ros.inputs.resident_cameras import OtherCameras
 from ssma_ros.inputs.resident_images import SensorImages
 from ssma_ros.kernels.cuda.functions import CudaPreprocessing
-from ssma_ros.registration import register_depth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ssma_ros.contract import Contract, Stream
+    from ssma_ros.frame import Frame
     from ssma_ros.kernels.cuda.device import Device, Event, Graph
 
 #: Graphs kept: sensors that come and go use one for each combination.
@@ -35,11 +36,16 @@ _GRAPHS = 8
 
 @dataclass(frozen=True)
 class _Layout:
-    """Everything of a frame that becomes part of a captured graph: frames of one layout share it."""
+    """Everything of a frame that becomes part of a captured graph: frames of one layout share it.
 
+    With other cameras there are two: only after the first is it known how much of their images is seen.
+    """
+
+    work: str
     size: tuple[int, int]
     images: tuple[tuple[str, int, float], ...]
     device: tuple[object, bool]
+    cameras: tuple[object, ...]
     present: tuple[bool, ...]
 
 
@@ -61,7 +67,8 @@ class CudaInputEncoder:
     ) -> None:
         self._contract, self._device, self._inputs = contract, device, dict(inputs)
         self._completion = completion_of(contract)
-        self._encoders = {s.name: _twin(s, options or EncoderOptions(), device) for s in contract.streams}
+        self._options = options or EncoderOptions()
+        self._encoders = {s.name: _twin(s, self._options, device) for s in contract.streams}
         self._functions = CudaPreprocessing(device, contract.width, contract.height)
         # The colour image's home is the input of the stream that is nothing but it, where there is one.
         plain = next((self._inputs[s.name] for s in contract.streams if s.encoding == "bgr"), 0)
@@ -71,6 +78,7 @@ class CudaInputEncoder:
         self._addresses = dict(self._images.grid)
         if self._completion.completion != "none":
             self._addresses["depth"] = device.allocate(4 * contract.width * contract.height)
+        self._others = OtherCameras(device, contract.width, contract.height, self._options)
         self._graphs: OrderedDict[_Layout, Graph] = OrderedDict()
         self._has_depth = False
         self._marks: tuple[Event, Event] | None = None
@@ -91,19 +99,24 @@ class CudaInputEncoder:
         """
         start = time.perf_counter()
         frame.check()
-        frame = _in_one_camera(frame)
         size = frame.size
         encoded = EncodedInputs.of(self._contract, frame)
-        if size != self._images.size:
+        cameras = self._others.layout(frame, encoded.intrinsics)
+        if size != self._images.size or self._others.moves(cameras):
             self.close()  # the graphs know addresses that go
+        if size != self._images.size:
             self._images.fit(size)
+        self._others.fit(cameras)
         for name, present in encoded.present.items():
             if present:
                 self._encoders[name].prepare(frame)
         self._images.upload(frame)
-        graph = self._graph(frame, size, encoded)
+        self._others.upload(frame, encoded.intrinsics)
         begun = self._device.mark()
-        graph.launch()
+        if cameras:
+            self._graph("images", frame, size, cameras, encoded).launch()
+            self._settle(frame, encoded)
+        self._graph("streams" if cameras else "all", frame, size, cameras, encoded).launch()
         self._marks = (begun, self._device.mark())
         self._has_depth = "depth" in frame.images
         encoded.timings_ms["enqueue"] = (time.perf_counter() - start) * 1e3
@@ -142,7 +155,17 @@ class CudaInputEncoder:
         while self._graphs:
             self._graphs.popitem()[1].close()
 
-    def _graph(self, frame: Frame, size: tuple[int, int], encoded: EncodedInputs) -> Graph:
+    def _settle(self, frame: Frame, encoded: EncodedInputs) -> None:
+        """Blank the streams of cameras that see too little; waits for the device, which alone knows."""
+        for sensor in frame.cameras:
+            if sensor != "depth" and sensor in frame.images and sensor in self._addresses:
+                reason = why_unusable(frame, sensor, self._others.seen(sensor), self._options)
+                tell(self._contract, encoded, sensor, reason, doubt_of(frame, sensor, self._options))
+
+    def _graph(
+        self, work: str, frame: Frame, size: tuple[int, int], cameras: tuple[tuple[str, object], ...],
+        encoded: EncodedInputs,
+    ) -> Graph:
         there = {name: image for name, image in frame.images.items() if name in self._addresses}
         on_device = DeviceFrame(
             images={name: self._addresses[name] for name in there},
@@ -152,32 +175,55 @@ class CudaInputEncoder:
             gravity=frame.gravity is not None,
         )
         layout = _Layout(
+            work,
             size,
             tuple((name, on_device.bytes_each[name], on_device.full_scales[name]) for name in there),
             (on_device.intrinsics, on_device.gravity),
-            tuple(encoded.present.values()),
+            cameras,
+            () if work == "images" else tuple(encoded.present.values()),
         )
         graph = self._graphs.get(layout)
         if graph is None:
             if len(self._graphs) == _GRAPHS:
                 self._device.wait()  # it may be at work
                 self._graphs.popitem(last=False)[1].close()
-            graph = self._device.capture(lambda: self._enqueue(on_device, encoded.present))
+            present = dict(encoded.present)
+            graph = self._device.capture(lambda: self._enqueue(work, on_device, dict(cameras), present))
             self._graphs[layout] = graph
         self._graphs.move_to_end(layout)
         return graph
 
-    def _enqueue(self, frame: DeviceFrame, present: Mapping[str, bool]) -> None:
-        """Everything between the uploads and the network; allocates nothing and waits for nothing."""
-        self._images.resize(frame.bytes_each)
-        if "depth" in frame.images:
-            self._complete_depth()
+    def _enqueue(
+        self, work: str, frame: DeviceFrame, cameras: Mapping[str, object], present: Mapping[str, bool]
+    ) -> None:
+        """Everything between the uploads and the network, or the part before or after other cameras' images are
+        counted; allocates nothing and waits for nothing.
+        """
+        if work != "streams":
+            self._enqueue_images(frame, cameras)
+        if work == "images":
+            return
         for stream in self._contract.streams:
             target = self._inputs[stream.name]
             if present[stream.name]:
                 self._encoders[stream.name].enqueue(self._functions, frame, target)
+                self._others.clear_holes(stream, cameras, target)
             else:
                 self._functions.clear(target, 3 * self._contract.width * self._contract.height)
+
+    def _enqueue_images(self, frame: DeviceFrame, cameras: Mapping[str, object]) -> None:
+        """Every image on the grid, depth completed."""
+        depth, measured = self._addresses["depth"], self._images.grid["depth"]
+        self._images.resize({name: size for name, size in frame.bytes_each.items() if name not in cameras})
+        if "depth" in cameras:
+            self._others.register_depth(measured)
+        if "depth" in frame.images:
+            self._complete_depth()
+        elif cameras:
+            self._functions.clear(depth, 4 * self._contract.width * self._contract.height)
+        for sensor in cameras:
+            if sensor != "depth" and sensor in frame.images:
+                self._others.register(sensor, depth, measured, frame.images[sensor])
 
     def _complete_depth(self) -> None:
         how, target = self._completion, self._addresses["depth"]
@@ -188,24 +234,6 @@ class CudaInputEncoder:
                 max_depth=how.max_depth, extrapolate=how.extrapolate, blur=how.blur,
             )
         self._functions.keep_readings(target)
-
-
-def _in_one_camera(frame: Frame) -> Frame:
-    """The frame without images of other cameras, but for depth, which is registered on the processor."""
-    if not frame.cameras:
-        return frame
-    assert frame.intrinsics is not None, "a frame with other cameras has intrinsics"
-    others = {
-        name: "it is of another camera, which is registered on the processor alone: set preprocessing_device to cpu"
-        for name in frame.cameras if name != "depth"
-    }
-    images = {name: image for name, image in frame.images.items() if name not in others}
-    if "depth" in images and "depth" in frame.cameras:
-        images["depth"] = register_depth(frame.depth, frame.cameras["depth"], frame.intrinsics)
-    return Frame(
-        frame.stamp_ns, frame.frame_id, intrinsics=frame.intrinsics, gravity=frame.gravity,
-        missing={**frame.missing, **others}, images=images, full_scales=frame.full_scales,
-    )
 
 
 def _twin(stream: Stream, options: EncoderOptions, device: Device) -> DeviceEncoder:

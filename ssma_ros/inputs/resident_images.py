@@ -62,7 +62,7 @@ class SensorImages:
         fits = self.size == (self._functions.width, self._functions.height)
         for name in self.grid:
             image = frame.images.get(name)
-            if image is None:
+            if image is None or name in frame.cameras:
                 continue
             if not fits and name not in self._raw:
                 self._raw[name] = self._device.allocate(_largest(name) * self.size[0] * self.size[1])

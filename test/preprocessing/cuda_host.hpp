@@ -27,6 +27,12 @@ inline int atomicMin(int *address, int value) {
     return old;
 }
 
+inline int atomicMax(int *address, int value) {
+    const int old = *address;
+    if (value > old) *address = value;
+    return old;
+}
+
 inline int atomicAdd(int *address, int value) {
     const int old = *address;
     *address = old + value;

@@ -92,7 +92,7 @@ def driver(monkeypatch):
 def test_kernels_are_compiled_for_the_gpu_and_prepared(driver):
     device = PycudaDevice()
     assert device.architecture == "sm_87"
-    assert driver.compiled == [("fill", "sm_87"), ("hha", "sm_87"), ("images", "sm_87")]
+    assert driver.compiled == [("fill", "sm_87"), ("hha", "sm_87"), ("images", "sm_87"), ("registration", "sm_87")]
     prepared = {call[1]: call[2] for call in driver.calls if call[0] == "prepare"}
     assert prepared == {name: s for kernels in SIGNATURES.values() for name, s in kernels.items()}
 

@@ -21,7 +21,7 @@ from ssma_ros.kernels.shared import constants
 
 logger = logging.getLogger(__name__)
 
-SOURCES = ("fill", "hha", "images")
+SOURCES = ("fill", "hha", "images", "registration")
 _HERE = Path(__file__).parent
 #: The numbers that the kernels share with the processor's code, as macros of the same names.
 DEFINITIONS = tuple(

@@ -64,6 +64,14 @@ SIGNATURES: dict[str, dict[str, str]] = {
         "pack": "PPiii",
         "clear": "Pi",
     },
+    "registration": {
+        "splat_view": "PPPPiiii",
+        "sample_view": "PPPPPPPPiiiiii",
+        "find_places": "PPPii",
+        "splat_depth": "PPiiii",
+        "invert": "Pii",
+        "blank": "PPii",
+    },
 }
 
 
