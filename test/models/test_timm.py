@@ -47,6 +47,7 @@ class TestAdapNetPPMobileNetV4(TimmBattery):
     options: ClassVar = {"backbone": "timm/mobilenetv4_conv_small_035"}
 
 
+@pytest.mark.slow
 class TestSSMARepViT(TimmBattery):
     """The last features at 1/32."""
 
@@ -111,6 +112,22 @@ def test_features_at_a_32nd_are_enlarged_in_place() -> None:
     assert deep.shape == (1, 1, 5, 3)
     torch.testing.assert_close(deep[0, 0, 2], torch.tensor([0.5, 1.0, 2.0]))
     assert backbone(torch.randn(1, 3, 80, 48)).deep.shape == (1, 384, 5, 3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["repvit_m0_9", "mobileone_s0", "tf_efficientnet_lite0", "xception41"])
+def test_branches_are_merged_for_inference(name: str) -> None:
+    """Of networks that have some: the same features of fewer convolutions."""
+    torch.manual_seed(0)
+    backbone = TimmBackbone(name)
+    backbone.train()(torch.randn(4, 3, 64, 64))  # statistics that are not 0 and 1
+    backbone.eval()
+    image = torch.randn(1, 3, 64, 96)
+    before, layers = backbone(image), sum(isinstance(m, nn.Conv2d) for m in backbone.modules())
+    backbone.merge_branches()
+    torch.testing.assert_close(backbone(image), before, rtol=1e-3, atol=1e-3 * float(before.deep.abs().max()))
+    merged = sum(isinstance(m, nn.Conv2d) for m in backbone.modules())
+    assert (merged < layers) == (name in ("repvit_m0_9", "mobileone_s0"))
 
 
 @pytest.mark.parametrize(

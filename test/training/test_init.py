@@ -42,7 +42,7 @@ def shortened(path: Path) -> None:
     path.write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize("start", ["imagenet", "shipped"])
+@pytest.mark.parametrize("start", ["imagenet", pytest.param("shipped", marks=pytest.mark.slow)])
 def test_train_takes_it_as_it_stands(
     start: str, timm: Any, forest_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

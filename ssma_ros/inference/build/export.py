@@ -15,6 +15,7 @@ import torch
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.build.conversion import PRECISIONS, convert, store_weights_as_float16, strip_traces, write_model
 from ssma_ros.inference.runtime.protocol import OUTPUTS, PRESENT
+from ssma_ros.models.backbones import find_backbones
 from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def trace(network: nn.Module, contract: Contract) -> onnx_ir.Model:
         SsmaError: the network does not run on the contract's streams.
     """
     graph = SegmentationGraph(copy.deepcopy(network).cpu(), contract).eval()
+    for backbone in find_backbones(graph):
+        backbone.merge_branches()
     blank = torch.zeros(contract.height, contract.width, 3, dtype=torch.uint8)
     arguments = (*(blank.clone() for _ in contract.streams), torch.ones(len(contract.streams)))
     try:

@@ -56,6 +56,10 @@ class Backbone(nn.Module, ABC):
     def stages(self) -> Sequence[Callable[[Tensor], Tensor]]:
         """The stages in order."""
 
+    def merge_branches(self) -> None:  # most have none
+        """Compute the same with fewer layers, where training needs branches that inference does not; in evaluation
+        mode, for good, under other names of weights."""
+
     def taps(self, outputs: Sequence[Tensor]) -> Taps:
         """Pick deep features and skips from the outputs of all stages."""
         return Taps(outputs[-1], tuple(outputs[i] for i in self.skip_stages))

@@ -132,6 +132,12 @@ class TimmBackbone(Backbone):
         """Deep features and skips of an N×in_channels×H×W image."""
         return self.taps(self.body(self.input_norm(x)))
 
+    def merge_branches(self) -> None:
+        """RepViT, FastViT, MobileOne and the like: parallel convolutions into one."""
+        from timm.models import reparameterize_model
+
+        reparameterize_model(self.body, inplace=True)
+
     def named_as_here(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tensors of timm's whole network by the names that they have here; those of its classifier are left out, and
         what the network does not have keeps its name."""
