@@ -19,7 +19,7 @@ ROS_PACKAGES = ("rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "vision_m
 DIVIDED = ("kernels", "inference", "training")
 DOORS = ("ros", "recordings", "extraction", "demo", "doctor", "cli")
 #: What any room may import; the table does not repeat it.
-GROUND = {"documents.py", "options.py", "errors.py", "files.py", "folders.py", "sensors.py", "version.py"}
+GROUND = {"apart.py", "documents.py", "options.py", "errors.py", "files.py", "folders.py", "sensors.py", "version.py"}
 
 
 @lru_cache(maxsize=1)

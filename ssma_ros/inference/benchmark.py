@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssma_ros.contract import Contract
+    from ssma_ros.inference.build.verify import EncodedFrame
     from ssma_ros.inference.runtime.protocol import Backend
 
 #: Networks to measure: words → name, modalities, number of classes, preset (None: the released SSMA-ResNet50).
@@ -147,12 +148,28 @@ def measure(case: Case) -> Measurement:
     built_before = _build_of(path)
     start = time.perf_counter()
     try:
-        backend = _load(case, path)
+        backend = load_case(case)
     except SsmaError as error:
         return Measurement(case, error=str(error))
-    images, present = _random_inputs(backend.contract)
+    images, present = random_inputs(backend.contract)
     backend.infer(images, present)  # the second call is the first one without first-use costs
     load_s = time.perf_counter() - start
+    build = _build_of(path)
+    found = time_calls(case, backend, images, present)
+    backend.close()
+    return replace(
+        found,
+        memory_mb=_peak_mb() - before_mb,
+        load_s=load_s - (build[1] if build != built_before else 0.0),
+        build_s=build[1],
+    )
+
+
+def time_calls(
+    case: Case, backend: Backend, images: Mapping[str, NDArray[np.uint8]], present: Mapping[str, bool]
+) -> Measurement:
+    """Time a loaded backend on one frame, as long and as often as ``case`` says; what loading tells is left out."""
+    path = Path(case.model)
     calls: list[float] = []
     inner: list[float] = []
     processor: list[float] = []
@@ -163,8 +180,6 @@ def measure(case: Case) -> Measurement:
         calls.append(1e3 * (time.perf_counter() - begin))
         processor.append(1e3 * (time.process_time() - used))
         inner.append(result.timings_ms.get("inference", calls[-1]))
-    identity, gpu_bytes, build = backend.identity, backend.memory_bytes, _build_of(path)
-    backend.close()
     return Measurement(
         case=case,
         frames=len(calls),
@@ -173,16 +188,13 @@ def measure(case: Case) -> Measurement:
         call_ms=float(np.median(calls)),
         call_p95_ms=float(np.percentile(calls, 95)),
         processor_ms=float(np.median(processor)),
-        memory_mb=_peak_mb() - before_mb,
-        gpu_mb=(gpu_bytes or 0) / 1e6,
+        gpu_mb=(backend.memory_bytes or 0) / 1e6,
         file_mb=path.stat().st_size / 1e6 if path.is_file() else 0.0,
-        load_s=load_s - (build[1] if build != built_before else 0.0),
-        build_s=build[1],
-        identity=identity,
+        identity=backend.identity,
     )
 
 
-def _random_inputs(contract: Contract) -> tuple[dict[str, NDArray[np.uint8]], dict[str, bool]]:
+def random_inputs(contract: Contract) -> tuple[dict[str, NDArray[np.uint8]], dict[str, bool]]:
     """Images of noise for every stream: time does not depend on them."""
     random = np.random.default_rng(0)
     shape = (contract.height, contract.width, 3)
@@ -203,7 +215,13 @@ def _build_of(path: Path) -> tuple[str, float]:
     return fingerprint.created, fingerprint.build_seconds
 
 
-def _load(case: Case, path: Path) -> Backend:
+def load_case(case: Case) -> Backend:
+    """The network of a case, ready.
+
+    Raises:
+        SsmaError: it cannot be loaded so.
+    """
+    path = Path(case.model)
     name, _, detail = case.backend.partition(":")
     if name == "torch":
         from ssma_ros.inference.runtime.torch_backend import TorchBackend
@@ -231,19 +249,41 @@ def prepare_model(network: str, width: int, height: int, folder: Path, precision
     """
     target = folder / f"{network}-{width}x{height}"
     target.mkdir(parents=True, exist_ok=True)
+    from ssma_ros.contract import load_contract
+
     if not (target / "model.onnx").is_file():
         _export(network, width, height, target)
-    missing = [p for p in precisions if p != "fp32" and not (target / f"model.{p}.onnx").is_file()]
-    if missing:
-        from ssma_ros.contract import load_contract
+    for precision in precisions:
+        if precision != "fp32" and not (target / f"model.{precision}.onnx").is_file():
+            add_graph(target, precision, [random_inputs(load_contract(target / "contract.json"))])
+    return target
+
+
+def add_graph(folder: Path, precision: str, frames: Sequence[EncodedFrame]) -> Path:
+    """Convert the float32 graph of a model folder, where that has not been done.
+
+    Args:
+        folder: with ``model.onnx``.
+        precision: of the graph wanted.
+        frames: with every stream, to calibrate int8 with.
+
+    Returns:
+        The graph, ``model.PRECISION.onnx``.
+
+    Raises:
+        SsmaError: it cannot be converted so, or int8 has no frames.
+    """
+    graph = folder / f"model.{precision}.onnx"
+    if not graph.is_file():
         from ssma_ros.inference.build.conversion import convert_file
         from ssma_ros.inference.runtime.protocol import PRESENT
 
-        images, present = _random_inputs(load_contract(target / "contract.json"))
-        frame: dict[str, NDArray] = {**images, PRESENT: np.ones(len(present), np.float32)}
-        for precision in missing:
-            convert_file(target / "model.onnx", target / f"model.{precision}.onnx", precision, [frame])
-    return target
+        feeds: list[dict[str, NDArray]] = [
+            {**images, PRESENT: np.ones(len(present), np.float32)}
+            for images, present in frames if all(present.values())
+        ]
+        convert_file(folder / "model.onnx", graph, precision, feeds)
+    return graph
 
 
 def _export(network: str, width: int, height: int, target: Path) -> None:

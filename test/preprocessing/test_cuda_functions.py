@@ -279,3 +279,16 @@ def test_a_difference_is_judged_by_its_table():
     assert difference("hha", two, level, level != two).largest == 2
     with pytest.raises(ValueError, match=r"index: got float32 \(4, 6\), expected uint8 \(20, 20\)"):
         difference("index", depth, level)
+
+
+def test_sixteen_bits_of_a_wide_image_are_resized_to_the_level(device):
+    """Against the formula in double: a place in float32 would be three levels off."""
+    image = np.random.default_rng(1).integers(0, 65536, (4, 1280)).astype(np.uint16)
+    functions = CudaPreprocessing(device, 192, 4)
+    out = device.allocate(192 * 4 * 2)
+    functions.resize_image(device.put(image), 1280, 4, out, channels=1, bytes_each=2)
+    place = (np.arange(192) + 0.5) * 1280 / 192 - 0.5
+    first = np.floor(place).astype(int)
+    expected = image[:, first] + (place - first) * (image[:, first + 1].astype(float) - image[:, first])
+    found = difference("resize_16_bits", device.get(out, (4, 192), np.uint16), np.rint(expected).astype(np.uint16))
+    assert found.within, found

@@ -36,13 +36,21 @@ extern "C" __global__ void resize_linear_8(
     }
 }
 
-// The same for one channel of 16 bits.
+// The same in double, for values of 16 bits: a place in float32 is off by up to 3 of 65535 levels in a wide image.
+static __device__ __forceinline__ int exact_source_of(int at, int in_size, int size, float *share) {
+    const double place = (at + 0.5) * (double(in_size) / size) - 0.5;
+    const int first = int(floor(place));
+    *share = float(place - first);
+    return first;
+}
+
+// One channel of 16 bits.
 extern "C" __global__ void resize_linear_16(
     const unsigned short *__restrict__ in, unsigned short *__restrict__ out, int in_width, int in_height, int width,
     int height) {
     PIXEL_OR_RETURN(x, y, width, height);
     float a, b;
-    const int x0 = source_of(x, in_width, width, &a), y0 = source_of(y, in_height, height, &b);
+    const int x0 = exact_source_of(x, in_width, width, &a), y0 = exact_source_of(y, in_height, height, &b);
     const unsigned short *upper_row = in + clamped(y0, in_height) * in_width;
     const unsigned short *lower_row = in + clamped(y0 + 1, in_height) * in_width;
     const int left = clamped(x0, in_width), right = clamped(x0 + 1, in_width);

@@ -92,16 +92,17 @@ def cases(device: Device, width: int, height: int) -> dict[str, Callable[[], Non
 def time_replays(device: Device, enqueue: Callable[[], None], rounds: int) -> tuple[float, float]:
     """Median and 95th percentile in milliseconds of what ``enqueue`` launches, captured once and replayed.
 
-    By events before and after, each replay alone on the device; the first 20 are not counted.
+    By events before and after, each replay alone on the device; the first tenth is run before and not counted.
     """
     graph, found = device.capture(enqueue), []
     try:
-        for i in range(rounds + 20):
+        first = 1 + rounds // 10
+        for i in range(first + rounds):
             before = device.mark()
             graph.launch()
             after = device.mark()
             device.wait()
-            if i >= 20:
+            if i >= first:
                 found.append(after.time_since(before))
     finally:
         graph.close()
