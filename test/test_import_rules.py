@@ -17,7 +17,7 @@ PACKAGE = PROJECT / "ssma_ros"
 ROS_PACKAGES = ("rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "vision_msgs", "cv_bridge", "tf2_ros", "launch")
 #: Folders whose parts are rooms of their own.
 DIVIDED = ("kernels", "inference", "training")
-DOORS = ("ros", "recordings", "extraction", "demo", "doctor", "cli")
+DOORS = ("ros", "recordings", "extraction", "demo", "doctor", "selftest", "cli")
 #: What any room may import; the table does not repeat it.
 GROUND = {"apart.py", "documents.py", "options.py", "errors.py", "files.py", "folders.py", "sensors.py", "version.py"}
 
