@@ -55,9 +55,12 @@ class Option:
         return "" if self.high is None else f"at most {self.high:g}"
 
     def allows(self, value: Any) -> bool:
-        """Whether a value of the right type, or every one of a list's, is in range; None always is."""
+        """Whether a value of the right type, or every one of a list's, is in range; None always is.
+
+        So is an empty string in a list: ROS has no lists without elements.
+        """
         if isinstance(value, (tuple, list)):
-            return all(self.allows(each) for each in value)
+            return all(each == "" or self.allows(each) for each in value)
         if self.choices is not None:
             return value in self.choices
         if isinstance(value, bool) or not isinstance(value, (int, float)):

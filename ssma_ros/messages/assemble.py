@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ssma_ros.frame import Frame
 from ssma_ros.kernels.shared.resampling import bilinear, nearest
 from ssma_ros.messages import decode as conversion
+from ssma_ros.messages.rectify import Lenses
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.messages.transforms import CameraPlaces, gravity
 from ssma_ros.options import check_ranges, option
@@ -55,6 +56,14 @@ class AssemblyOptions:
     )
     check_frame_id: bool = option(
         True, "Refuse images whose frame_id differs from the driving image's: they are not registered to it.", live=True
+    )
+    rectify: bool = option(
+        False, "Rectify raw images by their camera_info (plumb_bob, rational_polynomial, equidistant), depth by the "
+        "nearest pixel; false: they are rectified already. A disparity image always is.", live=True,
+    )
+    rectified_sensors: tuple[str, ...] = option(
+        ("",), "Sensors whose images are rectified already, with rectify true; '' = none.", live=True,
+        choices=tuple(SENSORS),
     )
     gravity_frame: str = option(
         "", "tf frame whose z axis points up (odom, base_footprint); gravity for HHA is taken from it. "
@@ -109,6 +118,8 @@ def assemble_frame(
     reasons = dict(missing or {})
     places = CameraPlaces(options.registered, infos, transforms)
     info, topic = places.info_of_driver(driver, frame.frame_id, camera_info)
+    lenses = Lenses(options.rectify, options.rectified_sensors, topics, driver, (info, topics[topic]))
+    frame.images[driver] = lenses.rectified(driver, message, image)
     frame.intrinsics = _intrinsics(info, width, height, topics[topic], reasons)
     frame.gravity = gravity(transforms, frame.frame_id, options.gravity_frame)
     for sensor in SENSORS:
@@ -118,12 +129,12 @@ def assemble_frame(
             reasons.setdefault(sensor, f"no {sensor} image")
             continue
         try:
-            _add(frame, sensor, messages[sensor], driver, options, topics, places)
+            _add(frame, sensor, messages[sensor], driver, options, topics, places, lenses)
         except RefusedInput as refusal:
             reasons[sensor] = f"refused: {refusal}"
     frame.missing = reasons
     if plausibility is not None:
-        frame.suspicions = plausibility.look(frame)
+        frame.suspicions = {**lenses.raw, **plausibility.look(frame)}
     return frame
 
 
@@ -135,15 +146,18 @@ def _add(
     options: AssemblyOptions,
     topics: Mapping[str, str],
     places: CameraPlaces,
+    lenses: Lenses,
 ) -> None:
     topic = _topic(sensor, message, topics)
     image, full_scale = _convert(sensor, message, topics, options)
     frame_id, here = str(message.header.frame_id), (int(image.shape[1]), int(image.shape[0]))
+    own: tuple[Any, str] | None = None
     camera = places.find(sensor, frame_id, here, (driver, frame.frame_id), topics)
     if camera is not None:
         if frame.intrinsics is None:
             raise RefusedInput(topic, "header.frame_id", f"'{frame_id}'", "a camera_info to register it with")
         frame.cameras[sensor] = camera
+        own = (places.info(sensor), topics[f"{sensor}_camera_info"])
     elif frame_id != frame.frame_id and options.check_frame_id:
         raise RefusedInput(
             topic, "header.frame_id", f"'{frame_id}'", f"'{frame.frame_id}', registered to the driving image, or "
@@ -151,7 +165,7 @@ def _add(
         )
     elif here != frame.size:
         image = _resized(sensor, image, frame.size, options, topic)
-    _put(frame, sensor, image, full_scale)
+    _put(frame, sensor, lenses.rectified(sensor, message, image, own), full_scale)
 
 
 def _put(frame: Frame, sensor: str, image: NDArray[Any], full_scale: float) -> None:

@@ -66,6 +66,10 @@ class CameraPlaces:
     ) -> None:
         self._registered, self._infos, self._transforms = registered, infos, transforms
 
+    def info(self, sensor: str) -> Any | None:
+        """CameraInfo of a sensor's own camera, or None."""
+        return self._infos.get(sensor)
+
     def info_of_driver(self, driver: str, frame_id: str, camera_info: Any | None) -> tuple[Any | None, str]:
         """CameraInfo of the driving image and its key among topics: its own camera's where that is another one.
 

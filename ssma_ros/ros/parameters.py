@@ -128,7 +128,7 @@ def why_invalid(name: str, value: Any) -> str | None:
     if isinstance(default, tuple):
         if not isinstance(value, (tuple, list)) or not all(_is_element(v, constraint.element) for v in value):
             return wrong_type(name, value)
-        return None
+        return None if constraint.allows(value) else _sentence(name, list(value), constraint.range_words)
     if isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return wrong_type(name, value)
