@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Raw images to rectified ones, as image_proc's rectify node makes them, by the camera_info that goes with them.
 
-The rectified camera is P of the camera_info (K where P is not set), turned by R; region of interest and binning apply to
-what is looked up and to what comes out (sensor_msgs/CameraInfo, image_geometry's PinholeCameraModel).
+The rectified camera is P of the camera_info (K where P is not set), turned by R; region of interest and binning apply
+to what is looked up and to what comes out (sensor_msgs/CameraInfo, image_geometry's PinholeCameraModel).
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ def why_raw(info: Any, topic: str) -> str:
     if float(info.p[0]) != 0.0 and not _differ(info):
         return ""
     return (
-        f"topic {topic}: the camera's lens distorts (camera_info: D is not zero, K and P differ) and the name does not say "
-        "that its images are rectified, expected rectified images; set rectify to true, or remap to the driver's "
+        f"topic {topic}: the camera's lens distorts (camera_info: D is not zero, K and P differ) and the name does not "
+        "say that its images are rectified, expected rectified images; set rectify to true, or remap to the driver's "
         "image_rect"
     )
 

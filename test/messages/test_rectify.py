@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw images are rectified by their camera_info: held against a lens written out by hand, and against image_proc's rules."""
+"""Raw images are rectified by their camera_info: held against a lens written out by hand, and image_proc's rules."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def ramp() -> NDArray[np.uint8]:
 
 def frame_of(options: AssemblyOptions, camera: Any, **images: Any) -> Any:
     topics = {
-        "color": "/cam/image_raw", "depth": "/cam/depth", "nir": "/cam/nir", "thermal": "/cam/t", "disparity": "/cam/disp",
-        "camera_info": "/cam/camera_info",
+        "color": "/cam/image_raw", "depth": "/cam/depth", "nir": "/cam/nir", "thermal": "/cam/t",
+        "disparity": "/cam/disp", "camera_info": "/cam/camera_info",
     }
     plausible = SimpleNamespace(look=lambda frame: {})
     return assemble_frame(images, camera, options, topics=topics, plausibility=plausible)
