@@ -45,7 +45,7 @@ class Rectifier:
     """Rectifies the images of any number of cameras; the maps of a camera are made once and anew when it changes."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[tuple[Any, ...], tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]] = OrderedDict()
+        self._maps: OrderedDict[tuple[Any, ...], tuple[NDArray[Any], ...]] = OrderedDict()
         self._arrays = RecycledArrays()
 
     def __call__(self, image: NDArray[Any], sensor: Sensor, info: Any | None, info_topic: str) -> NDArray[Any]:
@@ -70,21 +70,21 @@ class Rectifier:
             raise RefusedInput(info_topic, "size", got, f"{size[0]}x{size[1]} as the {sensor.title} image is")
         if not _changes_pixels(info):
             return image
-        coarse, fine, exact = self._maps_of(info, info_topic)
+        coarse, fine, columns, rows = self._maps_of(info, info_topic)
         out = self._arrays.take(image.shape, image.dtype)
         if sensor.pixels == "measurement":
-            return np.asarray(cv2.remap(image, exact, None, cv2.INTER_NEAREST, dst=out))
+            return np.asarray(cv2.remap(image, columns, rows, cv2.INTER_NEAREST, dst=out))
         return np.asarray(cv2.remap(image, coarse, fine, cv2.INTER_LINEAR, dst=out))
 
-    def _maps_of(self, info: Any, topic: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
+    def _maps_of(self, info: Any, topic: str) -> tuple[NDArray[Any], ...]:
         """Where each pixel is looked up: in fixed point, for blending, and as floats, for the nearest pixel."""
         key = _calibration(info)
         if key in self._maps:
             self._maps.move_to_end(key)
         else:
-            exact = lookup_map(info, topic)
-            coarse, fine = cv2.convertMaps(exact, None, cv2.CV_16SC2)
-            self._maps[key] = (np.asarray(coarse), np.asarray(fine), exact)
+            columns, rows = (np.ascontiguousarray(plane) for plane in np.moveaxis(lookup_map(info, topic), -1, 0))
+            coarse, fine = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
+            self._maps[key] = (np.asarray(coarse), np.asarray(fine), columns, rows)
             if len(self._maps) > _KEPT:
                 self._maps.popitem(last=False)
         return self._maps[key]
