@@ -75,6 +75,7 @@ setup(
         installed("launch", "*.launch.py"),
         installed("config", "*.yaml", "*.xml"),
         installed("config/training", "*.yaml", "*.json"),
+        installed("config/cameras", "*.yaml"),
         installed("rviz", "*.rviz"),
         installed("examples", "*.py"),
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),

@@ -17,26 +17,28 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from ssma_ros.cameras import preset_names, settings_of
 from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
     from launch import LaunchContext
 
-# argument, name inside the node (which is also the default), description
+# argument, role of a camera preset, name inside the node (which is also the default), description
 TOPICS = (
-    ("color_info", "camera/camera_info", "camera info of the rectified colour image"),
+    ("color_info", "camera_info", "camera/camera_info", "camera info of the colour image"),
     *(
-        (f"{sensor.name}_info", sensor.camera_info, f"camera info of the {sensor.title} camera (only with register_"
-         f"{sensor.name})")
+        (f"{sensor.name}_info", f"{sensor.name}_camera_info", sensor.camera_info,
+         f"camera info of the {sensor.title} camera (only with register_{sensor.name})")
         for sensor in SENSORS.values() if sensor.name != DRIVER
     ),
     *(
-        (sensor.name, sensor.topic, f"{sensor.title} image, rectified" + (
-            "" if sensor.name == DRIVER else f" and registered to the {SENSORS[DRIVER].title} camera"))
+        (sensor.name, sensor.name, sensor.topic, f"{sensor.title} image" + (
+            ", rectified or with rectify: true" if sensor.name == DRIVER else
+            f", registered to the {SENSORS[DRIVER].title} camera or with register_{sensor.name}: true"))
         for sensor in SENSORS.values()
     ),
     *(
-        ("disparity", sensor.disparity, f"disparity image (only with {sensor.name}_source: disparity)")
+        ("disparity", "disparity", sensor.disparity, f"disparity image (only with {sensor.name}_source: disparity)")
         for sensor in SENSORS.values() if sensor.disparity
     ),
 )
@@ -46,9 +48,14 @@ OVERRIDES = {"model": str, "autostart": bool, "use_sim_time": bool}
 
 def nodes(context: LaunchContext) -> list[Node]:
     """The nodes; an argument that was left empty leaves the parameter to the file."""
-    params_file = Path(LaunchConfiguration("params_file").perform(context)).expanduser()
-    if not params_file.is_file():
+    # Later ones win: what a parent launch file sets for all nodes, the camera, the parameter file, the arguments.
+    given = LaunchConfiguration("params_file").perform(context)
+    params_file = Path(given).expanduser()
+    if given and not params_file.is_file():
         raise FileNotFoundError(f"params_file: {params_file} is not a file")  # launch would only warn
+    topics, of_camera = settings_of(
+        LaunchConfiguration("camera").perform(context), LaunchConfiguration("camera_prefix").perform(context)
+    )
     overrides = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, kind in OVERRIDES.items()
@@ -75,8 +82,11 @@ def nodes(context: LaunchContext) -> list[Node]:
             name="ssma_fusion",
             namespace=LaunchConfiguration("namespace"),
             output="screen",
-            parameters=[str(params_file), overrides],
-            remappings=[(default, LaunchConfiguration(name)) for name, default, _ in TOPICS],
+            parameters=[of_camera, *([str(params_file)] if given else []), overrides],
+            remappings=[
+                (default, LaunchConfiguration(name).perform(context) or topics.get(role, default))
+                for name, role, default, _ in TOPICS
+            ],
             arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         ),
     ]
@@ -94,8 +104,17 @@ def generate_launch_description() -> LaunchDescription:
             "empty: as in params_file",
         ),
         DeclareLaunchArgument(
-            "params_file", default_value=PathJoinSubstitution([share, "config", "fusion.yaml"]),
-            description="YAML file with the node's parameters",
+            "params_file", default_value="",
+            description="YAML file with the node's parameters, such as a copy of config/fusion.yaml; empty: defaults",
+        ),
+        DeclareLaunchArgument(
+            "camera", default_value="", choices=["", *preset_names()],
+            description="topics and parameters as this camera's driver has them (config/cameras); arguments and "
+            "params_file win over it",
+        ),
+        DeclareLaunchArgument(
+            "camera_prefix", default_value="",
+            description="namespace and name of that driver, where they are not those of its own launch file",
         ),
         DeclareLaunchArgument(
             "autostart", default_value="", choices=["", "true", "false"],
@@ -122,8 +141,11 @@ def generate_launch_description() -> LaunchDescription:
             description="use config/fastdds.xml (128 MB shared memory); the other processes need it too",
         ),
         *(
-            DeclareLaunchArgument(name, default_value=default, description=f"topic of the {text}")
-            for name, default, text in TOPICS
+            DeclareLaunchArgument(
+                name, default_value="", description=f"topic of the {text}; empty: as the camera's driver calls it, or "
+                f"{default}",
+            )
+            for name, _, default, text in TOPICS
         ),
         # Fast DDS 2 reads the first, Fast DDS 3 the second.
         SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile, condition=with_profile),

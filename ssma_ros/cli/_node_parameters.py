@@ -26,9 +26,14 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *named: str) -> Non
         parser: gets them; none has a default of its own, see :func:`parameters_of`.
         named: parameters of the node with a command line option of their own.
     """
+    from ssma_ros.cameras import preset_names
     from ssma_ros.options import add_options
     from ssma_ros.ros.parameters import FusionParameters
 
+    parser.add_argument("--camera", default="", metavar="NAME",
+                        help=f"topics and parameters as this camera's driver has them: {', '.join(preset_names())}")
+    parser.add_argument("--camera-prefix", default="", metavar="/NAME",
+                        help="namespace and name of that driver, where they are not those of its own launch file")
     parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
     parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
                         help="set a parameter of the node, see docs/components.md")
@@ -40,14 +45,16 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *named: str) -> Non
 
 
 def parameters_of(args: argparse.Namespace, *named: str) -> FusionParameters:
-    """The node's parameters: those of the file, over them ``-p``, over them the arguments that are ``named``.
+    """The node's parameters: the camera's, over them those of the file, of ``-p``, of the arguments that are ``named``.
 
     Raises:
         SsmaError: an unknown parameter or a wrong value.
     """
+    from ssma_ros.cameras import settings_of
     from ssma_ros.ros.parameters import FusionParameters
 
-    values = {} if args.params_file is None else read_params_file(Path(args.params_file))
+    values = dict(settings_of(args.camera, args.camera_prefix)[1])
+    values |= {} if args.params_file is None else read_params_file(Path(args.params_file))
     values |= read_assignments(args.param)
     for name in named:
         if getattr(args, name) is not None:
@@ -58,16 +65,20 @@ def parameters_of(args: argparse.Namespace, *named: str) -> FusionParameters:
 
 
 def topics_of(args: argparse.Namespace, parameters: FusionParameters) -> dict[str, str]:
-    """Roles of topics that the parameters switch off or ``--topic`` settles.
+    """Roles of topics that the camera names, the parameters switch off or ``--topic`` settles.
 
     Raises:
         SsmaError: a ``--topic`` of another form.
     """
+    from ssma_ros.cameras import settings_of
     from ssma_ros.recordings.topics import NONE, parse_mapping
     from ssma_ros.sensors import SENSORS
 
     switched_off = {s: NONE for s in SENSORS if getattr(parameters, f"{s}_source", "image") == "none"}
-    return {**switched_off, **parse_mapping(args.topic)}
+    others = {f"{sensor}_camera_info" for sensor in SENSORS if not getattr(parameters, f"register_{sensor}", False)}
+    named, _ = settings_of(args.camera, args.camera_prefix)
+    of_camera = {role: topic for role, topic in named.items() if role not in others}
+    return {**of_camera, **switched_off, **parse_mapping(args.topic)}
 
 
 def assembly_of(parameters: FusionParameters) -> AssemblyOptions:

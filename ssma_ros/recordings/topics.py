@@ -187,12 +187,18 @@ def find_input_topics(topics: Sequence[Topic], where: str, mapping: Mapping[str,
     return InputTopics(found, unused)
 
 
-def _mapped(topics: Sequence[Topic], role: str, wanted: str, where: str) -> Topic:
+def _mapped(topics: Sequence[Topic], role: str, wanted: str, where: str) -> Topic | None:
     name, _, kind = wanted.partition("@")
     kind = _full_type(kind)
     named = [t for t in topics if t.name == name and (not kind or t.type == kind)]
+    if not named and not kind and ROLES[role] == _IMAGES:
+        # An image is known by its raw topic too, of which perhaps only another transport was recorded.
+        packed = [t for t in topics if _base_name(t) == name and t.type == COMPRESSED_IMAGE]
+        if packed:
+            return _only_transport(packed, role, where)
     if not named:
-        raise SsmaError(f"recording {where}: no topic {wanted} for {role}, expected one of {_listing(topics)}")
+        without = "" if role == _DRIVER else f"; go without by --topic {role}:={NONE}"
+        raise SsmaError(f"recording {where}: no topic {wanted} for {role}, expected one of {_listing(topics)}{without}")
     fitting = [t for t in named if t.type in ROLES[role]]
     if not fitting:
         raise SsmaError(
