@@ -228,5 +228,6 @@ def test_a_preset_with_a_mistake_names_it(tmp_path: Path, monkeypatch: pytest.Mo
         "title: t\ndriver: d\nstart: s\nnote: n\nprefix: ''\ntopics: {colour: image_raw, depth: d}\n"
     )
     monkeypatch.setattr("ssma_ros.cameras.share_path", lambda *parts: tmp_path.joinpath(*parts[2:]))
-    with pytest.raises(SsmaError, match="camera preset mine: topics: unknown role 'colour', expected one of color, .*may be meant"):
+    words = "camera preset mine: topics: unknown role 'colour', expected one of color, .*may be meant"
+    with pytest.raises(SsmaError, match=words):
         load_preset("mine")
