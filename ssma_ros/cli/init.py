@@ -121,7 +121,7 @@ def _look(args: argparse.Namespace, output: Path) -> tuple[Found, LabelSet]:
         named = os.path.relpath(named, output.parent)
     data = {"kind": form.kind, "root": str(root), "train": args.splits[0], "val": args.splits[1],
             "cache": "runs/cache", **({"options": form.options} if form.options else {})}
-    return Found(args.name or output.stem, data, named, size, len(train), statistics), labels
+    return Found(args.name or output.stem, data, named, size, len(train), statistics, labels.names), labels
 
 
 def _calibration(form: DataForm, root: Path, split: str) -> DataForm:

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from ssma_ros.cli.main import main
 from ssma_ros.contract import load_contract
+from ssma_ros.models import load_model, save_model
 from ssma_ros.options import options_of
 from ssma_ros.training.begin.annotated import annotated
 from ssma_ros.training.begin.cost import StepCost, measure_cost
 from ssma_ros.training.begin.proposal import Found, fitting_size, with_stages
 from ssma_ros.training.datasets.statistics import Statistics
 from ssma_ros.training.fit.config import StageConfig, TrainConfig, load_config, parse_config
+from ssma_ros.training.fit.trainer import build
 
 SETS = ["--labels", "synthetic_forest", "--quiet"]
 
@@ -119,17 +121,35 @@ def test_labels_beside_the_data_count_from_the_configuration(forest_folder: Path
     assert load_config(output).contract["labels"]["name"] == "synthetic_forest"
 
 
-def test_encoders_of_a_model_of_ones_own(forest_folder: Path, tmp_path: Path) -> None:
-    """With its network's options, without which the weights would not fit."""
-    from ssma_ros.models import load_model, save_model
-
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The shipped network as a model of one's own."""
     shipped = load_model(Path(__file__).parents[2] / "ssma_ros/weights/forest_rgb_hha_evi")
     assert shipped.contract is not None
     save_model(shipped, shipped.contract, tmp_path / "own")
-    arguments = ("--start", str(tmp_path / "own"), "--streams", "colour=bgr")
-    document = init(forest_folder, tmp_path / "config.yaml", *arguments)
-    assert document["encoders"] == {"colour": f"{tmp_path / 'own'}#rgb"}
+    return tmp_path / "own"
+
+
+def test_encoders_of_a_model_of_ones_own(own: Path, forest_folder: Path, tmp_path: Path) -> None:
+    """With its network's options, without which the weights would not fit, and the pictures they were trained on."""
+    document = init(forest_folder, tmp_path / "config.yaml", "--start", str(own), "--streams", "colour=bgr", "ir=nir")
+    assert document["encoders"] == {"colour": f"{own}#rgb"}
     assert document["contract"]["network"]["width"] == 0.5
+    colour, infrared = document["contract"]["streams"]
+    assert colour["mean"] == [86, 103, 101]
+    assert infrared["mean"] == pytest.approx([127.5] * 3, abs=3)
+    build(load_config(tmp_path / "config.yaml"), storage=False)
+
+
+def test_a_whole_model_of_the_same_streams_and_classes(own: Path, forest_folder: Path, tmp_path: Path) -> None:
+    document = init(forest_folder, tmp_path / "config.yaml", "--start", str(own))
+    assert document["initialize"] == str(own)
+    assert "encoders" not in document
+    assert document["contract"]["streams"][0]["mean"] == [86, 103, 101]
+    assert document["stages"][0]["encoder_lr"] < document["stages"][0]["lr"]
+    assert document["contract"]["streams"][1]["parameters"]["height_range"] == 5.1
+    _, network = build(load_config(tmp_path / "config.yaml"), storage=False)
+    assert network.describe() == load_model(own).describe()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +204,7 @@ def test_size_keeps_the_shape(images: tuple[int, int], network: tuple[int, int])
 
 def found(images: int, size: tuple[int, int] = (640, 480)) -> Found:
     return Found("run", {"root": "data"}, "synthetic_forest", size, images,
-                 Statistics((), np.zeros(256, np.int64), {}, images))  # type: ignore[arg-type]
+                 Statistics((), np.zeros(256, np.int64), {}, images), ())  # type: ignore[arg-type]
 
 
 def test_steps_follow_from_images_and_time() -> None:

@@ -17,6 +17,7 @@ from ssma_ros.training.fit.config import parse_config
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ssma_ros.contract import Contract, Stream
     from ssma_ros.training.begin.cost import StepCost
     from ssma_ros.training.datasets.statistics import Statistics, StreamStatistics
     from ssma_ros.training.fit.config import TrainConfig
@@ -47,6 +48,7 @@ class Found:
         size: (width, height) of the network's input.
         images: in the training split.
         statistics: measured at that size.
+        classes: names of the classes.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Found:
     size: tuple[int, int]
     images: int
     statistics: Statistics
+    classes: tuple[str, ...]
 
 
 def fitting_size(width: int, height: int) -> tuple[int, int]:
@@ -87,12 +90,14 @@ def propose(found: Found, start: str) -> dict[str, Any]:
         "name": AdapNetPP.name if len(names) == 1 else SSMA.name, "preset": _PRESET, "modalities": names,
     }
     more: dict[str, Any] = {}
+    stated = [_stream(one, start) for one in found.statistics.streams]
     if start == IMAGENET:
         network["backbone"] = _BACKBONE
         more["pretrained"] = IMAGENET
+    elif start == SHIPPED:
+        more["encoders"] = _encoders(_SHIPPED_MODEL, _contract_of(start, _SHIPPED_MODEL), streams)
     elif start != SCRATCH:
-        more["encoders"], described = _donors(found, start)
-        network |= described
+        more, stated, network = _as_model(start, found, stated, network)
     sensors = {sensor for stream in streams for sensor in stream.sensors}
     augmentation: dict[str, Any] = {"rotation": 5.0, "scale": [0.75, 1.5]}
     if len(sensors) > 1:
@@ -101,7 +106,7 @@ def propose(found: Found, start: str) -> dict[str, Any]:
         "name": found.name,
         "contract": {
             "width": found.size[0], "height": found.size[1], "labels": found.labels,
-            "streams": [_stream(one, start) for one in found.statistics.streams], "network": network,
+            "streams": stated, "network": network,
         },
         "data": dict(found.data),
         **more,
@@ -120,25 +125,50 @@ def _stream(one: StreamStatistics, start: str) -> dict[str, Any]:
     return document | ({"parameters": dict(stream.parameters)} if stream.parameters else {})
 
 
-def _donors(found: Found, start: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """The encoders of a trained model that fit streams, by stream; and the options of its network."""
-    place = _SHIPPED_MODEL if start == SHIPPED else start
+def _as_model(
+    place: str, found: Found, stated: Sequence[dict[str, Any]], network: dict[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """What begins as a trained model of one's own: the whole network where its streams and classes are these, else the
+    encoders whose encoding a stream has. Such a stream keeps the pictures that its encoder was trained on: parameters,
+    mean and scale.
+
+    Returns:
+        Keys of the configuration, the streams, and the network with the model's options.
+    """
+    contract = _contract_of(place, place)
+    streams = [one.stream for one in found.statistics.streams]
+    options = {key: value for key, value in contract.network.items() if key not in ("name", "modalities")}
+    own = {stream.encoding: stream for stream in contract.streams}
+    kept = [{**item, **_pictures(own[item["encoding"]])} if item["encoding"] in own else item for item in stated]
+    same = [(s.name, s.encoding) for s in streams] == [(s.name, s.encoding) for s in contract.streams]
+    if same and contract.labels.names == found.classes:
+        return {"initialize": place}, kept, {**network, **options, "name": contract.network.get("name")}
+    encoders = _encoders(place, contract, streams)
+    if not encoders:
+        mine = ", ".join(stream.encoding for stream in streams)
+        raise SsmaError(f"start '{place}': its encoders are of {', '.join(own)}, expected one of the streams' "
+                        f"encodings ({mine})")
+    return {"encoders": encoders}, kept, {**network, **options}
+
+
+def _pictures(stream: Stream) -> dict[str, Any]:
+    """How a stream's pictures are made and normalised."""
+    parameters = {"parameters": dict(stream.parameters)} if stream.parameters else {}
+    return {"mean": list(stream.mean), "scale": list(stream.scale), **parameters}
+
+
+def _contract_of(start: str, place: str) -> Contract:
     try:
         path = locate_model(place)
     except SsmaError as error:
         raise SsmaError(f"start '{start}': expected one of {', '.join(STARTS)}, or a trained model ({error})") from None
-    contract = load_contract(contract_path_for(path / WEIGHTS_NAME if path.is_dir() else path))
+    return load_contract(contract_path_for(path / WEIGHTS_NAME if path.is_dir() else path))
+
+
+def _encoders(place: str, contract: Contract, streams: Sequence[Stream]) -> dict[str, str]:
+    """The encoders of a model that fit streams, by stream."""
     given = {stream.encoding: stream.name for stream in contract.streams}
-    encoders = {
-        one.stream.name: f"{place}#{given[one.stream.encoding]}" for one in found.statistics.streams
-        if one.stream.encoding in given
-    }
-    if not encoders and start != SHIPPED:
-        mine = ", ".join(one.stream.encoding for one in found.statistics.streams)
-        raise SsmaError(f"start '{start}': its encoders are of {', '.join(given)}, expected one of the streams' "
-                        f"encodings ({mine})")
-    options = {key: value for key, value in contract.network.items() if key not in ("name", "modalities", "preset")}
-    return encoders, {} if start == SHIPPED else options
+    return {s.name: f"{place}#{given[s.encoding]}" for s in streams if s.encoding in given}
 
 
 def with_stages(document: Mapping[str, Any], found: Found, cost: StepCost, hours: float) -> dict[str, Any]:
@@ -155,7 +185,7 @@ def with_stages(document: Mapping[str, Any], found: Found, cost: StepCost, hours
     # A small image costs a quarter, so that both stages cost the same.
     affordable = 3600 * hours / (2 * batch * cost.seconds)
     steps = max(int(min(max(passes, _FEWEST), affordable)), 1)
-    fresh = "pretrained" not in document and not document.get("encoders")
+    fresh = not any(document.get(key) for key in ("pretrained", "encoders", "initialize"))
     shared = {"schedule": "onecycle", "epsilon": 1e-8, "weight_decay": 0.01}
     width, height = (max(side // 2 // 16 * 16, 16) for side in found.size)
     first = {
@@ -183,7 +213,9 @@ def as_config(document: Mapping[str, Any]) -> TrainConfig:
     return parse_config(dict(document), "that is proposed")
 
 
-def notes_of(document: Mapping[str, Any], found: Found, cost: StepCost, classes: Sequence[str]) -> dict[str, list[str]]:
+def notes_of(
+    document: Mapping[str, Any], found: Found, cost: StepCost, classes: Sequence[str]
+) -> dict[str, list[str]]:
     """What is to be said beside each key: what was measured, and the rule behind a number."""
     stages = document["stages"]
     steps = stages[1]["steps"]
@@ -205,7 +237,8 @@ def notes_of(document: Mapping[str, Any], found: Found, cost: StepCost, classes:
         "stages": [
             f"measured here ({cost.device}): {cost.seconds:.2g} s and {cost.bytes / 2**20:.0f} MB a sample at full "
             f"size, {cost.free / 2**30:.1f} GB free",
-            f"so about {hours:.2g} h, in which each of the {found.images} images is seen {seen:.0f} times",
+            f"so about {hours:.2g} h, in which each of the {found.images} images is seen {seen:.0f} times"
+            + ("" if seen > _PASSES - 1 else f"; {_PASSES} times would take {hours * _PASSES / seen:.2g} h (--hours)"),
         ],
     }
 
