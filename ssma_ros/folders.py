@@ -41,6 +41,7 @@ class WholeFolder:
         what: how to call it in messages.
         replace_if: an existing non-empty folder is replaced only if it holds a file of this name, which
             says that it is an earlier result and not somebody's data; None = never.
+        remedy: what else to do about an earlier result, for messages, such as ", or --overwrite".
         source: what the result is made from, one or several; a ``path`` that is it or holds it is refused, since
             replacing it would destroy the source.
 
@@ -50,12 +51,13 @@ class WholeFolder:
     """
 
     def __init__(
-        self, path: str | Path, *, what: str, replace_if: str | None = None,
+        self, path: str | Path, *, what: str, replace_if: str | None = None, remedy: str = "",
         source: str | Path | Sequence[str | Path] | None = None,
     ) -> None:
         self.path = Path(path)
         self._what = what
         self._replace_if = replace_if
+        self._remedy = remedy
         refuse_replacing(self.path, [source] if isinstance(source, (str, Path)) else source or (), what)
         self._scratch: Path | None = None
         self._made_parents: list[Path] = []
@@ -71,7 +73,7 @@ class WholeFolder:
             if self._replace_if is not None and (self.path / self._replace_if).is_file():
                 return
         hint = "" if self._replace_if is None else f" (only an earlier {self._what} is replaced)"
-        raise SsmaError(f"{self._what} {self.path}: exists already, expected a new name{hint}")
+        raise SsmaError(f"{self._what} {self.path}: exists already, expected a new name{self._remedy}{hint}")
 
     def __enter__(self) -> Path:
         try:

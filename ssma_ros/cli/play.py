@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOptions:
     from ssma_ros.cli._node_parameters import assembly_of, topics_of
     from ssma_ros.errors import SsmaError
+    from ssma_ros.messages.catalogue import OutputOptions
     from ssma_ros.options import part
     from ssma_ros.recordings.play import DEFAULT_OUTPUTS, PlayOptions
     from ssma_ros.synchronization import SyncOptions
@@ -87,6 +88,7 @@ def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOpti
         copy_inputs=args.copy_inputs,
         slop_ns=part(SyncOptions, parameters).slop_ns,
         assembly=assembly_of(parameters),
+        appearance=part(OutputOptions, parameters),
     )
 
 

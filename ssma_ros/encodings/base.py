@@ -126,6 +126,13 @@ class DeviceEncoder(ABC):
     def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
         """Put the work in line that writes H×W×3 bytes to ``target``; allocates nothing and waits for nothing."""
 
+    def doubt(self) -> str:
+        """What the last picture was made with where that is not what was asked for; empty where all is well.
+
+        Called after the work is done.
+        """
+        return ""
+
     def reset(self) -> None:  # noqa: B027  # most remember nothing
         """Forget earlier frames."""
 

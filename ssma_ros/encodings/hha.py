@@ -347,7 +347,7 @@ class _HhaTwin(DeviceEncoder):
     def __init__(self, parameters: Mapping[str, Any], options: EncoderOptions, device: Device) -> None:
         super().__init__(parameters, options, device)
         self._options = stream_options(parameters, options)
-        self._past, self._now = device.allocate(4 * 4), device.allocate(5 * 4)
+        self._past, self._now = device.allocate(5 * 4), device.allocate(5 * 4)
         self._stamp_ns: int | None = None
         self._forget = True
 
@@ -367,6 +367,13 @@ class _HhaTwin(DeviceEncoder):
                 share = 1.0 - math.exp(-elapsed / self._options.smoothing)
         forget, self._forget = float(self._forget), False
         self.device.upload(self._now, np.array([*down, share, forget], np.float32))
+
+    def doubt(self) -> str:
+        from ssma_ros.kernels.cuda.functions import GRAVITY_SOURCES
+
+        past = np.empty(5, np.float32)
+        self.device.download(past, self._past)
+        return _DOUBTS.get(GRAVITY_SOURCES[int(past[4])], "")
 
     def enqueue(self, functions: CudaPreprocessing, frame: DeviceFrame, target: int) -> None:
         from ssma_ros.kernels.cuda.functions import GravityHistory

@@ -143,6 +143,8 @@ class CudaInputEncoder:
         if self._marks is not None:
             self._device.wait()
             encoded.timings_ms["preprocessing_gpu"] = self._marks[1].time_since(self._marks[0])
+            doubts = {name: self._encoders[name].doubt() for name, there in encoded.present.items() if there}
+            encoded.doubts |= {name: doubt for name, doubt in doubts.items() if doubt}
 
     def reset(self) -> None:
         """Forget what was remembered from earlier frames: a stamp jump, another recording."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ssma_ros.errors import SsmaError
 from ssma_ros.messages import decode as conversion
 from ssma_ros.messages.assemble import AssemblyOptions
-from ssma_ros.messages.catalogue import OutputCatalog
+from ssma_ros.messages.catalogue import OutputCatalog, OutputOptions
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.account import Account, Reasons
@@ -61,6 +61,7 @@ class PlayOptions:
     copy_inputs: bool = False
     slop_ns: int = SLOP_NS
     assembly: AssemblyOptions = field(default_factory=AssemblyOptions)
+    appearance: OutputOptions = field(default_factory=OutputOptions)
 
 
 @dataclass
@@ -125,7 +126,7 @@ def play(
         if not options.copy_inputs:
             topics = topics.without("label")  # nothing but copying needs them
         writer = RecordingWriter(
-            output, storage=options.storage, overwrite=options.overwrite, source=recording
+            output, storage=options.storage, overwrite=options.overwrite, source=recording, remedy=", or --overwrite"
         )
         _check_encodings(reader, topics)
         frames = RecordedFrames(reader, topics, slop_ns=options.slop_ns, assembly=options.assembly)
@@ -157,7 +158,7 @@ class _Sink:
     def __init__(self, writer: RecordingWriter, segmenter: Segmenter, options: PlayOptions) -> None:
         self._writer = writer
         self._prefix = options.namespace.rstrip("/")
-        self._catalog = OutputCatalog(segmenter.contract)
+        self._catalog = OutputCatalog(segmenter.contract, options.appearance)
         self._min_confidence = segmenter.options.min_confidence
         names = [output.topic for output in self._catalog.outputs] + [LABEL_INFO_NAME]
         for pattern in options.outputs:

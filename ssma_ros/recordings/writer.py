@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Storage = Literal["mcap", "sqlite3"]
 STORAGES: tuple[Storage, ...] = ("mcap", "sqlite3")
 #: Version of the rosbag2 metadata; Humble and everything after it reads 8.
+_METADATA = "metadata.yaml"
 _METADATA_VERSION: Literal[8] = 8
 _FOREVER = QosTime(2147483647, 4294967295)
 _LATCHED = Qos(
@@ -47,6 +48,7 @@ class RecordingWriter:
         storage: ``mcap`` (chunks compressed with zstd) or ``sqlite3``.
         overwrite: replace an earlier recording of that name; any other folder is never replaced.
         source: recording that this one is made from; it is never replaced.
+        remedy: what else to do about an earlier recording, for messages, such as ", or --overwrite".
 
     Raises:
         SsmaError: ``path`` exists and may not be replaced, or the disk refuses.
@@ -59,13 +61,16 @@ class RecordingWriter:
         storage: Storage = "mcap",
         overwrite: bool = False,
         source: str | Path | None = None,
+        remedy: str = "",
     ) -> None:
         if storage not in STORAGES:
             raise ValueError(f"storage is '{storage}', expected one of {', '.join(STORAGES)}")
         self.path = Path(path)
         self._storage = storage
+        earlier = (self.path / _METADATA).is_file()
         self._folder = WholeFolder(
-            path, what="recording", replace_if="metadata.yaml" if overwrite else None, source=source
+            path, what="recording", replace_if=_METADATA if overwrite else None, source=source,
+            remedy=remedy if earlier else "",
         )
         self._writer: Writer | None = None
         self._connections: dict[str, Connection] = {}

@@ -67,6 +67,25 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
         assert "/front/confidence/grass" in {t.name for t in reader.topics}
 
 
+def test_outputs_follow_the_parameters_that_make_them(tmp_path, stub_network):
+    drive = write_small_recording(tmp_path / "drive")
+    asked = ["-p", "class_confidence_topics:=[grass]", "-p", "class_confidence_encoding:=32FC1"]
+    assert main(["play", str(drive), "-o", str(tmp_path / "out"), "--outputs", "confidence/*", *asked]) == 0
+    with RecordingReader(tmp_path / "out") as reader:
+        assert [t.name for t in reader.topics if "/confidence/" in t.name] == ["/ssma_fusion/confidence/grass"]
+        (first, *_) = reader.messages(["/ssma_fusion/confidence/grass"])
+        assert reader.deserialize(first).encoding == "32FC1"
+
+
+def test_an_earlier_recording_is_replaced_only_when_asked(tmp_path, stub_network, capsys):
+    drive = write_small_recording(tmp_path / "drive")
+    command = ["play", str(drive), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert main(command) == 1
+    assert "exists already, expected a new name, or --overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [

@@ -54,6 +54,7 @@ class Pair:
         self.addresses = {name: device.allocate(self.bytes) for name in wanted.modalities}
         self.gpu = CudaInputEncoder(wanted, device, self.addresses, options)
         self.cpu = InputEncoder(wanted, options)
+        self.doubts: list[str] = []
 
     def check(self, frame: Frame, exact: float = 0.995) -> dict[str, np.ndarray]:
         """Encode with both and compare everything; the GPU's inputs.
@@ -68,6 +69,8 @@ class Pair:
         assert (got.present, got.missing, got.intrinsics) == (expected.present, expected.missing, expected.intrinsics)
         assert set(got.inputs) == set(expected.inputs)
         assert set(got.timings_ms) == {"enqueue", "preprocessing_gpu"}
+        assert got.doubts == expected.doubts
+        self.doubts.append(got.doubts.get("hha", ""))
         if expected.depth is None:
             assert got.depth is None
         else:
@@ -282,6 +285,10 @@ def test_gravity_over_time(device):
         tilted(25.0, 9 * SECOND + SECOND // 10),  # and from level on
     ]
     seen = [pair.check(frame)["hha"] for frame in story]
+    doubted = {index: doubt for index, doubt in enumerate(pair.doubts) if doubt}
+    assert list(doubted) == [3, 9]
+    assert "the last good estimate holds" in doubted[3]
+    assert "the camera counts as level" in doubted[9]
     alone = Pair(device, contract(("hha",), floor_percentile=1.0)).check(story[1])["hha"]
     assert np.abs(seen[1].astype(int) - alone).max() > 2, "the second frame should carry the first one's gravity"
     for encoder in (pair.gpu, pair.cpu):

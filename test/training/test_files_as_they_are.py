@@ -141,12 +141,13 @@ def test_label_channels_of_sixteen_bits_are_refused(root: Path, channels: int) -
         the_set(root).label(0)
 
 
-def test_transparent_pixels_of_ids_are_refused(root: Path) -> None:
+@pytest.mark.parametrize(("mode", "channels"), [("LA", 1), ("RGBA", 3)])
+def test_transparent_pixels_of_ids_are_refused(root: Path, mode: str, channels: int) -> None:
     alpha = np.full((H, W), 255, np.uint8)
-    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS, alpha]), "LA"))
+    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS] * channels + [alpha]), mode))
     np.testing.assert_array_equal(the_set(root).label(0), IDS)
     alpha[0] = 0
-    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS, alpha]), "LA"))
+    write(root / "train/label/a.png", Image.fromarray(np.dstack([IDS] * channels + [alpha]), mode))
     with pytest.raises(SsmaError, match="some pixels are transparent, which is no id"):
         the_set(root).label(0)
 

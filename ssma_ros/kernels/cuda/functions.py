@@ -43,13 +43,18 @@ _FLOAT = 4
 _NONE = 0
 
 
+#: As :attr:`ssma_ros.encodings.hha.HHAEncoder.gravity_source` calls them.
+GRAVITY_SOURCES = ("given", "estimated", "held", "level")
+
+
 @dataclass(frozen=True)
 class GravityHistory:
     """Gravity from image to image without a word from the host, so that one captured graph serves all images.
 
     Attributes:
-        past: address of 4 float32 that the kernels keep: the direction the last image was encoded with, and 1 once
-            there was one. Its content does not matter before the first image if that one forgets.
+        past: address of 5 float32 that the kernels keep: the direction the last image was encoded with, 1 once there
+            was one, and the index in :data:`GRAVITY_SOURCES` of where it came from. Its content does not matter before
+            the first image if that one forgets.
         now: address of 5 float32 to be written before each image: "down" (x, y, z), share of the new estimate
             (1 = no smoothing), and 1 to forget the past, else 0.
         given: take "down" from ``now`` instead of the estimate.

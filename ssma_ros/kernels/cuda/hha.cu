@@ -89,6 +89,9 @@ extern "C" __global__ void set_gravity(float *gravity, float x, float y, float z
     gravity[3] = gravity[4] = gravity[5] = 0.0f;
 }
 
+// Where a direction came from, past[4].
+constexpr float GIVEN = 0.0f, ESTIMATED = 1.0f, HELD = 2.0f, LEVEL = 3.0f;
+
 // Gravity from tf2 or an IMU, and what the next image is to remember. now = x, y, z of "down", share, forget;
 // past = x, y, z the last image was encoded with, 1 once there was one.
 extern "C" __global__ void take_gravity(float *gravity, float *past, const float *__restrict__ now) {
@@ -96,6 +99,7 @@ extern "C" __global__ void take_gravity(float *gravity, float *past, const float
     for (int i = 0; i < 3; ++i) gravity[i] = past[i] = now[i];
     gravity[3] = gravity[4] = gravity[5] = 0.0f;
     past[3] = 1.0f;
+    past[4] = GIVEN;
 }
 
 // An estimate that tilts too far or rests on too few normals is refused: the last direction holds, or the camera counts
@@ -115,6 +119,7 @@ extern "C" __global__ void settle_gravity(
         for (int i = 0; i < 3; ++i) g[i] = past[i];
     }
     for (int i = 0; i < 3; ++i) gravity[i] = past[i] = g[i] / length;
+    past[4] = accepted ? ESTIMATED : known && past[4] != LEVEL ? HELD : LEVEL;
     past[3] = 1.0f;
 }
 

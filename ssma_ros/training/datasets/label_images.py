@@ -64,10 +64,14 @@ def read_raw_label(path: Path) -> NDArray[Any]:
                         "channel with an id per pixel")
     if mode == "L":
         return (np.uint8(255) - pixels if inverted else pixels) // np.uint8(255 // ((1 << min(bits, 8)) - 1))
-    if mode == "LA":
-        if (pixels[..., 1] == 0).any():
+    if mode in ("LA", "RGBA"):
+        clear = pixels[..., -1] == 0
+        shown = pixels[~clear][:, :-1]
+        # Equal channels are ids; black alone is what a painted image ignores.
+        if clear.any() and (mode == "LA" or (shown.any() and (shown == shown[:, :1]).all())):
             raise SsmaError(f"label image {path}: some pixels are transparent, which is no id, expected one channel "
                             "with an id per pixel")
+    if mode == "LA":
         return pixels[..., 0]
     if mode == "RGBA":
         return np.where(pixels[..., 3:] == 0, np.uint8(0), pixels[..., :3])
