@@ -50,5 +50,7 @@ def run_checks(checks: Iterable[Callable[[S], Iterable[Finding]]], seen: S, part
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst first; equals stay in their order."""
-    return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
+    """The worst first, of equals those about one thing together, else in their order."""
+    findings = list(findings)
+    things = list(dict.fromkeys(found.about for found in findings))
+    return sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), things.index(found.about)))

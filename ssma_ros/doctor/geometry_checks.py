@@ -75,6 +75,8 @@ def tilted(scene: Scene) -> Iterator[Finding]:
                           "level: gravity estimated from depth is refused, it counts as level", todo,
                           {"gravity_frame": name}, shell=shell)
             return
+    if "depth" in scene.inputs and scene.inputs["depth"].suspicion:
+        return  # of a depth of another unit nothing follows
     for stream, doubt in scene.doubts.items():
         yield Finding("warning", "gravity", f"{stream}: {doubt.partition(': ')[0]}", "where the camera is level and "
                       "the ground comes into view later, nothing; else take gravity from tf (gravity_frame)",

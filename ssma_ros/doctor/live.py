@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from ssma_ros.doctor.watch import Watch, spread_ns
 from ssma_ros.messages.decode import serialized_stamp_ns
 from ssma_ros.recordings.reader import Topic
 from ssma_ros.recordings.transforms import TF_MESSAGE
-from ssma_ros.sensors import readings
+from ssma_ros.sensors import DRIVER, readings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +98,11 @@ def _of_node(probe: GraphProbe, setup: Setup, said: dict[str, Said]) -> Setup:
     values = probe.parameters_of(setup.names.full)
     if not values:
         return setup
-    probe.spin(1.5)  # a report comes every second
     running = make_setup(values, setup.names)
+    # An active node names its topics in every report; the report before a change has none of them.
+    end = time.monotonic() + 2.0 * running.parameters.diagnostics_period + 1.0
+    while DRIVER not in said and time.monotonic() < end:
+        probe.spin(0.05)
     remaps = [
         (topic.name, said[topic.sensor].values["topic"].removesuffix(topic.suffix))
         for topic in running.topics if "topic" in getattr(said.get(topic.sensor), "values", {})

@@ -12,7 +12,8 @@ from ssma_ros.doctor.finding import Finding
 from ssma_ros.messages.decode import intrinsics_from_camera_info
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.messages.transports import lost_colour
-from ssma_ros.sensors import DRIVER
+from ssma_ros.ros.input_topics import CAMERA_INFO, remapped_base
+from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,9 @@ def values(scene: Scene) -> Iterator[Finding]:
             what, _, remedy = seen.suspicion.partition("; ")
             if not remedy:
                 what, _, remedy = seen.suspicion.partition(", ")
+            if seen.settings:
+                unit = SENSORS[seen.sensor].pixels == "measurement"
+                remedy = f"{'another unit' if unit else 'a sensor of fewer bits'}? then set"
             yield Finding("error", seen.sensor, what.partition(": ")[2], remedy or "look at the sensor", seen.settings)
 
 
@@ -85,7 +89,8 @@ def frames(scene: Scene) -> Iterator[Finding]:
             yield Finding("warning", seen.sensor, f"{where}, and check_frame_id is off", "make sure that they show the "
                           "same pixels: a shifted image makes a wrong mask in silence")
             continue
-        yield Finding("error", seen.sensor, f"{where}: refused, it is not registered", *_register(scene, seen))
+        todo, parameters, remaps = _register(scene, seen)
+        yield Finding("error", seen.sensor, f"{where}: refused, it is not registered", todo, parameters, remaps)
 
 
 def _registered(scene: Scene, seen: InputSeen) -> bool:
@@ -93,14 +98,18 @@ def _registered(scene: Scene, seen: InputSeen) -> bool:
     return bool(getattr(scene.setup.parameters, f"register_{seen.sensor}"))
 
 
-def _register(scene: Scene, seen: InputSeen) -> tuple[str, dict[str, Any]]:
-    """What to do with an image that is not registered."""
+def _register(scene: Scene, seen: InputSeen) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """What to do with an image that is not registered: in words, with parameters, with remappings."""
     aligned = [t.name for t in scene.topics if "align" in t.name or "registered" in t.name or "to_color" in t.name]
     if seen.sensor == "depth" and aligned and seen.topic not in aligned:
-        return f"remap {seen.name} to the registered image: {', '.join(aligned)}", {}
-    return "let the driver register it, or the node (by tf and the camera_info of this other camera)", {
+        return f"remap {seen.name} to the registered image: {', '.join(aligned)}", {}, {}
+    own = f"{remapped_base(seen.sensor, seen.topic, seen.kind).rpartition('/')[0]}/camera_info"
+    name = SENSORS[seen.sensor].camera_info
+    there = any(t.name == own and t.type == CAMERA_INFO for t in scene.topics)
+    remaps = {name: own} if there and scene.setup.names.resolved(name) != own else {}
+    return "let the driver register it, or the node, by this camera's own camera_info and tf", {
         f"register_{seen.sensor}": True
-    }
+    }, remaps
 
 
 def colour_lost(scene: Scene) -> Iterator[Finding]:

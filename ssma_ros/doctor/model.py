@@ -115,12 +115,6 @@ def does_not_run(seen: ModelSeen) -> Iterator[Finding]:
                       "mend what it says, or name another model", {"rebuild_engine": True} if seen.stale else {})
 
 
-def blank_streams(seen: ModelSeen) -> Iterator[Finding]:
-    """Streams that the sensors' last images left blank."""
-    for stream, reason in seen.missing.items():
-        yield Finding("note", "model", f"{stream} was blank: {reason}", "see the other lines about it")
-
-
 def too_slow(seen: ModelSeen) -> Iterator[Finding]:
     """A network that cannot keep up with the camera drops frames."""
     total = seen.stages_ms.get("total", 0.0)
@@ -133,7 +127,7 @@ def too_slow(seen: ModelSeen) -> Iterator[Finding]:
                   {"precision": "int8"} if quicker else {})
 
 
-CHECKS = (does_not_run, blank_streams, too_slow)
+CHECKS = (does_not_run, too_slow)
 
 
 def examine(seen: ModelSeen) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssma_ros.doctor.finding import SEVERITIES, Finding, by_severity
 from ssma_ros.doctor.timing import rate_hz
 from ssma_ros.messages.assemble import DEFAULT_TOPICS
-from ssma_ros.sensors import SENSORS
+from ssma_ros.sensors import DRIVER, SENSORS
 from ssma_ros.version import __version__
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LAUNCH_ARGUMENTS: Mapping[str, str] = {
     **{sensor.topic: sensor.name for sensor in SENSORS.values()},
     **{sensor.disparity: "disparity" for sensor in SENSORS.values() if sensor.disparity},
     DEFAULT_TOPICS["camera_info"]: "color_info",
-    "depth/camera_info": "depth_info",
+    **{sensor.camera_info: f"{sensor.name}_info" for sensor in SENSORS.values() if sensor.name != DRIVER},
 }
 
 
@@ -103,9 +103,12 @@ def _finding_lines(found: Finding) -> list[str]:
     head = f"{_MARKS[found.severity]:<8} {found.about:<13} "
     seen = textwrap.wrap(f"{head:<{_INDENT}}{found.seen}", _WIDTH, subsequent_indent=" " * _INDENT,
                          break_on_hyphens=False, break_long_words=False)
-    todo = textwrap.wrap(f"-> {found.todo}", _WIDTH - _INDENT, subsequent_indent="   ", break_on_hyphens=False,
-                         break_long_words=False)
     extra = [*_yaml_lines(found.parameters), *(f"{name}:={to}" for name, to in found.remaps.items()), *found.shell]
+    words = f"-> {found.todo}"
+    if len(extra) == 1 and len(words) + len(extra[0]) + 2 <= _WIDTH - _INDENT:
+        words, extra = f"{words}: {extra[0]}", []
+    todo = textwrap.wrap(words, _WIDTH - _INDENT, subsequent_indent="   ", break_on_hyphens=False,
+                         break_long_words=False)
     return [*seen, *(" " * _INDENT + line for line in todo), *(" " * (_INDENT + 3) + line for line in extra)]
 
 
@@ -174,17 +177,19 @@ def _facts(rows: list[tuple[str, str]]) -> list[str]:
 
 def _model_lines(seen: ModelSeen) -> list[str]:
     assert seen.contract is not None
-    identity = ", ".join(f"{seen.identity[k]}" for k in ("backend", "version", "device", "precision")
-                         if k in seen.identity)
+    told = {**seen.identity, "version": seen.identity.get("version", "").partition("-")[0]}
+    identity = " ".join(told[k] for k in ("backend", "version", "precision") if told.get(k))
+    device = f" on {told['device']}" if told.get("device") else ""
     streams = ", ".join(f"{s.name} ({s.encoding} of {' and '.join(s.sensors)})" for s in seen.contract.streams)
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in seen.stages_ms.items() if name != "total" and ms >= 0.05)
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in seen.shares.items())
     return _facts([
         ("file", seen.file),
-        ("runs on", f"{identity}; preprocessing on the {seen.preprocessing.upper()}"),
+        ("runs on", f"{identity}{device}; preprocessing on the {seen.preprocessing.upper()}"),
         ("takes", f"{seen.contract.width}x{seen.contract.height}: {streams}"),
         ("start", f"loaded in {seen.load_s:.1f} s, warmed up in {seen.warm_up_s:.1f} s"),
         ("a frame", f"{seen.stages_ms['total']:.1f} ms of {seen.frame_of}: {stages}"),
+        *(("blank", f"{stream}: {reason}") for stream, reason in seen.missing.items()),
         ("says", shares),
     ])
 
@@ -201,7 +206,7 @@ def _installation_lines(seen: Installation) -> list[str]:
         *([("without", without)] if without else []),
         ("ROS 2", seen.ros or "ROS_DISTRO is not set"),
         ("middleware", ", ".join(filter(None, (seen.middleware.rmw, profile, shared)))),
-        ("GPU", seen.gpu),
+        ("GPU", seen.gpu.removeprefix("GPU: ")),
         ("kernels", kernels),
     ])
 

@@ -29,11 +29,6 @@ def test_a_network_that_is_too_slow() -> None:
     assert examine(ModelSeen(PARAMETERS, stages_ms={"total": 200.0})) == [], "a recording has no hurry"
 
 
-def test_streams_that_were_blank_are_named() -> None:
-    (finding,) = examine(ModelSeen(PARAMETERS, missing={"hha": "no depth image"}))
-    assert (finding.severity, finding.seen) == ("note", "hha was blank: no depth image")
-
-
 def test_a_network_that_is_refused() -> None:
     (finding,) = examine(ModelSeen(PARAMETERS, refused="model 'x': no such file"))
     assert (finding.severity, finding.parameters) == ("error", {})
