@@ -61,11 +61,17 @@ class Channels:
 
     def macs(self, alive: NDArray[np.bool_]) -> int:
         """Multiply-accumulates of one evaluation pass with the maps that are ``alive``."""
-        total = 0
-        for layer in self.layers.values():
-            made = int(alive[layer.made].sum())
-            total += layer.taps * made * (1 if layer.depthwise else int(alive[layer.read].sum()))
-        return total
+        return sum(layer.taps * self._pairs(layer, alive) for layer in self.layers.values())
+
+    def parameters(self, alive: NDArray[np.bool_]) -> int:
+        """Trainable scalars with the maps that are ``alive``."""
+        return sum(layer.weights * self._pairs(layer, alive) + layer.extra * int(alive[layer.made].sum())
+                   for layer in self.layers.values())
+
+    @staticmethod
+    def _pairs(layer: Layer, alive: NDArray[np.bool_]) -> int:
+        made = int(alive[layer.made].sum())
+        return made if layer.depthwise else made * int(alive[layer.read].sum())
 
 
 def find_channels(network: nn.Module, width: int = 64, height: int = 64) -> Channels:

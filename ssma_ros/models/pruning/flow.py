@@ -45,12 +45,16 @@ class Layer:
         read: number of the map that each input channel is; empty for a BatchNorm.
         depthwise: one filter a channel.
         taps: multiplications of one sample for each pair of input and output channel (each channel when depthwise).
+        weights: numbers of the kernel for each such pair.
+        extra: further parameters of each output channel.
     """
 
     made: Ids
     read: Ids
     depthwise: bool = False
     taps: int = 0
+    weights: int = 0
+    extra: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,8 @@ class Follow(TorchDispatchMode):
                 self.uses.owner.extend([name] * module.out_channels)
             layer = self.layers[name] = Layer(made, flow.ids, depthwise)
             pixels = int(np.prod((x if transposed else out).shape[2:]))
-            layer.taps = int(np.prod(weight.shape[2:])) * pixels
+            layer.weights = int(np.prod(weight.shape[2:]))
+            layer.taps, layer.extra = layer.weights * pixels, int(module.bias is not None)
         elif not np.array_equal(layer.read, flow.ids):  # one layer at work in two places
             for ids in (layer.read, layer.made, flow.ids):
                 self.uses.pin(ids)
@@ -191,7 +196,7 @@ class Follow(TorchDispatchMode):
         if name in self.layers and not np.array_equal(self.layers[name].made, flow.ids):
             self.uses.pin(flow.ids)
             self.uses.pin(self.layers[name].made)
-        self.layers[name] = Layer(flow.ids, np.empty(0, np.int64))
+        self.layers[name] = Layer(flow.ids, np.empty(0, np.int64), extra=2)
         self._set(out, flow.ids, flow.depth, name)
 
     def _split(self, args: Any, out: Sequence[Tensor]) -> None:
