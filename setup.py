@@ -76,6 +76,7 @@ setup(
         installed("config", "*.yaml", "*.xml"),
         installed("config/training", "*.yaml", "*.json"),
         installed("config/cameras", "*.yaml"),
+        installed("config/pruning", "*.yaml"),
         installed("rviz", "*.rviz"),
         installed("examples", "*.py"),
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),

@@ -19,7 +19,8 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.models import AdapNetPP, build_network, count_macs, count_parameters, load_model, save_model
 from ssma_ros.models.pruning.channels import find_channels
 from ssma_ros.models.pruning.shrink import shrunk
-from ssma_ros.training.pruning.config import load_prune_config
+from ssma_ros.training.fit.config_table import options_table
+from ssma_ros.training.pruning.config import PruneConfig, PruneStage, load_prune_config
 from ssma_ros.training.pruning.rank import l1_scores, normalise, taylor_scores
 from ssma_ros.training.pruning.report import RESULT
 from ssma_ros.training.pruning.select import select
@@ -225,6 +226,12 @@ def test_configurations_are_read(name: str) -> None:
     config = load_prune_config(CONFIGS / name)
     assert len(config.stages) == 5
     assert all(stage.fit for stage in config.stages)
+
+
+def test_page_is_written_from_the_dataclasses() -> None:
+    page = (CONFIGS.parents[1] / "docs" / "pruning.md").read_text(encoding="utf-8")
+    for kind in (PruneConfig, PruneStage):
+        assert options_table(kind) in page
 
 
 def test_missing_configuration_is_told(tmp_path: Path) -> None:

@@ -36,11 +36,12 @@ def to_markdown() -> str:
     """The whole page."""
     parts = [_HEAD]
     for title, kind in _SECTIONS:
-        parts.append(f"## {title}\n\n{kind.__doc__}\n\n{_table(kind)}")
+        parts.append(f"## {title}\n\n{kind.__doc__}\n\n{options_table(kind)}")
     return "\n".join(parts)
 
 
-def _table(kind: type[Any]) -> str:
+def options_table(kind: type[Any]) -> str:
+    """The Markdown table of a dataclass's options, a line each."""
     lines = ["| key | default | type | meaning |", "|---|---|---|---|"]
     declared = options_of(kind)
     for item in dataclasses.fields(kind):

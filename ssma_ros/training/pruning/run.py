@@ -89,7 +89,9 @@ class Pruning:
         self._facts = {"model": str(model), "weights": sha256_of(weights.read_bytes()), "config": asdict(config)}
         self._rows = self._earlier()
         document = {key: value for key, value in contract.to_document().items() if key not in ("format", "version")}
-        self._training = replace(training, contract=document, encoders={}, decoder_of="", initialize="")
+        self._training = replace(
+            training, contract=document, encoders={}, decoder_of="", pretrained="", initialize="",
+        )
         self._contract = contract
         whole = {key: value for key, value in self._start.describe().items() if key != "kept"}
         with torch.device("meta"):
