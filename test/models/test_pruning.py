@@ -128,7 +128,7 @@ def test_wrong_descriptions_are_named() -> None:
     network = build_network({"name": "AdapNetPP", "modalities": ["rgb"], **SMALL}, 5)
     channels = find_channels(network)
     before = {name: t.shape for name, t in network.state_dict().items()}
-    with mock.patch("ssma_ros.models.pruning.shrink.find_channels", return_value=channels):
+    with mock.patch("ssma_ros.models.pruning.shrink._channels_of", return_value=channels):
         with pytest.raises(ValueError, match=r"'encoder' is no convolution"):
             keep_maps(network, {"encoder": "0-3"})
         for text in ("", "3-1", "0-99", "-1", "all", "0-3,2"):

@@ -174,6 +174,7 @@ def _stages(path: Path, *shares: float, **more: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_pruning_ends_smaller_and_goes_on_where_it_was_stopped(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     _Mask = NDArray[np.bool_]
 
 
+#: What was found of architectures, the latest few.
+_FOUND: dict[Any, Channels] = {}
+_REMEMBERED = 4
 #: A :class:`ssma_ros.models.network.SegmentationNetwork`, which itself calls this module.
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -87,7 +90,7 @@ def keep_maps(network: nn.Module, kept: Mapping[str, str]) -> None:
     Raises:
         ValueError: a layer that the network does not have, indices out of range, or maps that cannot go.
     """
-    channels = find_channels(network)
+    channels = _channels_of(network)
     alive = np.ones(channels.count + 1, np.bool_)
     for path, text in kept.items():
         layer = channels.layers.get(path)
@@ -106,6 +109,16 @@ def keep_maps(network: nn.Module, kept: Mapping[str, str]) -> None:
         owner = next(path for path, layer in channels.layers.items() if set(layer.made.tolist()) & (dead - known))
         raise ValueError(f"network option kept: maps of {owner} cannot go alone, expected them to stay")
     _take_out(network, channels, alive)
+
+
+def _channels_of(network: Any) -> Channels:
+    """As :func:`find_channels`, once for each architecture: a pruning loads networks of one again and again."""
+    key = (type(network), network.modalities, network.num_classes, replace(network.options, kept={}))
+    if key not in _FOUND:
+        if len(_FOUND) >= _REMEMBERED:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[key] = find_channels(network)
+    return _FOUND[key]
 
 
 def _take_out(network: nn.Module, channels: Channels, alive: _Mask) -> None:
