@@ -2,7 +2,7 @@
 """What registration is worth: mIoU with a near-infrared camera beside the colour camera, in the rendered forest.
 
 Every world is looked at with near infrared through the colour camera's lens, and from a camera of its own some
-centimetres beside: registered, used as if it were registered, and left out. Needs MuJoCo (extra ``sim``).
+centimetres beside: registered, used as if it were registered, and left out. Needs MuJoCo (extra ``synthetic``).
 """
 
 import argparse

@@ -151,6 +151,7 @@ class Encoding:
         needs_camera: blank without intrinsics.
         shows: what a person sees in it, for captions.
         height_channel: index of the channel that is a height over the ground, or None.
+        unseen: level of all channels where a sensor's own camera does not see what the driving camera sees.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Encoding:
     needs_camera: bool = False
     shows: str = ""
     height_channel: int | None = None
+    unseen: int = 0
 
     @property
     def is_photograph(self) -> bool:

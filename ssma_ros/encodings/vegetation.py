@@ -173,7 +173,7 @@ class _Index(StreamEncoder):
 ENCODINGS = tuple(
     Encoding(
         name, ("color", "nir"), type(f"_{name.capitalize()}", (_Index,), {"index": name}), index_twin(name),
-        order="grey", shows="vegetation index",
+        order="grey", shows="vegetation index", unseen=128,  # index 0, as of NaN: 0 would be index -1, water
     )
     for name in _COEFFICIENTS
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from ssma_ros.encodings.base import EncoderOptions
 from ssma_ros.encodings.depth_completion import keep_readings
 from ssma_ros.frame import Camera, Frame, Intrinsics
+from ssma_ros.inputs.encoded import encoding_of
 from ssma_ros.registration import INFINITY, ground_plane, register_depth, register_image
 from ssma_ros.sensors import SENSORS
 
@@ -167,10 +169,15 @@ def _no_depth(frame: Frame) -> str:
 
 
 def clear_holes(picture: NDArray[np.uint8], stream: Stream, holes: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Blank what a sensor of a stream does not see, in place: (0, 0, 0), as a blank input is."""
+    """Set what a sensor of a stream does not see to the level of its encoding that says so, in place."""
     for sensor in stream.sensors:
         if sensor in holes:
-            cv2.bitwise_xor(picture, picture, dst=picture, mask=holes[sensor])
+            cv2.copyTo(_plane(picture.shape, encoding_of(stream).unseen), holes[sensor], picture)
+
+
+@lru_cache(maxsize=4)
+def _plane(shape: tuple[int, ...], level: int) -> NDArray[np.uint8]:
+    return np.full(shape, level, np.uint8)
 
 
 def in_one_camera(frame: Frame, completion: Completion, options: EncoderOptions | None = None) -> Frame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssma_ros.inputs.encoded import encoding_of
 from ssma_ros.inputs.registered import assumed_depth
 from ssma_ros.kernels.cuda.registration import NUMBERS, CudaRegistration
 from ssma_ros.kernels.shared.projection import spread, view
@@ -125,7 +126,7 @@ class OtherCameras:
         return float(count[0]) / self._pixels
 
     def clear_holes(self, stream: Stream, cameras: Mapping[str, object], target: int) -> None:
-        """Enqueue (0, 0, 0) where a sensor of a stream with a camera of its own does not see."""
+        """Enqueue the level of what is not seen, where a sensor of a stream with a camera of its own does not see."""
         for sensor in stream.sensors:
             if sensor in cameras and sensor != "depth":
-                self._functions.blank(target, self._memory[sensor].hole)
+                self._functions.blank(target, self._memory[sensor].hole, encoding_of(stream).unseen)

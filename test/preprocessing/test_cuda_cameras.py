@@ -48,7 +48,7 @@ def with_holes() -> Any:
 def test_near_infrared_of_another_camera(device: Any) -> None:
     both = pair(device)
     inputs = both.check(frame(depth=with_holes()))
-    assert 0.5 < np.mean(inputs["evi"].any(axis=-1)) < 1.0
+    assert 0.5 < np.mean(inputs["nir"].any(axis=-1)) < 1.0
     turned = Camera(CAMERA.intrinsics, CAMERA.rotation, (0.05, 0.02, 0.0))
     both.check(frame(depth=with_holes(), cameras={"nir": turned}))  # the same graph serves a camera that moves
     if isinstance(device, cuda_host.HostDevice):

@@ -81,8 +81,10 @@ def test_a_picture_is_blank_where_nothing_is_seen(device: Any) -> None:
     rng = np.random.default_rng(0)
     picture, hole = rng.integers(1, 255, (*SHAPE, 3), np.uint8), rng.integers(0, 2, SHAPE).astype(np.uint8)
     address = device.put(picture)
-    CudaRegistration(device, GRID.width, GRID.height).blank(address, device.put(hole))
-    np.testing.assert_array_equal(device.get(address, picture.shape, np.uint8), picture * (hole[..., None] == 0))
+    CudaRegistration(device, GRID.width, GRID.height).blank(address, device.put(hole), 7)
+    np.testing.assert_array_equal(
+        device.get(address, picture.shape, np.uint8), np.where(hole[..., None] == 0, picture, 7)
+    )
 
 
 def test_a_turned_depth_camera_leaves_no_gaps_either(device: Any) -> None:

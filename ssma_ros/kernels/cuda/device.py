@@ -70,7 +70,7 @@ SIGNATURES: dict[str, dict[str, str]] = {
         "find_places": "PPPii",
         "splat_depth": "PPiiii",
         "invert": "Pii",
-        "blank": "PPii",
+        "blank": "PPiii",
     },
 }
 

@@ -160,10 +160,11 @@ extern "C" __global__ void invert(float *depth, int width, int height) {
     if (depth[i] > 0.0f) depth[i] = 1.0f / depth[i];
 }
 
-// An HxWx3 picture to (0, 0, 0) where a sensor's camera does not see.
-extern "C" __global__ void blank(unsigned char *picture, const unsigned char *__restrict__ hole, int width, int height) {
+// An HxWx3 picture to `level` where a sensor's camera does not see.
+extern "C" __global__ void blank(
+    unsigned char *picture, const unsigned char *__restrict__ hole, int width, int height, int level) {
     PIXEL_OR_RETURN(x, y, width, height);
     const int i = y * width + x;
     if (hole[i])
-        for (int c = 0; c < 3; ++c) picture[3 * i + c] = 0;
+        for (int c = 0; c < 3; ++c) picture[3 * i + c] = (unsigned char)level;
 }

@@ -69,9 +69,9 @@ class CudaRegistration:
         """Work memory that :meth:`depth` needs for an image of ``size``."""
         return _PLACES * 4 * size[0] * size[1]
 
-    def blank(self, picture: int, hole: int) -> None:
-        """Set an H×W×3 picture to 0 where ``hole`` is not."""
-        self._pixels("blank", (self.width, self.height), picture, hole, self.width, self.height)
+    def blank(self, picture: int, hole: int, level: int) -> None:
+        """Set an H×W×3 picture to ``level`` where ``hole`` is not 0."""
+        self._pixels("blank", (self.width, self.height), picture, hole, self.width, self.height, level)
 
     def _clear(self, pointer: int, words: int) -> None:
         self._device.launch("images", "clear", (-(-words // 256), 1), (256, 1), pointer, words)
