@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="metres between two frames instead, by the recording's odometry")
     parser.add_argument("--sensors", default="", metavar="NAMES",
                         help="comma-separated sensors that every frame must have (all that the recordings have)")
+    parser.add_argument("--one-camera", action="store_true",
+                        help="register images of other cameras now, for other programs (default: kept as they are, and "
+                             "registered when network inputs are made of them)")
     parser.add_argument("--with-labels", action="store_true",
                         help="the recording's label topic becomes the labels; only frames with one are taken")
     parser.add_argument("--labels", metavar="SET", help="label set of the data set, by name or path: kept beside it")
@@ -86,6 +89,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     parameters = parameters_of(args, *_NAMED)
     return Recipe(
         every_s=args.every, every_metres=args.every_metres, with_labels=args.with_labels,
+        one_camera=args.one_camera,
         sensors=tuple(name for name in args.sensors.split(",") if name), topics=topics_of(args, parameters),
         slop_ns=part(SyncOptions, parameters).slop_ns, assembly=assembly_of(parameters),
     )  # fmt: skip

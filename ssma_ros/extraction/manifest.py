@@ -13,7 +13,8 @@ from ssma_ros.extraction.pictures import settings_of
 from ssma_ros.extraction.recipe import Part
 from ssma_ros.files import check_writable, write_json
 from ssma_ros.sensors import SENSORS
-from ssma_ros.training.datasets.folder import CAMERAS, SENSORS_NAME
+from ssma_ros.training.datasets.cameras import CAMERAS
+from ssma_ros.training.datasets.folder import SENSORS_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

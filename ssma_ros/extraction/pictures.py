@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from ssma_ros.documents import load_json
 from ssma_ros.files import write_json, write_picture
 from ssma_ros.kernels.shared import raw_values
 from ssma_ros.sensors import SENSORS
-from ssma_ros.training.datasets.base import read_intrinsics
-from ssma_ros.training.datasets.folder import CAMERAS
+from ssma_ros.training.datasets.cameras import CAMERAS, driving_document, other_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,11 +66,11 @@ def is_written(sensors: Iterable[str], folder: Path, name: str, *, label: bool) 
     return pictures and (not label or (folder / "label" / f"{name}{_PNG}").is_file())
 
 
-def write_camera(frame: Frame, folder: Path, sequence: str, name: str) -> None:
-    """The sequence's camera file where there is none yet, the sample's own where it differs from that.
+def write_cameras(frame: Frame, folder: Path, sequence: str, name: str) -> None:
+    """The sequence's camera files where there are none yet, the sample's own where they differ from those.
 
     Args:
-        frame: its intrinsics, and gravity where it has one.
+        frame: its intrinsics, gravity where it has one, and the cameras of sensors that stand elsewhere.
         folder: of the split.
         sequence: that the sample is of.
         name: of the sample.
@@ -79,22 +78,15 @@ def write_camera(frame: Frame, folder: Path, sequence: str, name: str) -> None:
     Raises:
         SsmaError: the disk refuses.
     """
-    if frame.intrinsics is None:
-        return
-    shared = folder / CAMERAS / f"{sequence}.json"
-    document: dict[str, Any] = asdict(frame.intrinsics)
-    if frame.gravity is not None:
-        document["gravity"] = [float(v) for v in frame.gravity]
-    if not shared.is_file():
-        write_json(shared, document)
-        return
-    camera, gravity = read_intrinsics(shared)
-    if gravity is None or frame.gravity is None:
-        down = gravity is frame.gravity
-    else:
-        down = np.allclose(gravity, frame.gravity, 0.0, 1e-9)
-    if camera != frame.intrinsics or not down:
-        write_json(folder / CAMERAS / f"{name}.json", document)
+    documents = {f".{sensor}": other_document(camera) for sensor, camera in frame.cameras.items()}
+    if frame.intrinsics is not None:
+        documents[""] = driving_document(frame.intrinsics, frame.gravity)
+    for kind, document in documents.items():
+        shared = folder / CAMERAS / f"{sequence}{kind}.json"
+        if not shared.is_file():
+            write_json(shared, document)
+        elif load_json(shared, "camera file") != document:
+            write_json(folder / CAMERAS / f"{name}{kind}.json", document)
 
 
 def _measurement(sensor: Sensor, image: NDArray[np.float32]) -> tuple[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ class Recipe:
         every_s: seconds between two frames of a sequence; 0 = every frame.
         every_metres: metres that the camera travels between two frames, by odometry; 0 = by time.
         with_labels: the recording's label topic becomes the labels, and only frames with one are taken.
+        one_camera: images of other cameras are registered to the driving one's pixels, for programs that know no camera
+            files; what they do not see becomes 0. Else they are kept as they are with a camera file, and network inputs
+            made of the files are those of the recording.
         sensors: that every frame has; () = those that all recordings have.
         topics: roles settled by the user, see :func:`~ssma_ros.recordings.topics.parse_mapping`.
         slop_ns: largest stamp difference between the driving image and a partner, nanoseconds.
@@ -37,6 +41,7 @@ class Recipe:
     every_s: float = 1.0
     every_metres: float = 0.0
     with_labels: bool = False
+    one_camera: bool = False
     sensors: tuple[str, ...] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
     slop_ns: int = SLOP_NS
@@ -53,13 +58,7 @@ class Recipe:
 
     def to_document(self) -> dict[str, Any]:
         """JSON-ready, for the data set to remember."""
-        document = asdict(self)
-        document["sensors"] = list(self.sensors)
-        document["assembly"]["registered"] = {k: list(v) for k, v in document["assembly"]["registered"].items()}
-        readings = document["assembly"].pop("readings")
-        document["assembly"]["readings"] = {
-            name: {**values, "invalid": list(values["invalid"])} for name, values in sorted(readings.items())
-        }
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self), sort_keys=True))
         return document
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ssma_ros.encodings.depth_completion import Completion
 from ssma_ros.errors import SsmaError
 from ssma_ros.extraction.choice import Chooser
-from ssma_ros.extraction.pictures import is_written, write_camera, write_frame
+from ssma_ros.extraction.pictures import is_written, write_cameras, write_frame
 from ssma_ros.extraction.recipe import SequenceResult, sample_name
 from ssma_ros.files import write_picture
 from ssma_ros.inputs.registered import in_one_camera
@@ -98,11 +98,14 @@ def _extract_part(job: Job, part: Part, recording: OpenRecording) -> SequenceRes
     names = {index: sample_name(part.sequence, index) for index in chosen}
     waiting = [i for i in chosen if not is_written(sensors, folder, names[i], label=job.recipe.with_labels)]
     there = set(chosen) - set(waiting)
-    for found in _usable(frames.read(waiting), waiting, sensors, result):
+    read = frames.read(waiting)
+    if job.recipe.one_camera:
+        read = (replace(recorded, frame=in_one_camera(recorded.frame, Completion())) for recorded in read)
+    for found in _usable(read, waiting, sensors, result):
         name = names[found.index]
         if job.recipe.with_labels and not _write_label(found, recording.topics, folder, name, result):
             continue
-        write_camera(found.frame, folder, part.sequence, name)
+        write_cameras(found.frame, folder, part.sequence, name)
         write_frame(found.frame, sensors, folder, name)
         there.add(found.index)
     result.samples = [
@@ -117,13 +120,11 @@ def _usable(
 ) -> Iterator[RecordedFrame]:
     """Frames with every sensor; the others are counted with the reason."""
     seen = 0
-    for recorded in read:
+    for found in read:
         seen += 1
-        found = replace(recorded, frame=in_one_camera(recorded.frame, Completion()))
         refused = [s for s in sensors if s not in found.frame.images]
         if refused:
-            pose = refused[0] in recorded.frame.images
-            result.leave_out(f"{refused[0]} could not be {'registered' if pose else 'read'}")
+            result.leave_out(f"{refused[0]} could not be read or registered")
         else:
             yield found
     result.leave_out("the driving image could not be read", len(wanted) - seen)

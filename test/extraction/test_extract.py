@@ -8,7 +8,18 @@ import json
 import numpy as np
 import pytest
 from extraction.recordings_of import write_driven_recording, write_float_recording
-from recordings.small_recording import FRAME_ID, HEIGHT, PERIOD_NS, TOPICS, WIDTH, label, stamp, write_small_recording
+from recordings.small_recording import (
+    FRAME_ID,
+    HEIGHT,
+    NIR,
+    PERIOD_NS,
+    TOPICS,
+    WIDTH,
+    label,
+    nir_camera,
+    stamp,
+    write_small_recording,
+)
 from ros.stub_network import stub_contract
 
 from ssma_ros.cli.main import main
@@ -23,7 +34,7 @@ from ssma_ros.recordings.frames import RecordedFrames
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.writer import RecordingWriter
-from ssma_ros.sensors import readings
+from ssma_ros.sensors import FROM_TF, readings
 from ssma_ros.training.datasets.folder import FolderDataset, PictureFolder
 
 CONTRACT = stub_contract(WIDTH, HEIGHT)
@@ -80,6 +91,37 @@ def test_floats_full_scales_and_a_changing_camera_come_back(tmp_path):
     assert dataset.frame(0).depth.dtype == np.float32
     assert {path.suffix for path in (tmp_path / "set" / "train" / "depth").iterdir()} == {".tiff"}
     assert_same_inputs(inputs_of_dataset(dataset), inputs_of_recording(drive, TWELVE_BITS))
+
+
+def test_another_camera_and_gravity_come_back(tmp_path):
+    """Near infrared of a camera beside, of another size; the robot leans more from frame to frame."""
+    drive = write_small_recording(tmp_path / "drive", frames=3, without=("nir",), beside=nir_camera)
+    assembly = AssemblyOptions(gravity_frame="odom", registered={"nir": FROM_TF})
+    extract([drive], tmp_path / "set", Recipe(every_s=0.0, assembly=assembly), TRAIN)
+    dataset = PictureFolder(tmp_path / "set", "train", LABELS)
+    assert dataset.frame(1).cameras["nir"].intrinsics == NIR
+    assert dataset.frame(1).nir.shape == (NIR.height, NIR.width)
+    assert_same_inputs(inputs_of_dataset(dataset), inputs_of_recording(drive, assembly))
+    names = {path.name for path in (tmp_path / "set" / "train" / "camera").iterdir()}
+    assert names == {"drive.json", "drive.nir.json", "drive_000001.json", "drive_000002.json"}
+    changed = files_of(tmp_path / "set")
+    extract([drive], tmp_path / "set", Recipe(every_s=0.0, assembly=assembly), TRAIN)
+    assert files_of(tmp_path / "set") == changed
+    path = tmp_path / "set" / "train" / "camera" / "drive.nir.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "rotation": [[1, 0, 0], [0, 2, 0], [0, 0, 1]]}))
+    with pytest.raises(SsmaError, match=r"drive\.nir\.json: camera: rotation is .* expected a 3x3 rotation matrix"):
+        PictureFolder(tmp_path / "set", "train", LABELS).frame(1)
+
+
+def test_images_of_other_cameras_are_registered_where_asked_for(tmp_path):
+    drive = write_small_recording(tmp_path / "drive", frames=2, without=("nir",), beside=nir_camera)
+    assembly = AssemblyOptions(registered={"nir": (0.001, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)})
+    extract([drive], tmp_path / "set", Recipe(every_s=0.0, assembly=assembly, one_camera=True), TRAIN)
+    frame = PictureFolder(tmp_path / "set", "train", LABELS).frame(1)
+    assert not frame.cameras
+    assert frame.nir.shape == (HEIGHT, WIDTH)
+    assert len(np.unique(frame.nir)) > 1
 
 
 def test_labels_of_the_recording_are_labels(tmp_path):

@@ -11,7 +11,7 @@ from ssma_ros.documents import convert, load_json
 from ssma_ros.encodings.hha import unit_vector
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.sensors import DRIVER, SENSORS, readings, setting_names
-from ssma_ros.training.datasets.base import read_intrinsics
+from ssma_ros.training.datasets.cameras import CameraFiles
 from ssma_ros.training.datasets.conditions import read_conditions, scene_of
 from ssma_ros.training.datasets.images import pictures_in
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Intrinsics
+    from ssma_ros.frame import Camera, Intrinsics
     from ssma_ros.labels import LabelSet
     from ssma_ros.sensors import Reading
 
-#: Folder of a split with the camera files of its sequences and samples.
-CAMERAS = "camera"
 #: Beside the splits: how the pictures are read, as the data set's options say it.
 SENSORS_NAME = "sensors.json"
 #: Metres of one unit of depth: more is a number of units a metre.
@@ -42,7 +40,9 @@ class FolderDataset(PathDataset):
     measurements, JPEG, and those of a sample share their name without suffix. camera.json has fx, fy, cx, cy, width,
     height, and ``gravity`` where it is known; images of other sizes but one shape are of the same camera scaled. Where
     cameras differ, ``SPLIT/camera/SEQUENCE.json`` is that of the samples ``SEQUENCE_…``, and
-    ``SPLIT/camera/NAME.json`` that of one sample. A sensor whose folder is absent is absent from every sample; within a
+    ``SPLIT/camera/NAME.json`` that of one sample. With ``.nir`` before ``.json`` these are files of the near infrared
+    camera, where its pictures are not in the driving camera's pixels: with ``rotation`` and ``translation``, see
+    :class:`~ssma_ros.frame.Camera`. A sensor whose folder is absent is absent from every sample; within a
     folder that exists every labelled sample must have its file.
 
     Args:
@@ -80,11 +80,11 @@ class FolderDataset(PathDataset):
                 raise SsmaError(f"{where}: folders name sensor '{sensor}', {expected_one_of(sensor, SENSORS)}")
         self._folders = {**{s.name: s.folder for s in SENSORS.values()}, **self._named}
         self._limit = _names(where, "limit", limit, "split → number", int).get(split)
-        self._cameras: dict[Path, tuple[Intrinsics, NDArray[np.float64] | None]] = {}
+        self._camera_files = CameraFiles(Path(root), split)
         super().__init__(root, split, labels)
         self._conditions = read_conditions(self.root / split)
         if self._samples[0].camera is not None:
-            self._camera(self._samples[0].camera)
+            self._camera_files.read_driving(self._samples[0].camera)
 
     def group(self, index: int) -> str | None:
         """Condition of the sample's scene, from ``SPLIT/conditions.json`` where the synthesizer wrote one."""
@@ -121,24 +121,21 @@ class FolderDataset(PathDataset):
                     raise SsmaError(f"data set {self.root}: {missing} is missing (sample {name}; a picture of another "
                                     "kind would do)")
             images = {sensor: pictures[name] for sensor, pictures in found.items()}
-            camera = self._camera_file(folder, name) if calibrated else None
-            samples.append(SamplePaths(name=name, label=None if labels is None else listing, camera=camera, **images))
+            camera = self._camera_files.driving(name) if calibrated else None
+            label = None if labels is None else listing
+            sample = SamplePaths(name=name, label=label, camera=camera, **images)
+            sample.others = {s: path for s in images if (path := self._camera_files.other(name, s)) is not None}
+            samples.append(sample)
         return samples
 
     def _labels_folder(self) -> Path | None:
         """Whose pictures are the samples; None = the first sensor's, which have no labels."""
         return require_folder(self.root, f"{self.split}/label")
 
-    def _camera_file(self, folder: Path, name: str) -> Path:
-        """Of a sample: its own, its sequence's, its split's, else the data set's."""
-        last = self.root / "camera.json"
-        own = (folder / CAMERAS / f"{name}.json", folder / CAMERAS / f"{scene_of(name)}.json", folder / "camera.json")
-        return next((path for path in own if path.is_file()), last)
-
     def _intrinsics(self, sample: SamplePaths, width: int, height: int) -> Intrinsics | None:
         if sample.camera is None:
             return None
-        camera, _ = self._camera(sample.camera)
+        camera, _ = self._camera_files.read_driving(sample.camera)
         if abs(camera.width * height - camera.height * width) > max(camera.width, width):
             raise SsmaError(
                 f"camera file {sample.camera}: is of {camera.width}x{camera.height} pixels, {sample.files[0]} has "
@@ -148,13 +145,11 @@ class FolderDataset(PathDataset):
         return camera.resized(width, height)
 
     def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
-        own = None if sample.camera is None else self._camera(sample.camera)[1]
+        own = None if sample.camera is None else self._camera_files.read_driving(sample.camera)[1]
         return self._down if own is None else own
 
-    def _camera(self, path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]:
-        if path not in self._cameras:
-            self._cameras[path] = read_intrinsics(path)
-        return self._cameras[path]
+    def _other_camera(self, path: Path) -> Camera:
+        return self._camera_files.read_other(path)
 
 
 class PictureFolder(FolderDataset):

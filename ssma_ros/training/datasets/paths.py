@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Intrinsics
+    from ssma_ros.frame import Camera, Intrinsics
     from ssma_ros.labels import LabelSet
     from ssma_ros.sensors import Reading
 
@@ -39,17 +39,20 @@ class SamplePaths:
 
     Attributes:
         images: those that are there, in the order of the table of sensors.
+        others: by sensor the camera file of its own, where its image is not in the driving camera's pixels.
     """
 
     def __init__(self, name: str, label: Path | None, camera: Path | None = None, **images: Path | None) -> None:
         self.name, self.label, self.camera = name, label, camera
+        self.others: dict[str, Path] = {}
         self.images: dict[str, Path] = {s: path for s in SENSORS if (path := images.pop(s, None)) is not None}
         assert not images, f"no sensors: {', '.join(images)}"
 
     @property
     def files(self) -> list[Path]:
-        """All that are there: images, the calibration, and last the label."""
-        return [*self.images.values(), *(path for path in (self.camera, self.label) if path is not None)]
+        """All that are there: images, the calibrations, and last the label."""
+        others = (self.camera, *self.others.values(), self.label)
+        return [*self.images.values(), *(path for path in others if path is not None)]
 
 
 class PathDataset(FrameDataset):
@@ -112,12 +115,22 @@ class PathDataset(FrameDataset):
             if image is None:
                 read_sensor(path, name, frame, self.readings)
                 image = frame.images[name]
+            if name in sample.others:
+                frame.cameras[name] = self._other_camera(sample.others[name])
+                own = frame.cameras[name].intrinsics
+                check_size(image, (own.width, own.height), path, "image")
+                frame.images[name] = image
+                continue
             frame.images[name] = self._fit(image, size, path)
             size = size or _size(image)
-        assert size is not None, "a sample has at least one sensor"
+        assert size is not None, "a sample has at least one sensor of the driving camera"
         frame.intrinsics = self._intrinsics(sample, *size)
         frame.gravity = self._gravity(sample)
         return frame
+
+    def _other_camera(self, path: Path) -> Camera:
+        """Of a sensor whose image is not in the driving camera's pixels; only where a layout has such."""
+        raise NotImplementedError
 
     def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
         """"Down" in the optical frame, or None where the layout has none."""
