@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ssma_ros.extraction.manifest import SequenceFile
+    from ssma_ros.extraction.novelty import Choice
     from ssma_ros.extraction.recipe import Recipe
 
 NAME = "extract"
@@ -23,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     from ssma_ros.cli._node_parameters import add_parameter_arguments
     from ssma_ros.cli._spread import add_spread_arguments
+    from ssma_ros.inference.loading import ModelOptions
+    from ssma_ros.options import add_options
 
     parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORDING",
                         help="rosbag2 folder, .mcap or .db3 file")
@@ -32,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--every", type=float, default=1.0, metavar="S",
                         help="seconds between two frames, 0 takes every frame (%(default)s)")
     choice.add_argument("--every-metres", type=float, default=0.0, metavar="M",
-                        help="metres between two frames instead, by the recording's odometry")
+                        help="metres between two frames instead, by the recording's odometry or tf")
+    parser.add_argument("--choose", type=int, default=0, metavar="N",
+                        help="of these only the N that a network finds worth a label: it is unsure of them, or they "
+                             "are unlike the others")
+    parser.add_argument("--choose-by", choices=("both", "different", "uncertain"), default="both",
+                        help="what makes a frame worth a label (%(default)s)")
+    add_options(parser, ModelOptions, "model", "backend", "precision", "threads")
     parser.add_argument("--sensors", default="", metavar="NAMES",
                         help="comma-separated sensors that every frame must have (all that the recordings have)")
     parser.add_argument("--one-camera", action="store_true",
@@ -62,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     labels = None if args.labels is None else load_label_set(args.labels)
     if labels is not None and (args.output / LABELS_NAME).is_file():
         keep_label_set(labels, args.output)  # refuses another one before the work
-    recipe = _recipe(args)
+    recipe, choice = _recipe(args), _choice(args)
     with tqdm(unit="sequence", desc=args.output.name, disable=args.quiet, dynamic_ncols=True) as bar:
 
         def tell(file: SequenceFile) -> None:
@@ -71,13 +80,27 @@ def run(args: argparse.Namespace) -> int:
             bar.update()
 
         found = extract(
-            args.recordings, args.output, recipe, Division(args.split, args.val), processes=args.processes,
+            args.recordings, args.output, recipe, Division(args.split, args.val), choice, processes=args.processes,
             ray=args.ray, on_done=tell,
         )  # fmt: skip
     if labels is not None:
         keep_label_set(labels, args.output)
     print("\n".join(_summary(found, args.output)))
     return 0
+
+
+def _choice(args: argparse.Namespace) -> Choice | None:
+    from ssma_ros.errors import SsmaError
+    from ssma_ros.extraction.novelty import Choice
+    from ssma_ros.inference import find_model
+
+    if args.choose < 0:
+        raise SsmaError(f"choose is {args.choose}, expected 1 or more")
+    if not args.choose:
+        return None
+    find_model(args.model, backend=args.backend, precision=args.precision)
+    network = {name: getattr(args, name) for name in ("model", "backend", "precision", "threads")}
+    return Choice(args.choose, args.choose_by, network)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

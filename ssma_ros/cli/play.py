@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ssma_ros.recordings.play import PlayOptions, PlayResult
+    from ssma_ros.recordings.play import PlayOptions
     from ssma_ros.ros.parameters import FusionParameters
     from ssma_ros.segmenter import Segmenter
 
@@ -26,9 +26,11 @@ _NAMED = ("model", "backend", "precision", "threads", "output_resolution", "min_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments. Those of the node's parameters have no default of their own."""
     from ssma_ros.cli._node_parameters import add_parameter_arguments
+    from ssma_ros.cli._spread import add_spread_arguments
 
-    parser.add_argument("recording", help="rosbag2 folder, .mcap or .db3 file")
-    parser.add_argument("-o", "--output", required=True, help="recording to make")
+    parser.add_argument("recordings", nargs="+", metavar="recording", help="rosbag2 folder, .mcap or .db3 file")
+    parser.add_argument("-o", "--output", required=True,
+                        help="recording to make; of several recordings the folder that gets one of each name")
     add_parameter_arguments(parser, *_NAMED)
     parser.add_argument("--outputs", default=None, metavar="NAMES",
                         help="comma-separated topics or patterns, for example mask,confidence/*; * is all")
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output (%(default)s)")
     parser.add_argument("--copy-inputs", action="store_true", help="write the used input messages too")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier recording of that name")
+    add_spread_arguments(parser, "recordings")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,29 +46,48 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ssma_ros.cli._node_parameters import parameters_of
+    from ssma_ros.cli._played import make_segmenter, summary_line
     from ssma_ros.recordings.play import play
 
     parameters = parameters_of(args, *_NAMED)
     options = _options(args, parameters)
+    recordings, output = [Path(recording) for recording in args.recordings], Path(args.output)
+    if len(recordings) > 1 or args.ray:
+        return _play_many(args, recordings, output, parameters, options)
     # A terminated run cleans up as an interrupted one does.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with tqdm(unit="frame", desc=Path(args.recording).name, dynamic_ncols=True) as bar:
+        with tqdm(unit="frame", desc=recordings[0].name, dynamic_ncols=True) as bar:
 
             def say(words: str) -> None:
                 bar.write(words, file=sys.stderr)
 
-            def make_segmenter() -> Segmenter:
+            def load_network() -> Segmenter:
                 say("Loading the network (the first time compiles, about a minute) ...")
-                return _segmenter(parameters)
+                return make_segmenter(parameters)
 
-            result = play(
-                Path(args.recording), Path(args.output), make_segmenter, options,
-                on_start=bar.reset, on_frame=bar.update,
-            )  # fmt: skip
+            result = play(recordings[0], output, load_network, options, on_start=bar.reset, on_frame=bar.update)
     finally:
         signal.signal(signal.SIGTERM, previous)
-    print(summary_line(result, Path(args.recording), Path(args.output)))
+    print(summary_line(result, recordings[0], output))
+    return 0
+
+
+def _play_many(
+    args: argparse.Namespace, recordings: list[Path], output: Path, parameters: FusionParameters, options: PlayOptions
+) -> int:
+    from tqdm import tqdm
+
+    from ssma_ros.cli._played import PlayJob, outputs_of, play_one
+    from ssma_ros.parallel import spread
+
+    jobs = [PlayJob(recording, target, parameters, options)
+            for recording, target in zip(recordings, outputs_of(recordings, output), strict=True)]
+    work = spread(play_one, jobs, processes=args.processes, ray=args.ray)
+    with tqdm(total=len(jobs), unit="recording", dynamic_ncols=True) as bar:
+        for _, summary in work:
+            bar.write(summary, file=sys.stdout)
+            bar.update()
     return 0
 
 
@@ -90,33 +112,3 @@ def _options(args: argparse.Namespace, parameters: FusionParameters) -> PlayOpti
         assembly=assembly_of(parameters),
         appearance=part(OutputOptions, parameters),
     )
-
-
-def summary_line(result: PlayResult, recording: Path, output: Path) -> str:
-    """What was read, how much of it was complete, what was blank and why, where it went."""
-    lines = [
-        f"{recording.name}: {result.frames} frames segmented, {result.complete} with every sensor, "
-        f"{result.frames - result.complete} degraded; {len(result.written)} topics in {output}",
-        *(f"  {line}" for line in result.account.lines()),
-    ]
-    for stream, count in result.blank.items():
-        kinds = result.reasons[stream].lines()
-        head = f"  {stream} was blank in {count} of {result.frames} frames"
-        if len(kinds) == 1:
-            lines.append(f"{head}: {kinds[0].partition(': ')[2]}")
-        else:
-            lines += [f"{head}:", *(f"    {kind}" for kind in kinds)]
-    return "\n".join(lines)
-
-
-def _segmenter(parameters: FusionParameters) -> Segmenter:
-    """As the node makes it of the same parameters."""
-    from ssma_ros.encodings.base import EncoderOptions
-    from ssma_ros.inference.loading import ModelOptions
-    from ssma_ros.options import part
-    from ssma_ros.segmenter import SegmenterOptions, load
-
-    return load(
-        **vars(part(ModelOptions, parameters)), **vars(part(SegmenterOptions, parameters)),
-        preprocessing=parameters.preprocessing_device, encoder_options=part(EncoderOptions, parameters),
-    )  # fmt: skip

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("train", "val"), default="train", help="data set: which (default %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="data set: processes (default %(default)s)")
+    side_by_side = parser.add_mutually_exclusive_group()
+    side_by_side.add_argument("--workers", type=int, default=1, help="data set: processes (default %(default)s)")
+    side_by_side.add_argument("--ray", default="", metavar="ADDRESS", help="data set: on a Ray cluster instead")
     parser.add_argument("--seconds", type=float, default=6.0, help="recording: duration (default %(default)s)")
 
 
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     conditions = parse_conditions(args.conditions)
     recipe = DatasetRecipe(args.split, args.seed, args.scenes, args.frames_per_scene, conditions)
     with tqdm(total=recipe.scenes * recipe.frames, unit="sample", desc=f"{recipe.split} → {args.out}") as bar:
-        count = write_dataset(recipe, args.out, args.workers, bar.update)
+        count = write_dataset(recipe, args.out, args.workers, bar.update, ray=args.ray)
     print(f"{count} samples in {args.out / recipe.split}")
     return 0
 

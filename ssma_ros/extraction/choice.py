@@ -33,7 +33,7 @@ class Chooser:
         recipe: what to take.
 
     Raises:
-        SsmaError: a distance is asked for, and the recording has no odometry.
+        SsmaError: a distance is asked for, and the recording has neither odometry nor tf that tells it.
     """
 
     def __init__(self, reader: RecordingReader, frames: RecordedFrames, recipe: Recipe) -> None:
@@ -42,7 +42,7 @@ class Chooser:
         times = [frames.time_ns(index) for index in range(len(frames))]
         self._times = np.array(times, np.int64)
         self._labelled = set(frames.labelled()) if recipe.with_labels else set(range(len(frames)))
-        self._places = read_places(reader, self._times) if recipe.every_metres else None
+        self._places = read_places(reader, frames.topic, self._times) if recipe.every_metres else None
 
     def choose(self, part: Part, result: SequenceResult) -> list[int]:
         """Indices of the frames of a part, in order; what is left out is counted in ``result``."""
@@ -54,7 +54,7 @@ class Chooser:
             elif index not in self._labelled:
                 result.leave_out("without a label")
             elif self._places is not None and np.isnan(self._places[index, 0]):
-                result.leave_out("outside the time of odometry")
+                result.leave_out("outside the time of odometry or tf")
             else:
                 complete.append(index)
         if self._places is not None:

@@ -41,6 +41,7 @@ class SequenceFile:
         recording: path when it was extracted.
         identity: of the recording's contents.
         done: whether every chosen frame was looked at.
+        wanted: indices of the frames to take, where a network chose them.
         samples: name of each, and index and stamp of its driving image in the recording.
         topics: by role.
         left_out: number of frames by reason.
@@ -54,6 +55,7 @@ class SequenceFile:
     recording: str
     identity: str
     done: bool
+    wanted: tuple[int, ...] | None = None
     samples: tuple[_Sample, ...] = ()
     topics: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -95,7 +97,7 @@ class Manifest:
     def parts_of(self, identity: str) -> tuple[Part, ...]:
         """Those of a recording that is in the data set."""
         return tuple(
-            Part(f.sequence, f.split, f.begin, f.end) for f in self.files.values() if f.identity == identity
+            Part(f.sequence, f.split, f.begin, f.end, f.wanted) for f in self.files.values() if f.identity == identity
         )
 
     def is_done(self, job: Job) -> bool:
@@ -113,13 +115,8 @@ class Manifest:
             SsmaError: the folder holds a data set of another recipe, or pictures that no recipe made; or the disk
                 refuses.
         """
+        document = self.refuse_other(jobs, extra)
         recipe = jobs[0].recipe
-        document = {**recipe.to_document(), **extra}
-        if self._claimed is None:
-            self._refuse_strange()
-        elif self._claimed != document:
-            raise SsmaError(f"data set {self._folder}: {self._difference(document)}; expected the same command, with "
-                            "more recordings perhaps, or another folder")
         try:
             for job in jobs:
                 for part in job.parts:
@@ -136,6 +133,20 @@ class Manifest:
                 if part.sequence not in self.files:
                     self._write(job, part, done=False)
 
+    def refuse_other(self, jobs: list[Job], extra: dict[str, Any]) -> dict[str, Any]:
+        """What :meth:`claim` would refuse of a recipe, before the work; what it would write down of it.
+
+        Raises:
+            SsmaError: the folder holds a data set of another recipe, or pictures that no recipe made.
+        """
+        document = {**jobs[0].recipe.to_document(), **extra}
+        if self._claimed is None:
+            self._refuse_strange()
+        elif self._claimed != document:
+            raise SsmaError(f"data set {self._folder}: {self._difference(document)}; expected the same command, with "
+                            "more recordings perhaps, or another folder")
+        return document
+
     def note(self, job: Job, result: SequenceResult) -> None:
         """Write down what became of a sequence."""
         self._write(job, result.part, done=True, samples=result.samples, topics=result.topics,
@@ -149,7 +160,8 @@ class Manifest:
     def _write(self, job: Job, part: Part, *, done: bool, **facts: Any) -> None:
         document = {
             "sequence": part.sequence, "split": part.split, "begin": part.begin, "end": part.end,
-            "recording": str(job.recording.resolve()), "identity": job.identity, "done": done, **facts,
+            "recording": str(job.recording.resolve()), "identity": job.identity, "done": done,
+            "wanted": None if part.wanted is None else list(part.wanted), **facts,
         }  # fmt: skip
         path = self._folder / MANIFEST_FOLDER / f"{part.sequence}.json"
         write_json(path, document)

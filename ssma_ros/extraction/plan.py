@@ -13,7 +13,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.extraction.recipe import Job, Part
 from ssma_ros.extraction.sequence import topics_of
 from ssma_ros.recordings.reader import RecordingReader
-from ssma_ros.recordings.travel import odometry_topic
+from ssma_ros.recordings.travel import find_travel
 from ssma_ros.sensors import SENSORS
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def plan_jobs(
 def _look(path: Path, recipe: Recipe) -> _Recording:
     with RecordingReader(path) as reader:
         topics = topics_of(reader, path, recipe)
-        if recipe.every_metres:
-            odometry_topic(reader)  # refuses before anything is written
+        if recipe.every_metres:  # refuses before anything is written
+            find_travel(reader, topics.roles[next(iter(topics.by_sensor().values()))])
         facts = [(t.name, t.type, t.count) for t in reader.topics], reader.span_ns
         return _Recording(
             path, hashlib.sha256(repr(facts).encode()).hexdigest(), reader.duration_s,

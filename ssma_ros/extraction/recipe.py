@@ -27,7 +27,7 @@ class Recipe:
 
     Attributes:
         every_s: seconds between two frames of a sequence; 0 = every frame.
-        every_metres: metres that the camera travels between two frames, by odometry; 0 = by time.
+        every_metres: metres that the camera travels between two frames, by odometry or tf; 0 = by time.
         with_labels: the recording's label topic becomes the labels, and only frames with one are taken.
         one_camera: images of other cameras are registered to the driving one's pixels, for programs that know no camera
             files; what they do not see becomes 0. Else they are kept as they are with a camera file, and network inputs

@@ -98,10 +98,7 @@ def _extract_part(job: Job, part: Part, recording: OpenRecording) -> SequenceRes
     names = {index: sample_name(part.sequence, index) for index in chosen}
     waiting = [i for i in chosen if not is_written(sensors, folder, names[i], label=job.recipe.with_labels)]
     there = set(chosen) - set(waiting)
-    read = frames.read(waiting)
-    if job.recipe.one_camera:
-        read = (replace(recorded, frame=in_one_camera(recorded.frame, Completion())) for recorded in read)
-    for found in _usable(read, waiting, sensors, result):
+    for found in usable_frames(frames, waiting, job.recipe, result):
         name = names[found.index]
         if job.recipe.with_labels and not _write_label(found, recording.topics, folder, name, result):
             continue
@@ -115,14 +112,17 @@ def _extract_part(job: Job, part: Part, recording: OpenRecording) -> SequenceRes
     return result
 
 
-def _usable(
-    read: Iterator[RecordedFrame], wanted: list[int], sensors: tuple[str, ...], result: SequenceResult
+def usable_frames(
+    frames: RecordedFrames, wanted: list[int], recipe: Recipe, result: SequenceResult
 ) -> Iterator[RecordedFrame]:
-    """Frames with every sensor; the others are counted with the reason."""
+    """Of the frames of some indices those with every sensor; the others are counted with the reason."""
     seen = 0
-    for found in read:
+    for recorded in frames.read(wanted):
         seen += 1
-        refused = [s for s in sensors if s not in found.frame.images]
+        found = recorded
+        if recipe.one_camera:
+            found = replace(recorded, frame=in_one_camera(recorded.frame, Completion()))
+        refused = [s for s in recipe.sensors if s not in found.frame.images]
         if refused:
             result.leave_out(f"{refused[0]} could not be read or registered")
         else:

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -17,6 +15,7 @@ import numpy as np
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.files import check_writable, write_json, write_picture
+from ssma_ros.parallel import spread
 from ssma_ros.synthetic.conditions import CLEAR, Condition, find_condition
 from ssma_ros.synthetic.gl import require_opengl
 from ssma_ros.synthetic.sampling import Sample, Scene
@@ -82,7 +81,8 @@ class DatasetRecipe:
 
 
 def write_dataset(
-    recipe: DatasetRecipe, folder: Path, workers: int = 1, progress: Callable[[int], object] | None = None
+    recipe: DatasetRecipe, folder: Path, workers: int = 1, progress: Callable[[int], object] | None = None,
+    *, ray: str = "",
 ) -> int:  # fmt: skip
     """Renders one split into ``folder``; scenes already complete are kept, so a broken run goes on.
 
@@ -93,6 +93,7 @@ def write_dataset(
 
     Args:
         workers: processes; each renders whole scenes.
+        ray: address of a Ray cluster instead, see :func:`ssma_ros.parallel.spread`.
         progress: called with the number of samples done, scene by scene.
 
     Returns:
@@ -105,6 +106,7 @@ def write_dataset(
     jobs = [(recipe, folder, index) for index in range(recipe.scenes) if not _complete(recipe, folder, index)]
     if jobs:
         require_opengl()
+    work = spread(_render_scene, jobs, processes=max(1, workers), ray=ray)
     rig = StereoRig.default()
     try:
         for name in _FOLDERS:
@@ -119,24 +121,10 @@ def write_dataset(
         raise SsmaError(f"synthesize: cannot write to {folder}: {error.strerror}") from error
     if progress and len(jobs) < recipe.scenes:
         progress(recipe.frames * (recipe.scenes - len(jobs)))
-    if workers <= 1:
-        for job in jobs:
-            _render_scene(job)
-            if progress:
-                progress(recipe.frames)
-    elif jobs:
-        # OpenGL contexts do not survive a fork.
-        with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs)), _start_worker) as pool:
-            for _ in pool.imap_unordered(_render_scene, jobs):
-                if progress:
-                    progress(recipe.frames)
+    for _ in work:
+        if progress:
+            progress(recipe.frames)
     return recipe.scenes * recipe.frames
-
-
-def _start_worker() -> None:
-    """One core a worker: processes parallelise better than threads inside the rasteriser."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    cv2.setNumThreads(1)
 
 
 _renderer: Any = None

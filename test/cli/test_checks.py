@@ -102,6 +102,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
         (f"{DRIVE} -o new --val 1", "val is 1, expected a share"),
         (f"{DRIVE} -o new --split a/b", "split is 'a/b', expected the name of a folder"),
         (f"{DRIVE} -o new --every-metres 1", "has no nav_msgs/msg/Odometry"),
+        (f"{DRIVE} -o new --choose -3", "choose is -3, expected 1 or more"),
+        (f"{DRIVE} -o new --choose 3 --model nowhere", "model 'nowhere': no such file"),
         (f"{DRIVE} -o new --processes 0", "processes is 0, expected at least 1"),
     ],
     "import-checkpoint": [

@@ -18,7 +18,9 @@ from recordings.small_recording import (
     label,
     nir_camera,
     stamp,
+    transform,
     write_small_recording,
+    write_tf,
 )
 from ros.stub_network import stub_contract
 
@@ -153,9 +155,22 @@ def test_frames_are_spaced_on_the_way(tmp_path):
     assert [sample.index for sample in found.samples] == [0, 8, 11, 14]
     late = write_driven_recording(tmp_path / "late", place_of, frames=16, shift_ns=7 * PERIOD_NS)
     (found,) = extract([late], tmp_path / "late_set", Recipe(every_metres=0.3), TRAIN)
-    assert found.left_out["outside the time of odometry"] == 2
-    with pytest.raises(SsmaError, match="has no nav_msgs/msg/Odometry, expected one"):
+    assert found.left_out["outside the time of odometry or tf"] == 2
+    with pytest.raises(SsmaError, match="has no nav_msgs/msg/Odometry, and no tf from odom, map, world or earth to"):
         extract([write_small_recording(tmp_path / "still")], tmp_path / "none", Recipe(every_metres=1.0), TRAIN)
+
+
+def test_frames_are_spaced_by_tf(tmp_path):
+    """The camera is one metre in front of the robot, which drives half a metre from frame to frame."""
+    def drive_on(writer, index, now):
+        if index == 0:
+            write_tf(writer, "/tf_static", now, transform("base_link", FRAME_ID, (1.0, 0.0, 0.5)))
+        write_tf(writer, "/tf", now, transform("map", "odom", (9.0 * (index % 2), 0.0, 0.0)))  # jumps, as maps do
+        write_tf(writer, "/tf", now, transform("odom", "base_link", (0.0, 0.5 * index, 0.0)))
+
+    drive = write_small_recording(tmp_path / "drive", frames=7, beside=drive_on)
+    (found,) = extract([drive], tmp_path / "set", Recipe(every_metres=1.0), TRAIN)
+    assert [sample.index for sample in found.samples] == [0, 2, 4, 6]
 
 
 def test_whole_recordings_are_held_out(tmp_path):
