@@ -24,6 +24,7 @@ HELP = "score a network on a labelled data set or recording and write a report"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``ssma evaluate``."""
     from ssma_ros.cli._evaluation_source import add_source_arguments
+    from ssma_ros.cli._spread import add_spread_arguments
 
     parser.add_argument("model", metavar="MODEL",
                         help="training run, model folder, .safetensors file or name of a shipped model")
@@ -37,13 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibrate", nargs="?", const="temperature", choices=("temperature", "vector"),
                         metavar="KIND", help="fit a calibration on this data and store it in the model's contract: "
                         "temperature (default; keeps the mask) or vector (by class; may change the mask)")
+    add_spread_arguments(parser, "parts of the samples")
     parser.add_argument("--pictures", type=int, default=4, metavar="N", help="in the report (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write the report."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ssma_ros.cli._evaluation_parts import run_in_parts
     from ssma_ros.cli._evaluation_source import EvaluationSource, set_threads
+    from ssma_ros.errors import SsmaError
     from ssma_ros.files import check_writable
     from ssma_ros.folders import WholeFolder
     from ssma_ros.inference import locate_model
@@ -55,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.training.evaluate.score import ALL_SENSORS, cases_of
 
     set_threads(args)
+    side_by_side = bool(args.ray) or args.processes != 1
+    if side_by_side and args.against is not None:
+        raise SsmaError("processes: two networks are compared picture by picture, expected no --processes and no --ray "
+                        "with --against")
     networks = [TrainedNetwork(locate_model(name)) for name in (args.model, args.against) if name is not None]
     # Before the long work: the place of the report is free, and holds neither a model nor the data.
     output = None if args.output is None else WholeFolder(
@@ -68,7 +76,11 @@ def run(args: argparse.Namespace) -> int:
     evaluation = EvaluationRun(networks, source.open, cases=cases, limit=args.limit)
     pictures = SamplePictures(networks[0], evaluation.spread(0 if output is None else args.pictures))
     against = Against(networks, pictures) if len(networks) > 1 else None
-    evaluation.run("" if args.quiet else "evaluation", [pictures] if against is None else [pictures, against])
+    if side_by_side:
+        run_in_parts(evaluation, args)
+        evaluation.show(pictures.shown, [pictures])
+    else:
+        evaluation.run("" if args.quiet else "evaluation", [pictures] if against is None else [pictures, against])
     _print_scores(evaluation, against, args.against)
     if output is not None:
         facts = {"model": args.model, **({} if args.against is None else {"against": args.against}), **source.facts()}

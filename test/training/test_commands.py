@@ -367,6 +367,22 @@ def test_multi_scale_is_one_more_case(
     assert "all sensors, msf" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_processes_count_what_one_counts(
+    model: Path, forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for name, how in (("one", []), ("two", ["--processes", "2"])):
+        report = tmp_path / name
+        assert main(["evaluate", str(model), str(forest_folder), "-o", str(report), "--threads", "1", "--quiet",
+                     *how]) == 0
+        assert (report / "sample_0.png").is_file()
+        found.append(json.loads((report / "report.json").read_text()))
+    assert found[0] == found[1]
+    assert main(["evaluate", str(model), str(forest_folder), "--against", str(model), "--processes", "2"]) == 1
+    assert "expected no --processes" in capsys.readouterr().err
+
+
 def test_a_labelled_recording_is_evaluated(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = Path(__file__).parents[2] / "demo" / "forest_drive"
     assert main(["evaluate", str(model), str(recording), "--limit", "2", "--quiet"]) == 0

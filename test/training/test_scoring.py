@@ -149,6 +149,28 @@ def test_side_by_side_scores_are_those_of_each_alone(networks: list[TrainedNetwo
         assert all((row.network, row.case) in masks for _, masks in looks)
 
 
+def test_parts_count_what_the_whole_counts(networks: list[TrainedNetwork], dataset: FrameDataset) -> None:
+    def evaluation(part: tuple[int, int] = (0, 1)) -> EvaluationRun:
+        return EvaluationRun(networks, lambda c: EncodedSamples(dataset, c), part=part)
+
+    whole = evaluation()
+    masks: dict[int, Masks] = {}
+    whole.run(observers=[lambda index, _, found: masks.update({index: found})])
+    parts = [evaluation((number, 2)) for number in range(2)]
+    assert [part.indices for part in parts] == [[0], [1, 2]]
+    for part in parts:
+        part.run()
+    together = evaluation()
+    together.add(part.counted() for part in parts)
+    assert together.counted() == whole.counted()
+    together.run(observers=[lambda *_: pytest.fail("nothing is left to score")])
+    shown: dict[int, Masks] = {}
+    together.show([2], [lambda index, _, found: shown.update({index: found})])
+    assert shown.keys() == {2}
+    for network in networks:
+        np.testing.assert_array_equal(shown[2][network, ALL_SENSORS], masks[2][network, ALL_SENSORS])
+
+
 def test_a_broken_off_evaluation_goes_on(
     networks: list[TrainedNetwork], dataset: FrameDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

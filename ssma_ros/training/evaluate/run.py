@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from ssma_ros.training.datasets.shared_samples import SharedSamples
 from ssma_ros.training.evaluate.ledger import Ledger, Row
-from ssma_ros.training.evaluate.predict import spread_indices
+from ssma_ros.training.evaluate.predict import mask_of, spread_indices
 from ssma_ros.training.evaluate.score import ALL_SENSORS, CaseResult, cases_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class EvaluationRun:
         open_samples: opens the data for a contract.
         cases: of each network; default: :func:`.score.cases_of`.
         limit: at most this many samples, spread evenly; 0 = all.
+        part: (k, n), only the k-th of n stretches of these samples; what each stretch counted is put together by
+            :meth:`add`.
         ledger: keeps the scores; what it holds already is not scored again.
         data: digest of the data, for the ledger.
 
@@ -56,6 +58,7 @@ class EvaluationRun:
         *,
         cases: Sequence[Sequence[Case]] = (),
         limit: int = 0,
+        part: tuple[int, int] = (0, 1),
         ledger: Ledger | None = None,
         data: str = "",
     ) -> None:
@@ -63,6 +66,8 @@ class EvaluationRun:
         self._samples = SharedSamples([n.contract for n in networks], open_samples)
         self.indices = spread_indices(len(self._samples), limit)
         self._samples.refuse_blank(self.indices, "evaluation")
+        number, parts = part
+        self.indices = self.indices[number * len(self.indices) // parts : (number + 1) * len(self.indices) // parts]
         cases = cases or [cases_of(n.contract) for n in networks]
         self.rows = [Row(n, case) for n, own in zip(networks, cases, strict=True) for case in own]
         self._ledger = ledger
@@ -100,6 +105,30 @@ class EvaluationRun:
             row.done = position + 1
         for observer in observers:
             observer(index, samples, masks)
+
+    def counted(self) -> list[dict[str, Any]]:
+        """What every row counted, JSON-ready and exact."""
+        return [row.score.to_document() for row in self.rows]
+
+    def add(self, parts: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+        """Take the counts of all parts over (:meth:`counted`, in their order) instead of scoring here."""
+        for counted in parts:
+            for row, document in zip(self.rows, counted, strict=True):
+                row.score.add_document(document)
+        for row in self.rows:
+            row.done = len(self.indices)
+
+    def show(self, indices: Iterable[int], observers: Sequence[Observer]) -> None:
+        """Let observers look at some samples, with the masks of every network with all sensors; nothing is counted."""
+        for index in indices:
+            samples = self._samples[index]
+            masks = {}
+            for network, sample in zip(self.networks, samples, strict=True):
+                scores = network.predictor.scores(sample, ALL_SENSORS.missing)
+                if scores is not None:
+                    masks[network, ALL_SENSORS] = mask_of(scores)
+            for observer in observers:
+                observer(index, samples, masks)
 
     def spread(self, count: int) -> dict[int, int]:
         """Index → number of ``count`` samples, spread evenly over those that are scored."""
