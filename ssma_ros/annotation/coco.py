@@ -103,7 +103,9 @@ def _read_file(path: Path, names: Names) -> Iterator[Read]:
             for a in by_image.pop(image["id"], [])
         ]
         for class_id, code in sorted(instances, key=lambda pair: -int(rle.area(pair[1]))):
-            mask[rle.decode(code).astype(bool)] = class_id
+            x, y, width, height = (int(v) for v in rle.toBbox(code))
+            place = slice(y, y + height), slice(x, x + width)
+            mask[place][rle.decode(code)[place] > 0] = class_id
         yield Read(PurePosixPath(str(image["file_name"])).stem, mask)
     if by_image:
         raise SsmaError(f"COCO file {path}: annotations name image {next(iter(by_image))}, which images does not have")
