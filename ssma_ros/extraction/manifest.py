@@ -13,7 +13,6 @@ from ssma_ros.extraction.pictures import settings_of
 from ssma_ros.extraction.recipe import Part
 from ssma_ros.files import check_writable, write_json
 from ssma_ros.sensors import SENSORS
-from ssma_ros.training.datasets.cameras import CAMERAS
 from ssma_ros.training.datasets.folder import SENSORS_NAME
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ class Manifest:
         self.files[part.sequence] = read(SequenceFile, document, f"manifest {path}")
 
     def _make_folders(self, split: str, recipe: Recipe) -> None:
-        names = [SENSORS[sensor].folder for sensor in recipe.sensors] + ["label"] * recipe.with_labels + [CAMERAS]
+        names = [SENSORS[sensor].folder for sensor in recipe.sensors] + ["label"] * recipe.with_labels
         for name in names:
             (self._folder / split / name).mkdir(parents=True, exist_ok=True)
 

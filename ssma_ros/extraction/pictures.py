@@ -82,6 +82,7 @@ def write_cameras(frame: Frame, folder: Path, sequence: str, name: str) -> None:
     if frame.intrinsics is not None:
         documents[""] = driving_document(frame.intrinsics, frame.gravity)
     for kind, document in documents.items():
+        (folder / CAMERAS).mkdir(exist_ok=True)
         shared = folder / CAMERAS / f"{sequence}{kind}.json"
         if not shared.is_file():
             write_json(shared, document)

@@ -11,7 +11,7 @@ from ssma_ros.documents import convert, load_json
 from ssma_ros.encodings.hha import unit_vector
 from ssma_ros.errors import SsmaError, expected_one_of
 from ssma_ros.sensors import DRIVER, SENSORS, readings, setting_names
-from ssma_ros.training.datasets.cameras import CameraFiles
+from ssma_ros.training.datasets.cameras import CAMERAS, CameraFiles
 from ssma_ros.training.datasets.conditions import read_conditions, scene_of
 from ssma_ros.training.datasets.images import pictures_in
 from ssma_ros.training.datasets.paths import PathDataset, SamplePaths, require_folder
