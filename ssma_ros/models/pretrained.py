@@ -89,7 +89,7 @@ def start_from_imagenet(
         seen = streams if len(backbones) == 1 else streams[index:index + 1]
         if len(seen) > 1 or seen[0].name not in without:
             tensors = {
-                name: _first(tensor, seen, weights) if name in backbone.first_convolutions else tensor
+                name: _first(tensor, seen, weights, normalised) if name in backbone.first_convolutions else tensor
                 for name, tensor in renamed.items()
             }
             assign(backbone, tensors, weights.where, "the backbone", optional=("input_norm.",))
@@ -132,17 +132,23 @@ def _is_photograph(stream: Stream) -> bool:
     return ENCODINGS[stream.encoding].is_photograph
 
 
-def _first(tensor: Tensor, streams: Sequence[Stream], weights: ImageNetWeights) -> Tensor:
-    """A first convolution for the pictures of these streams, side by side."""
+def _first(tensor: Tensor, streams: Sequence[Stream], weights: ImageNetWeights, normalised: bool) -> Tensor:
+    """A first convolution for the pictures of these streams, side by side.
+
+    Args:
+        tensor: O×3×h×w, for pictures as the weights want them.
+        streams: of the encoder.
+        weights: of which it is.
+        normalised: the network brings every picture to mean 0 and deviation 1.
+    """
+    if weights.deviation is None:  # for pictures as they come
+        return torch.cat([tensor] * len(streams), dim=1) / len(streams)
+    ratio = torch.tensor([have / want for have, want in zip(DEVIATION, weights.deviation, strict=True)])
     parts = []
     for stream in streams:
-        part = tensor
-        if weights.deviation is not None and not _is_photograph(stream):
-            ratio = torch.tensor([have / want for have, want in zip(DEVIATION, weights.deviation, strict=True)])
-            part = tensor * ratio.view(1, 3, 1, 1)
-        elif weights.mean is not None and _is_photograph(stream) and ENCODINGS[stream.encoding].order == "bgr":
-            part = tensor.flip(1)
-        parts.append(part)
+        photograph = _is_photograph(stream)
+        part = tensor if photograph and not normalised else tensor * ratio.view(1, 3, 1, 1)
+        parts.append(part.flip(1) if photograph and ENCODINGS[stream.encoding].order == "bgr" else part)
     return torch.cat(parts, dim=1) / len(parts)
 
 

@@ -143,6 +143,17 @@ def test_an_encoder_of_several_streams_gets_their_mean(package: Any) -> None:
     torch.testing.assert_close(find_backbones(network)[0].state_dict()["body.conv_stem.weight"], expected)
 
 
+def test_a_network_that_normalises_by_itself_takes_any_mean_and_scale(package: Any) -> None:
+    """Its BatchNorm brings the picture to deviation 1, so colour is treated as other streams are; in RGB still."""
+    stream = Stream("rgb", "bgr", (86, 103, 101), (0.018, 0.019, 0.019))
+    network, contract = make(stream, input_norm=True)
+    assert start_from_imagenet(network, contract, "imagenet") == contract
+    stored = find_weights(LITE, "imagenet").tensors["conv_stem.weight"]
+    ratio = (torch.tensor(DEVIATION) / 128).view(1, 3, 1, 1)
+    first = find_backbones(network)[0].state_dict()["body.conv_stem.weight"]
+    torch.testing.assert_close(first, (stored * ratio).flip(1))
+
+
 def test_a_picture_that_the_weights_do_not_want_is_refused(package: Any) -> None:
     network, contract = make(Stream("rgb", "bgr", (86, 103, 101), (0.018, 0.019, 0.019)))
     before = {name: t.clone() for name, t in network.state_dict().items()}
