@@ -224,10 +224,10 @@ def load_case(case: Case) -> Backend:
     path = Path(case.model)
     name, _, detail = case.backend.partition(":")
     if name == "torch":
-        from ssma_ros.inference.runtime.torch_backend import TorchBackend
+        from ssma_ros.inference.runtime.torch_cuda import open_torch
 
         device = "cuda" if detail else "cpu"
-        return TorchBackend(path, precision=case.precision, device=device, mode=detail or "auto", threads=case.threads)
+        return open_torch(path, precision=case.precision, device=device, mode=detail or "auto", threads=case.threads)
     from ssma_ros.inference import load_backend
 
     if name == "onnxruntime":

@@ -117,9 +117,9 @@ def load_backend(
         return OnnxRuntimeBackend(path, precision=precision, providers=providers, threads=threads)
     if backend == "tensorrt":
         return _tensorrt(path, precision, rebuild_engine, cache_dir, progress)
-    from ssma_ros.inference.runtime.torch_backend import TorchBackend
+    from ssma_ros.inference.runtime.torch_cuda import open_torch
 
-    return TorchBackend(path, precision=precision, threads=threads)
+    return open_torch(path, precision=precision, threads=threads)
 
 
 def _tensorrt(

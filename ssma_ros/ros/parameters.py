@@ -42,8 +42,8 @@ class NodeOptions:
     """What the node alone uses."""
 
     preprocessing_device: Literal["auto", "cpu", "gpu"] = option(
-        "auto", "Where images become network inputs; auto: on the GPU where TensorRT runs the network, else on the "
-        "processor.",
+        "auto", "Where images become network inputs; auto: on the GPU where TensorRT or PyTorch runs the network "
+        "there, else on the processor.",
     )
     autostart: bool = option(
         True, "Configure and activate by itself at start; set false where a lifecycle manager does it."

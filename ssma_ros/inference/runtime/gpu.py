@@ -77,3 +77,16 @@ def _attribute(driver: Any, device: ctypes.c_int, which: int) -> int:
     value = ctypes.c_int()
     check(driver, driver.cuDeviceGetAttribute(ctypes.byref(value), which, device), "cuDeviceGetAttribute")
     return value.value
+
+
+def import_pycuda(user: str) -> Any:
+    """``pycuda.driver``, for the backend ``user``.
+
+    Raises:
+        SsmaError: it is not installed.
+    """
+    try:
+        import pycuda.driver
+    except ImportError:
+        raise SsmaError(f"backend {user}: package pycuda is not installed, try 'pip install pycuda'") from None
+    return pycuda.driver

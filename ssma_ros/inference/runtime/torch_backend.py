@@ -18,7 +18,7 @@ from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.protocol import OUTPUTS, RawOutputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -90,8 +90,12 @@ class TorchBackend(BackendBase):
     def _run(
         self, images: Mapping[str, NDArray[np.uint8]], present: NDArray[np.float32], wanted: frozenset[str]
     ) -> RawOutputs:
+        return self._pass(lambda: self._runner.upload([*images.values(), present]), wanted)
+
+    def _pass(self, upload: Callable[[], None], wanted: frozenset[str]) -> RawOutputs:
+        """One frame, on torch's current stream of the device."""
         watch = self._runner.stopwatch()
-        self._runner.upload([*images.values(), present])
+        upload()
         watch.lap("upload")
         self._runner.compute()
         watch.lap("inference")
@@ -147,12 +151,23 @@ class _Runner:
 
     def upload(self, arrays: list[NDArray]) -> None:
         """Copy one frame's images and flags to the device."""
-        for index, (target, array) in enumerate(zip(self._inputs, arrays, strict=True)):
-            source = self._torch.from_numpy(array)
-            if self._on_gpu:
-                self._staging[index].copy_(source)
-                source = self._staging[index]
-            target.copy_(source, non_blocking=True)
+        for index, array in enumerate(arrays):
+            self._upload_one(index, array)
+
+    def upload_flags(self, present: NDArray[np.float32]) -> None:
+        """Copy the flags alone: the images are on the device."""
+        self._upload_one(len(self._inputs) - 1, present)
+
+    def input_address(self, index: int) -> int:
+        """Where on the device an image lies."""
+        return int(self._inputs[index].data_ptr())
+
+    def _upload_one(self, index: int, array: NDArray) -> None:
+        source = self._torch.from_numpy(array)
+        if self._on_gpu:
+            self._staging[index].copy_(source)
+            source = self._staging[index]
+        self._inputs[index].copy_(source, non_blocking=True)
 
     def compute(self) -> None:
         """Run the network; on a GPU it is only enqueued."""

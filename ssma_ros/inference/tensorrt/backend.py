@@ -12,7 +12,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference.runtime.base import BackendBase
 from ssma_ros.inference.runtime.fit import check_tensors
-from ssma_ros.inference.runtime.gpu import probe_gpu
+from ssma_ros.inference.runtime.gpu import import_pycuda, probe_gpu
 from ssma_ros.inference.runtime.onnx_file import TensorFacts
 from ssma_ros.inference.runtime.protocol import PRESENT, RawOutputs
 from ssma_ros.inference.tensorrt.builder import ensure_engine, import_tensorrt, make_logger
@@ -62,7 +62,7 @@ class TensorRtBackend(BackendBase):
     ) -> None:
         gpu = probe_gpu(device)  # before any TensorRT object
         trt = import_tensorrt()
-        cuda = _import_pycuda()
+        cuda = import_pycuda("tensorrt")
         plan, fingerprint, contract = ensure_engine(
             path,
             precision=precision,
@@ -194,11 +194,3 @@ def _engine_facts(trt: Any, engine: Any) -> tuple[dict[str, TensorFacts], dict[s
         facts = TensorFacts(dtype, tuple(int(d) for d in engine.get_tensor_shape(name)))
         (inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs)[name] = facts
     return inputs, outputs
-
-
-def _import_pycuda() -> Any:
-    try:
-        import pycuda.driver
-    except ImportError:
-        raise SsmaError("backend tensorrt: package pycuda is not installed, try 'pip install pycuda'") from None
-    return pycuda.driver
