@@ -6,16 +6,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from rosbags.interfaces import Nodetype
 
 from ssma_ros.messages.fields import camera_info_fields, image_fields
+from ssma_ros.recordings.transforms import TF_MESSAGE
 from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Intrinsics
+    from ssma_ros.frame import Camera, Intrinsics
 
 
 _ZEROS: Mapping[str, Any] = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0}
@@ -82,3 +84,17 @@ def compressed_image(data: bytes, image_format: str, stamp_ns: int, frame_id: st
 def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/CameraInfo of a rectified camera (D = 0, R = identity)."""
     return make(CAMERA_INFO, header=header(stamp_ns, frame_id), **camera_info_fields(intrinsics))
+
+
+def camera_transform(camera: Camera, stamp_ns: int, frame_id: str, child: str) -> Any:
+    """tf2_msgs/TFMessage that says where a camera with the optical frame ``child`` stands beside ``frame_id``."""
+    axis = cv2.Rodrigues(np.asarray(camera.rotation))[0].reshape(3)
+    angle = float(np.linalg.norm(axis))
+    x, y, z = axis / angle * np.sin(angle / 2) if angle else (0.0, 0.0, 0.0)
+    turn = {"x": float(x), "y": float(y), "z": float(z), "w": float(np.cos(angle / 2))}
+    place = dict(zip("xyz", map(float, camera.translation), strict=True))
+    stamped = make(
+        "geometry_msgs/msg/TransformStamped", header=header(stamp_ns, frame_id), child_frame_id=child,
+        transform={"translation": place, "rotation": turn},
+    )  # fmt: skip
+    return make(TF_MESSAGE, transforms=[stamped])

@@ -25,6 +25,8 @@ COLOR_TOPIC = "/camera/image_rect/compressed"
 CAMERA_INFO_TOPIC = "/camera/camera_info"
 DEPTH_TOPIC = "/depth/image_rect/compressedDepth"
 NIR_TOPIC = "/nir/image_rect/compressed"
+#: Of a near-infrared camera of its own.
+NIR_FRAME_ID, NIR_INFO_TOPIC = "nir_optical_frame", "/nir/camera_info"
 LABEL_TOPIC = "/ground_truth/label/compressed"
 #: Nominal time of the first frame: 2025-06-01 10:00 UTC in nanoseconds.
 EPOCH_NS = 1_748_772_000 * 10**9
@@ -51,6 +53,7 @@ class DrivePlan:
         depth_step: the depth camera's disparity resolution in pixels, as stereo chips deliver it.
         condition: name of the weather driven through.
         color_quality, nir_quality: of the JPEG pictures, 1..100.
+        nir_beside: metres from the colour camera to a near-infrared camera of its own; 0 = they share a lens.
     """
 
     seed: int
@@ -61,13 +64,21 @@ class DrivePlan:
     depth_step: float = 0.125
     color_quality: int = 74
     nir_quality: int = 64
+    nir_beside: float = 0.0
 
     def __post_init__(self) -> None:
+        if not -1.0 <= self.nir_beside <= 1.0:
+            raise SsmaError(f"synthesize: nir_beside is {self.nir_beside} m, expected -1 to 1")
         if not 0 <= self.seed < 100_000:
             raise SsmaError(f"synthesize: seed of the drive is {self.seed}, expected 0 to 99999")
         if self.frames < 1:
             raise SsmaError(f"synthesize: the drive takes {self.seconds} s, expected at least one frame")
         find_condition(self.condition)
+
+    @property
+    def rig(self) -> StereoRig:
+        """The robot's cameras."""
+        return StereoRig.with_nir_beside(self.nir_beside) if self.nir_beside else StereoRig.default()
 
     @property
     def scene_seed(self) -> int:
@@ -97,7 +108,7 @@ class DriveFrame:
 
     Attributes:
         stamp_ns: of the colour image; labels and camera info carry it too.
-        intrinsics: of all images.
+        intrinsics: of all images, but for near infrared of a camera of its own.
         images: colour, depth, near infrared and label in order of arrival.
         sample: the pictures before encoding.
     """
@@ -114,7 +125,7 @@ def drive(plan: DrivePlan) -> Iterator[DriveFrame]:
     Raises:
         SsmaError: the scene has no stretch of free trail long enough, or OpenGL is missing.
     """
-    rig = StereoRig.default()
+    rig = plan.rig
     with Renderer() as renderer:
         scene = Scene(renderer, plan.scene_seed, rig, DRIVE_CAMERA, find_condition(plan.condition))
         poses = drive_poses(scene, plan)

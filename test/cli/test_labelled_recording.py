@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from argparse import Namespace
 
 import numpy as np
 import pytest
-from recordings.small_recording import HEIGHT, TOPICS, WIDTH, color, label, stamp, write_small_recording
+from recordings.small_recording import HEIGHT, TOPICS, WIDTH, color, label, nir_camera, stamp, write_small_recording
 from ros.stub_network import stub_contract
 
+from ssma_ros.cli._data import recording_form
 from ssma_ros.cli._labelled_recording import RecordingSamples
 from ssma_ros.errors import SsmaError
 from ssma_ros.recordings.reader import RecordingReader
@@ -82,3 +84,20 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
             peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     assert peaks[1] - peaks[0] < 20 * held
+
+
+def test_options_register_other_cameras_as_the_node_does(tmp_path):
+    drive = write_small_recording(tmp_path / "drive", without=("nir",), beside=nir_camera)
+    evi = CONTRACT.modalities.index("evi")
+    assert not RecordingSamples(drive, CONTRACT)[0].present[evi]
+    asked = Namespace(kind=None, options="{register_nir: true, gravity_frame: odom}")
+    samples = RecordingSamples(drive, CONTRACT, recording_form(asked, drive))
+    assert samples[0].present[evi]
+    assert samples[0].images[evi].any()
+    for options, words in (
+        ("{register_nir: 1}", "register_nir is 1, expected true or false"),
+        ("{register_nir: true, nir_extrinsics: [1, 2]}", r"nir_extrinsics is \[1.0, 2.0\], expected x, y, z in metres"),
+        ("{register_ni: true}", r"got 'register_ni' for a recording, .* \('register_nir' may be meant\)"),
+    ):
+        with pytest.raises(SsmaError, match=words):
+            recording_form(Namespace(kind=None, options=options), drive)

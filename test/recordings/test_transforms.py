@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from recordings import small_recording as small
 from recordings.small_recording import BASELINE, NIR, nir_camera, transform, write_tf
 
+from ssma_ros.cli.main import main
+from ssma_ros.cli.synthesize import _write_frame
+from ssma_ros.files import encoded_picture
 from ssma_ros.messages.assemble import AssemblyOptions
 from ssma_ros.recordings import records as messages
 from ssma_ros.recordings.frames import RecordedFrame, RecordedFrames
@@ -18,12 +21,14 @@ from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import find_input_topics
 from ssma_ros.recordings.transforms import RecordedTransforms, tf_topics
 from ssma_ros.recordings.typestore import IMAGE
+from ssma_ros.recordings.writer import RecordingWriter
 from ssma_ros.sensors import FROM_TF
+from ssma_ros.synthetic.recording import COLOR_TOPIC, NIR_TOPIC, DriveFrame, EncodedImage
+from ssma_ros.synthetic.sensor import StereoRig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ssma_ros.recordings.writer import RecordingWriter
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -105,3 +110,32 @@ def test_transforms_go_up_and_down_the_tree_and_end_at_a_circle(tmp_path: Path) 
     ):  # fmt: skip
         with pytest.raises(LookupError, match=words):
             transforms.lookup(target, source)
+
+
+def test_a_rendered_drive_says_where_its_near_infrared_camera_is(tmp_path: Path) -> None:
+    """What ``ssma synthesize --nir-beside`` writes is what registration needs; pictures stand in for rendered ones."""
+    rig = StereoRig.with_nir_beside(0.12)
+    assert rig.nir is not None
+    color = np.zeros((rig.intrinsics.height, rig.intrinsics.width, 3), np.uint8)
+    infrared = np.full((rig.nir.intrinsics.height, rig.nir.intrinsics.width), 90, np.uint8)
+    images = tuple(
+        EncodedImage(topic, small.START_NS, small.START_NS + delay, form, encoded_picture(".png", pixels, []))
+        for topic, delay, form, pixels in (
+            (NIR_TOPIC, 7, "mono8; png compressed ", infrared), (COLOR_TOPIC, 9, "bgr8; png compressed bgr8", color),
+        )
+    )  # fmt: skip
+    sample: Any = None
+    with RecordingWriter(tmp_path / "drive") as writer:
+        _write_frame(writer, DriveFrame(small.START_NS, rig.intrinsics, images, sample), rig.nir)
+    (recorded,), _ = frames_of(tmp_path / "drive", AssemblyOptions(registered={"nir": FROM_TF}))
+    found = recorded.frame.cameras["nir"]
+    assert found.intrinsics == rig.nir.intrinsics
+    np.testing.assert_allclose(found.rotation, rig.nir.rotation, atol=1e-9)
+    np.testing.assert_allclose(found.translation, rig.nir.translation)
+    np.testing.assert_array_equal(recorded.frame.nir, infrared)
+
+
+def test_a_data_set_has_no_camera_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["synthesize", "--out", str(tmp_path / "set"), "--nir-beside", "0.1"]) != 0
+    assert "nir-beside: got 0.1 for a data set, expected --recording" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
