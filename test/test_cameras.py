@@ -68,7 +68,8 @@ DRIVERS = {
     ),
     "orbbec": Driver(
         "rgb8", "16UC1", "camera_color_optical_frame", "mono8", "camera_left_ir_optical_frame",
-        ("rational_polynomial", (0.0,) * 8), ("-p", "register_nir:=true"),
+        ("plumb_bob", (-0.031, 0.035, 0.0, 0.0, -0.012, 0.0, 0.0, 0.0)),
+        ("-p", "register_nir:=true", "-p", "rectify:=true", "-p", "rectified_sensors:=[depth]"),
     ),
     "azure_kinect": Driver(
         "bgra8", "16UC1", "rgb_camera_link", "mono16", "depth_camera_link",

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ssma_ros.doctor.finding import Finding
 from ssma_ros.messages.decode import intrinsics_from_camera_info
+from ssma_ros.messages.rectify import why_raw
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.messages.transports import lost_colour
 from ssma_ros.ros.input_topics import CAMERA_INFO, remapped_base
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ssma_ros.doctor.scene import InputSeen, Scene
-
-#: A focal length whose K and P differ by more of it was not copied from one into the other.
-_SAME = 1e-3
 
 
 def refused(scene: Scene) -> Iterator[Finding]:
@@ -147,19 +143,11 @@ def camera_info(scene: Scene) -> Iterator[Finding]:
 
 def distortion(scene: Scene) -> Iterator[Finding]:
     """A camera_info with distortion belongs to a raw image, or the image beside it is rectified."""
-    seen, driver = scene.inputs["camera_info"], scene.inputs[DRIVER]
-    rectified = "rect" in driver.topic.rpartition("/")[2] or getattr(scene.setup.parameters, "rectify", False)
-    if seen.last is None or rectified:
-        return
-    distorted = any(abs(float(value)) > 0 for value in seen.last.d)
-    k, p = np.asarray(seen.last.k, float), np.asarray(seen.last.p, float)
-    differ = p[0] and any(abs(k[i] - p[j]) > _SAME * abs(k[i]) for i, j in ((0, 0), (4, 5), (2, 2), (5, 6)))
-    if distorted and differ:
-        can = hasattr(scene.setup.parameters, "rectify")
+    seen, driver, parameters = scene.inputs["camera_info"], scene.inputs[DRIVER], scene.setup.parameters
+    if not parameters.rectify and DRIVER not in parameters.rectified_sensors and why_raw(seen.last, driver.topic):
         yield Finding("warning", seen.sensor, f"D of {seen.topic} is not zero and K and P differ: {driver.topic} is "
-                      "probably the raw, distorted image", "let the node rectify it, or remap to the rectified image"
-                      if can else "remap camera/image_rect to the rectified image (image_proc makes it)",
-                      {"rectify": True} if can else {})
+                      "probably the raw, distorted image", "let the node rectify it, or remap to the rectified image",
+                      {"rectify": True})
 
 
 def left_out(scene: Scene) -> Iterator[Finding]:

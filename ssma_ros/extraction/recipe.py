@@ -52,6 +52,9 @@ class Recipe:
             value = getattr(self, name)
             if not 0.0 <= value < math.inf:
                 raise SsmaError(f"extract: {name} is {value}, expected 0 or more")
+        if self.with_labels and self.assembly.rectify:
+            raise SsmaError("extract: labels are painted on raw images and would not fit rectified ones, expected "
+                            "--with-labels or rectify, not both")
         for name in self.sensors:
             if name not in SENSORS:
                 raise SsmaError(f"sensors: got '{name}', expected some of {', '.join(SENSORS)}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ssma_ros.sensors import Sensor
 
 #: By the name in camera_info, how many coefficients it may have. ``rational_polynomial`` with 12 or 14 adds thin prism
-#: and tilt, as OpenCV numbers them.
+#: and tilt, as OpenCV numbers them. Zeros after them say nothing: orbbec_camera sends eight for plumb_bob.
 MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,), "fisheye": (4,),
 }
@@ -162,7 +162,7 @@ def lookup_map(info: Any, topic: str) -> NDArray[np.float32]:
     model = str(info.distortion_model)
     if model not in MODELS:
         raise RefusedInput(topic, "distortion_model", f"'{model}'", f"one of {', '.join(MODELS)}")
-    d = np.array([float(v) for v in info.d], np.float64)
+    d = _coefficients(info)
     if d.size not in MODELS[model] or not np.isfinite(d).all():
         counts = " or ".join(map(str, MODELS[model]))
         raise RefusedInput(topic, "d", f"{d.size} coefficients", f"{counts} finite ones for {model}")
@@ -180,6 +180,13 @@ def lookup_map(info: Any, topic: str) -> NDArray[np.float32]:
     scale, offset = np.array([1.0 / bin_x, 1.0 / bin_y], np.float32), np.array([x, y], np.float32)
     found = np.stack([columns, rows], axis=-1)
     return np.ascontiguousarray((found - offset) * scale, np.float32)
+
+
+def _coefficients(info: Any) -> NDArray[np.float64]:
+    """D, without zeros beyond what its model has."""
+    d = np.array([float(v) for v in info.d], np.float64)
+    most = MODELS[str(info.distortion_model)][-1]
+    return d[:most] if d.size > most and not d[most:].any() else d
 
 
 def why_raw(info: Any, topic: str) -> str:
@@ -204,7 +211,9 @@ def why_raw(info: Any, topic: str) -> str:
 
 
 def _changes_pixels(info: Any) -> bool:
-    return any(float(v) for v in info.d) or _differ(info)
+    """A fisheye bends without coefficients, too; one that has none at all is a camera that nobody calibrated."""
+    bends = str(info.distortion_model) in _FISHEYE and len(info.d) > 0
+    return bends or any(float(v) for v in info.d) or _differ(info)
 
 
 def _differ(info: Any) -> bool:

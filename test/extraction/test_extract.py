@@ -135,6 +135,8 @@ def test_labels_of_the_recording_are_labels(tmp_path):
     with pytest.raises(SsmaError, match="has no label topic"):
         extract([bare], tmp_path / "other", Recipe(with_labels=True))
     assert not (tmp_path / "other").exists()
+    with pytest.raises(SsmaError, match=r"labels are painted on raw images .* expected --with-labels or rectify"):
+        Recipe(with_labels=True, assembly=AssemblyOptions(rectify=True))
 
 
 @pytest.mark.parametrize(("every", "expected"), [(0.0, [0, 1, 2, 3, 4, 5, 6]), (0.2, [0, 2, 4, 6]), (0.25, [0, 3, 6])])

@@ -126,6 +126,22 @@ def test_a_camera_without_distortion_costs_nothing() -> None:
     assert Rectifier()(picture, SENSORS["color"], pinhole, "info") is picture
 
 
+def test_a_fisheye_bends_without_coefficients() -> None:
+    pinhole = info("equidistant", d=[0.0] * 4, p=[K[0], 0, K[2], 0, 0, K[4], K[5], 0, 0, 0, 1, 0])
+    out = Rectifier()(ramp(), SENSORS["color"], pinhole, "info")
+    x = (60 - K[2]) / K[0]
+    assert out[24, 60, 0] == pytest.approx(3 * (np.arctan(x) * K[0] + K[2]), abs=1.0)  # r = f * theta
+
+
+def test_zeros_beyond_a_models_coefficients_say_nothing() -> None:
+    """orbbec_camera sends eight coefficients of plumb_bob (OrbbecSDK_ROS2, issue 216)."""
+    np.testing.assert_array_equal(
+        lookup_map(info(d=[*LENSES["plumb_bob"], 0.0, 0.0, 0.0]), "info"), lookup_map(info(), "info")
+    )
+    with pytest.raises(RefusedInput, match="d is 8 coefficients, expected 4 or 5 finite ones for plumb_bob"):
+        lookup_map(info(d=[*LENSES["plumb_bob"], 0.0, 0.1, 0.0]), "info")
+
+
 def test_maps_are_made_once_and_anew_when_the_camera_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     monkeypatch.setattr(
