@@ -132,7 +132,7 @@ def import_labels(
     _refuse_doubles(samples)
     by_name = {sample.name: sample for sample in samples}
     found: dict[str, bytes] = {}
-    with _unpacked(source) as folder:
+    with _Unpacked(source) as folder:
         for read in FORMATS[form].read(folder, names):
             sample = by_name.get(read.name)
             if sample is None:
@@ -165,7 +165,7 @@ def _target(sample: Sample, into: str) -> Path:
     return there or sample.picture.parent.parent / into / f"{sample.name}.png"
 
 
-class _unpacked:
+class _Unpacked:
     """A ``.zip`` file's contents in a temporary folder, anything else as it is; a context manager."""
 
     def __init__(self, source: Path) -> None:

@@ -11,6 +11,9 @@ from ssma_ros.errors import SsmaError
 if TYPE_CHECKING:
     import argparse
 
+    from ssma_ros.annotation.painting import Names
+    from ssma_ros.labels import LabelSet
+
 
 def add_dataset_arguments(parser: argparse.ArgumentParser, flag: str = "") -> None:
     """The data set, its splits and its label set; ``flag`` where the data set is an option."""
@@ -48,3 +51,27 @@ def renamed(entries: list[str]) -> dict[str, str]:
             raise SsmaError(f"map '{entry}': {name} is given twice")
         found[name] = target
     return found
+
+
+def network_names(args: argparse.Namespace, labels: LabelSet | None) -> Names:
+    """What the classes of ``args.model`` are in a data set, looked at before the network is loaded.
+
+    Args:
+        args: with ``model``, ``map`` and ``min_confidence``; ``backend`` and ``precision`` where the command has them.
+        labels: of the data set, None = those of the network.
+
+    Raises:
+        SsmaError: no such network, none of its classes fits, or an impossible confidence.
+    """
+    from ssma_ros.annotation.painting import Names
+    from ssma_ros.annotation.prelabel import class_table
+    from ssma_ros.contract import contract_path_for, load_contract
+    from ssma_ros.inference import find_model
+
+    if not 0.0 <= args.min_confidence <= 1.0:
+        raise SsmaError(f"min-confidence is {args.min_confidence:g}, expected 0 to 1")
+    how = {name: getattr(args, name) for name in ("backend", "precision") if hasattr(args, name)}
+    network = load_contract(contract_path_for(find_model(args.model, **how))).labels
+    names = Names(network if labels is None else labels, renamed(args.map))
+    class_table(network, names)
+    return names

@@ -37,26 +37,17 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tqdm import tqdm
 
-    from ssma_ros.annotation.painting import Names
-    from ssma_ros.annotation.prelabel import class_table, prelabel
+    from ssma_ros.annotation.prelabel import prelabel
     from ssma_ros.annotation.samples import list_samples
     from ssma_ros.cli._data import parse_options
-    from ssma_ros.cli._labels import renamed
-    from ssma_ros.contract import contract_path_for, load_contract
-    from ssma_ros.errors import SsmaError
-    from ssma_ros.inference import find_model
+    from ssma_ros.cli._labels import network_names
     from ssma_ros.labels.beside import LABELS_NAME, keep_label_set, label_set_of
     from ssma_ros.segmenter import load
 
-    if not 0.0 <= args.min_confidence <= 1.0:
-        raise SsmaError(f"min-confidence is {args.min_confidence:g}, expected 0 to 1")
     samples = list_samples(args.dataset, args.split)
     options = parse_options(args.options)
-    model = find_model(args.model, backend=args.backend, precision=args.precision)
-    network = load_contract(contract_path_for(model))
     own = args.labels is not None or (args.dataset / LABELS_NAME).is_file()
-    names = Names(label_set_of(args.dataset, args.labels) if own else network.labels, renamed(args.map))
-    class_table(network.labels, names)  # refuses what cannot be mapped before the network is loaded
+    names = network_names(args, label_set_of(args.dataset, args.labels) if own else None)
     splits = list(dict.fromkeys(sample.split for sample in samples))
     with load(args.model, backend=args.backend, precision=args.precision, threads=args.threads,
               output_resolution="camera", min_confidence=args.min_confidence) as segment, \

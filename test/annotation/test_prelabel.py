@@ -13,7 +13,7 @@ from recordings.small_recording import HEIGHT, WIDTH, color, write_small_recordi
 from ros.stub_network import StubBackend, stub_contract
 
 from ssma_ros import inference
-from ssma_ros.annotation.samples import list_samples
+from ssma_ros.annotation.samples import list_samples, write_mask
 from ssma_ros.cli.main import main
 from ssma_ros.labels import load_label_set
 
@@ -80,6 +80,29 @@ def test_classes_are_those_of_the_data_set(root, capsys, tmp_path):
                                                      "raw_ids": {}}))
     assert main(["labels", "prelabel", str(root), "--labels", str(tmp_path / "other.json"), "--quiet"]) == 1
     assert "expected some of water" in capsys.readouterr().err
+
+
+def test_what_the_network_contradicts_is_shown(root, capsys):
+    """The shipped label set is the network's; of three masks one says grass where the network sees a trail."""
+    for name in list(masks_by_network(root)):
+        mask = masks_by_network(root)[name]
+        if name.endswith("2"):
+            mask = np.where(mask == 0, 1, mask).astype(np.uint8)
+        (root / "train" / "label").mkdir(exist_ok=True)
+        write_mask(root / "train" / "label" / f"{name}.png", mask, NETWORK)
+    report = root.parent / "report"
+    assert main(["labels", "check", str(root), "--model", "forest_rgb_hha_evi", "--min-confidence", "0", "-o",
+                 str(report), "--quiet"]) == 0
+    odd = json.loads((report / "label_check.json").read_text())["odd"]
+    found = [(o["name"], o["reason"]) for o in odd if "the network" in o["reason"]]
+    assert found == [("drive_000002", "the network is sure of another class in 33 % of its labelled pixels")]
+    assert (report / "odd_01.png").is_file()
+
+
+def masks_by_network(root):
+    if not (root / "train" / "prelabel").is_dir():
+        assert main(["labels", "prelabel", str(root), "--min-confidence", "0", "--quiet"]) == 0
+    return masks(root, NETWORK)
 
 
 def test_other_cameras_and_units_are_read_as_the_set_says(tmp_path):

@@ -122,6 +122,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("data", "data set data: has no labels.json"),
         ("data --labels synthetic_forest -o file/inside", "file is a file, expected a folder"),
         ("data --labels synthetic_forest -o folder", "folder: exists already, expected a new name"),
+        ("data --labels synthetic_forest --model nowhere", "model 'nowhere': no such file"),
+        ("data --labels scannet20 --model forest_rgb_hha_evi", "network: has the classes trail, grass"),
     ],
     "labels export": [
         ("nowhere -o new --format ids", "data set nowhere: no such folder"),
