@@ -79,6 +79,9 @@ setup(
         installed("config/pruning", "*.yaml"),
         installed("rviz", "*.rviz"),
         installed("examples", "*.py"),
+        installed("examples/nav2", "*.yaml"),
+        installed("examples/elevation_mapping", "*.yaml"),
+        installed("examples/foxglove", "*.json"),
         installed("demo/forest_drive", "*.mcap", "metadata.yaml"),
     ],
     install_requires=[

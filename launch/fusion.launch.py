@@ -17,7 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from ssma_ros.cameras import preset_names, settings_of
+from ssma_ros.cameras import load_preset, preset_names, settings_of
 from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ TOPICS = (
         for sensor in SENSORS.values() if sensor.disparity
     ),
 )
+# What most drivers, and the demo, call the optical frame of the colour camera.
+COLOR_FRAME = "camera_color_optical_frame"
 # Arguments that win over the parameter file where they are given, and their types.
 OVERRIDES = {"model": str, "autostart": bool, "use_sim_time": bool}
 
@@ -53,9 +55,10 @@ def nodes(context: LaunchContext) -> list[Node]:
     params_file = Path(given).expanduser()
     if given and not params_file.is_file():
         raise FileNotFoundError(f"params_file: {params_file} is not a file")  # launch would only warn
-    topics, of_camera = settings_of(
-        LaunchConfiguration("camera").perform(context), LaunchConfiguration("camera_prefix").perform(context)
-    )
+    camera = LaunchConfiguration("camera").perform(context)
+    topics, of_camera = settings_of(camera, LaunchConfiguration("camera_prefix").perform(context))
+    fixed_frame = LaunchConfiguration("fixed_frame").perform(context) or (
+        load_preset(camera).frame if camera else COLOR_FRAME)
     overrides = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, kind in OVERRIDES.items()
@@ -71,7 +74,7 @@ def nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration("namespace"),
             arguments=[
                 "-d", PathJoinSubstitution([FindPackageShare("ssma_ros"), "rviz", "fusion.rviz"]),
-                "-f", LaunchConfiguration("fixed_frame"),
+                "-f", fixed_frame,
             ],
             parameters=[use_sim_time],
             condition=IfCondition(LaunchConfiguration("rviz")),
@@ -129,8 +132,9 @@ def generate_launch_description() -> LaunchDescription:
             "rviz", default_value="false", choices=["true", "false"], description="start rviz with its configuration"
         ),
         DeclareLaunchArgument(
-            "fixed_frame", default_value="camera_optical_frame",
-            description="rviz shows the points in this frame: the colour camera's, or any that tf connects with it",
+            "fixed_frame", default_value="",
+            description="rviz shows the points in this frame: the colour camera's, or any that tf connects with it; "
+            f"empty: as the camera's driver calls it, or {COLOR_FRAME}",
         ),
         DeclareLaunchArgument(
             "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],

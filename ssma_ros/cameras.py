@@ -33,6 +33,7 @@ class CameraPreset:
         driver: package and version that the preset was made from.
         start: command that starts the driver so that everything is there.
         note: what to know of it.
+        frame: optical frame of its colour images.
         prefix: namespace and node of the driver's topics, as its launch file names them.
         topics: by role (:data:`ROLES`), below the prefix.
         parameters: of the fusion node, where they are not its defaults.
@@ -45,6 +46,7 @@ class CameraPreset:
     driver: str
     start: str
     note: str
+    frame: str
     prefix: str
     topics: dict[str, str]
     parameters: dict[str, Any] = field(default_factory=dict)

@@ -166,6 +166,7 @@ def test_a_preset_speaks_of_what_the_node_knows(name: str) -> None:
         assert sensor in preset.topics or sensor == "thermal" or given == "none", f"{sensor} would be missed for ever"
         if preset.parameters.get(f"register_{sensor}"):
             assert f"{sensor}_camera_info" in preset.topics
+    assert preset.frame == DRIVERS[name].frame
     assert preset.start.startswith("ros2 launch ")
     assert set(ROLES) == set(DEFAULT_TOPICS)
     page = (DOCS / "cameras.md").read_text(encoding="utf-8")
@@ -226,7 +227,7 @@ def test_a_camera_that_is_not_known_is_told(
 
 def test_a_preset_with_a_mistake_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text(
-        "title: t\ndriver: d\nstart: s\nnote: n\nprefix: ''\ntopics: {colour: image_raw, depth: d}\n"
+        "title: t\ndriver: d\nstart: s\nnote: n\nframe: f\nprefix: ''\ntopics: {colour: image_raw, depth: d}\n"
     )
     monkeypatch.setattr("ssma_ros.cameras.share_path", lambda *parts: tmp_path.joinpath(*parts[2:]))
     words = "camera preset mine: topics: unknown role 'colour', expected one of color, .*may be meant"

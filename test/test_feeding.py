@@ -111,7 +111,8 @@ def test_an_image_goes_up_once_and_only_what_is_wanted_comes_back(machine, engin
     up = sorted(size for way, size in machine.cuda.copies if way == "up")
     # Near infrared stays: no stream of this network is made from it.
     assert up == sorted([frame.color.nbytes, frame.depth.nbytes, 5 * 4, 2 * 4])
-    assert [size for way, size in machine.cuda.copies if way == "down"] == [64 * 32, 64 * 32]
+    # Mask, confidence, and five numbers that say where gravity came from.
+    assert [size for way, size in machine.cuda.copies if way == "down"] == [64 * 32, 64 * 32, 5 * 4]
     segmenter.close()
 
 
