@@ -91,7 +91,8 @@ def test_parameters_of_the_example_are_the_nodes() -> None:
 
 def test_frames_of_the_views_exist() -> None:
     """The optical frame that most drivers, and the demo, give the colour camera, and the example's robot frame."""
-    fixed = {p.name: re.findall(r"^ *Fixed Frame: (\w+)", p.read_text(), re.MULTILINE) for p in (PROJECT / "rviz").glob("*.rviz")}
+    pattern = re.compile(r"^ *Fixed Frame: (\w+)", re.MULTILINE)
+    fixed = {path.name: pattern.findall(path.read_text()) for path in (PROJECT / "rviz").glob("*.rviz")}
     assert fixed == {"fusion.rviz": ["camera_color_optical_frame"], "nav2_example.rviz": ["base_link"]}
     launch = (PROJECT / "launch" / "nav2_example.launch.py").read_text()
     assert 'CAMERA_FRAME = "camera_color_optical_frame"' in launch
