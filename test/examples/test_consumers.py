@@ -57,7 +57,7 @@ def test_every_class_has_a_cost_that_follows_its_traversability(contract: Contra
 
 @pytest.mark.parametrize(
     "path",
-    [*MADE.values(), EXAMPLES / "foxglove" / "ssma_ros.json", *sorted((PROJECT / "rviz").glob("*.rviz"))],
+    [*MADE.values(), EXAMPLES / "foxglove" / "fusion_layout.json", *sorted((PROJECT / "rviz").glob("*.rviz"))],
     ids=lambda path: path.name,
 )
 def test_every_topic_is_one_that_the_node_publishes(contract: Contract, path: Path) -> None:
@@ -69,7 +69,7 @@ def test_every_topic_is_one_that_the_node_publishes(contract: Contract, path: Pa
 
 
 def test_panels_of_the_foxglove_layout_are_all_placed() -> None:
-    layout = json.loads((EXAMPLES / "foxglove" / "ssma_ros.json").read_text())
+    layout = json.loads((EXAMPLES / "foxglove" / "fusion_layout.json").read_text())
     placed: list[str] = []
 
     def walk(node: Any) -> None:
