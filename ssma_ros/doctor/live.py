@@ -30,6 +30,8 @@ _TF = ("/tf", "/tf_static")
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 #: Seconds that are given to find out who is there.
 _DISCOVERY_S = 5.0
+#: How often a graph is looked at where somebody new has come meanwhile.
+_LOOKS = 3
 
 
 def observe_graph(
@@ -45,10 +47,20 @@ def observe_graph(
         mapping: roles settled by the user, see :func:`~ssma_ros.recordings.topics.parse_mapping`.
         ask_node: take the parameters and topics from the running node, where there is one.
     """
-    probe.discover(_DISCOVERY_S)
+    for _ in range(_LOOKS):
+        scene = _look(probe, setup, seconds, mapping or {}, ask_node)
+        # A participant whose first greeting was lost is heard of seconds later: then all is looked at anew.
+        if set(probe.nodes()) <= set(scene.nodes) and probe.topics().keys() <= {topic.name for topic in scene.topics}:
+            break
+        probe.forget()
+    put_together(scene)
+    return scene
+
+
+def _look(probe: GraphProbe, setup: Setup, seconds: float, mapping: Mapping[str, str], ask_node: bool) -> Scene:
     said: dict[str, Said] = {}
-    if "/diagnostics" in probe.topics():
-        probe.listen("/diagnostics", _DIAGNOSTICS, partial(_note_said, probe, setup.names, said))
+    probe.listen("/diagnostics", _DIAGNOSTICS, partial(_note_said, probe, setup.names, said))
+    probe.discover(_DISCOVERY_S)
     if ask_node and setup.names.full in probe.nodes():
         setup = _of_node(probe, setup, said)
     scene = Scene(setup, live=True, nodes=tuple(probe.nodes()), said=said, middleware=observe_middleware())
@@ -57,7 +69,7 @@ def observe_graph(
         Topic(name, kind, len(probe.publishers(name))) for name, kinds in probe.topics().items() for kind in kinds
     )
     scene.inputs = {topic.sensor: new_input(topic, setup) for topic in setup.topics}
-    choose(scene, mapping or {}, "graph")
+    choose(scene, mapping, "graph")
     known, spread = readings(vars(setup.parameters)), spread_ns(seconds)
     for name, seen in scene.inputs.items():
         if seen.topic:
@@ -70,7 +82,6 @@ def observe_graph(
     ]
     scene.listened_to_tf = all(listening)
     probe.spin(seconds)
-    put_together(scene)
     return scene
 
 

@@ -55,6 +55,7 @@ class GraphProbe:
             name, context=self._context, use_global_arguments=False, enable_rosout=False,
             start_parameter_services=False,
         )
+        self._subscriptions: list[Any] = []
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
 
@@ -144,8 +145,16 @@ class GraphProbe:
             received(message, int(info["received_timestamp"]) or time.time_ns())
 
         callback: Any = taken  # rclpy gives two arguments to whoever takes two
-        self._node.create_subscription(found, topic, callback, qos, raw=True, event_callbacks=events)
+        self._subscriptions.append(
+            self._node.create_subscription(found, topic, callback, qos, raw=True, event_callbacks=events)
+        )
         return True
+
+    def forget(self) -> None:
+        """Listen to nothing any more."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
 
     def decode(self, message: bytes, kind: str) -> Any:
         """A serialised message as an object."""
