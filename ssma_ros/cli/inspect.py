@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 from ssma_ros.errors import SsmaError
@@ -35,12 +36,16 @@ def run(args: argparse.Namespace) -> int:
     from ssma_ros.inference.loading import ONNX_NAME, WEIGHTS_NAME
 
     path = locate_model(args.model)
-    if not (path / WEIGHTS_NAME).is_file() and (path / ONNX_NAME).is_file():
+    absent = _absent()
+    if (absent or not (path / WEIGHTS_NAME).is_file()) and (path / ONNX_NAME).is_file():
         path = path / ONNX_NAME  # a folder as it goes to the robot
-    if path.suffix in _DEPLOYED:
+    elif absent and (path / WEIGHTS_NAME).is_file():
+        path = path / WEIGHTS_NAME
+    network = None
+    if path.suffix in _DEPLOYED or (absent and path.is_file()):
         if not path.is_file():
             raise SsmaError(f"model {path}: no such file")
-        contract, network = load_contract(contract_path_for(path)), None
+        contract = load_contract(contract_path_for(path))
     else:
         from ssma_ros.models import load_model
 
@@ -49,7 +54,14 @@ def run(args: argparse.Namespace) -> int:
         contract = network.contract
     for line in _contract_lines(contract) + ([] if network is None else _network_lines(network, contract)):
         print(line)
+    if absent:
+        print(f"network      not looked into: {absent} is not installed, expected pip install 'ssma_ros[export]'")
     return 0
+
+
+def _absent() -> str:
+    """The package without which weights cannot be read, as on a robot; empty where all are there."""
+    return next((name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None), "")
 
 
 def _contract_lines(contract: Contract) -> list[str]:

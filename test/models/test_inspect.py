@@ -60,6 +60,20 @@ def test_deployed_file_shows_its_contract(model: Path, capsys: pytest.CaptureFix
     assert "parameters" not in said
 
 
+@pytest.mark.parametrize("what", ["forest_rgb_hha_evi", "weights"])
+def test_a_robot_without_pytorch_reads_the_contract(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else "there")
+    monkeypatch.setattr("ssma_ros.models.load_model", None)
+    assert main(["inspect", str(model) if what == "weights" else what]) == 0
+    said = capsys.readouterr().out
+    assert "input size   768x384" in said
+    assert said.splitlines()[-1] == (
+        "network      not looked into: torch is not installed, expected pip install 'ssma_ros[export]'"
+    )
+
+
 def test_what_is_neither(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(model.with_name("none.onnx"))]) == 1
     assert "no such file" in capsys.readouterr().err
