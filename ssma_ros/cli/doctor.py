@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-r", "--remap", action="append", default=[], metavar="FROM:=TO", help="a remapping as the node is given it"
     )
+    parser.add_argument("--camera", default="", metavar="NAME", help="a camera's preset, as the launch file takes it")
+    parser.add_argument("--camera-prefix", default="", metavar="/NAME", help="where its driver's topics lie")
     parser.add_argument("--namespace", metavar="NAMESPACE", help="namespace of the node")
     parser.add_argument(
         "--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
@@ -51,10 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, print, and answer 1 where something is an error."""
+    from ssma_ros.cameras import settings_of
     from ssma_ros.doctor.names import read_names
     from ssma_ros.doctor.run import Visit, visit
     from ssma_ros.doctor.setup import read_setup
     from ssma_ros.files import check_file_writable, write_json
+    from ssma_ros.messages.assemble import DEFAULT_TOPICS
     from ssma_ros.recordings.topics import parse_mapping
 
     if args.json:
@@ -65,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= seconds <= 3600 or (args.recording is not None and seconds == 0):
         raise SsmaError(f"seconds: got {seconds:g}, expected more than 0, at most 3600 (0 leaves the graph out)")
     mapping = parse_mapping(args.topic)
-    setup = read_setup(args.params_file, args.param, read_names(args.remap, args.namespace), args.model)
-    given = (args.params_file, args.param, args.remap, args.topic, args.model)
+    topics, parameters = settings_of(args.camera, args.camera_prefix)
+    remaps = [*args.remap, *(f"{DEFAULT_TOPICS[role]}:={topic}" for role, topic in topics.items())]
+    setup = read_setup(args.params_file, args.param, read_names(remaps, args.namespace), args.model, parameters)
+    given = (args.params_file, args.param, args.remap, args.topic, args.model, args.camera)
     report = visit(
         Visit(
             None if args.recording is None else Path(args.recording), seconds, mapping,

@@ -77,7 +77,10 @@ class Setup:
         return str(reliability), str(self.overrides.get(f"{start}durability", "volatile"))
 
 
-def read_setup(params_files: Sequence[str], assignments: Sequence[str], names: Names, model: str | None) -> Setup:
+def read_setup(
+    params_files: Sequence[str], assignments: Sequence[str], names: Names, model: str | None = None,
+    camera: Mapping[str, Any] | None = None,
+) -> Setup:
     """Read what the node would be given, the last one of a name counts.
 
     Args:
@@ -85,11 +88,12 @@ def read_setup(params_files: Sequence[str], assignments: Sequence[str], names: N
         assignments: ``NAME:=VALUE``.
         names: of the node.
         model: wins over the parameter of that name, or None.
+        camera: parameters of a camera's preset, over which all others win.
 
     Raises:
         SsmaError: a file is missing or no YAML, or an assignment has no ``:=``.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(camera or {})
     findings: list[Finding] = []
     for file in params_files:
         content = load_yaml(Path(file), "parameter file")

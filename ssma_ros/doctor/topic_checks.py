@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ssma_ros.cameras import load_preset, preset_names
 from ssma_ros.doctor.finding import Finding
 from ssma_ros.doctor.middleware import profile_lines
 from ssma_ros.ros.input_topics import COMPRESSED_IMAGE, fitting_settings, other_type, remapped_base
@@ -13,6 +14,7 @@ from ssma_ros.sensors import DRIVER, SENSORS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ssma_ros.cameras import CameraPreset
     from ssma_ros.doctor.finding import Severity
     from ssma_ros.doctor.scene import InputSeen, Scene
 
@@ -45,6 +47,30 @@ def nobody_publishes(scene: Scene) -> Iterator[Finding]:
         elif scene.setup.needs_camera and scene.inputs[DRIVER].topic:
             yield Finding("error", seen.sensor, f"{nobody}, and what is made from depth is blank without it",
                           "have the driver publish the calibration of the rectified colour image")
+
+
+def camera_preset(scene: Scene) -> Iterator[Finding]:
+    """Topics that are those of a camera with a preset: one argument instead of all the remappings."""
+    if scene.inputs[DRIVER].topic in ("", scene.inputs[DRIVER].wanted):
+        return
+    fitting: dict[str, list[str]] = {}
+    for name in preset_names():
+        prefix = _prefix(load_preset(name), {topic.name for topic in scene.topics})
+        if prefix is not None:
+            fitting.setdefault(prefix, []).append(name)
+    for prefix, names in fitting.items():
+        usual = load_preset(names[0]).prefix == prefix
+        more = "" if usual else f" camera_prefix:={prefix}"
+        yield Finding("note", "camera", f"its topics are those of the preset {' or '.join(names)}", "instead of "
+                      "remapping, start with it", shell=(
+                          f"ros2 launch ssma_ros fusion.launch.py camera:={names[0]}{more}",))
+
+
+def _prefix(preset: CameraPreset, published: set[str]) -> str | None:
+    """Where all topics of a preset lie in the graph; None where they do not."""
+    end = f"/{preset.topics[DRIVER]}"
+    prefixes = [name.removesuffix(end) for name in sorted(published) if name.endswith(end)]
+    return next((p for p in prefixes if len(preset.topics) > 1 and set(preset.named(p).values()) <= published), None)
 
 
 def _without(scene: Scene, seen: InputSeen, nobody: str) -> Finding:
@@ -175,6 +201,6 @@ def big_images(scene: Scene) -> Iterator[Finding]:
 
 
 CHECKS = (
-    setup, nobody_publishes, other_types, qos_does_not_fit, silent, two_publishers, two_nodes, node_says, no_bond,
-    big_images,
+    setup, nobody_publishes, camera_preset, other_types, qos_does_not_fit, silent, two_publishers, two_nodes, node_says,
+    no_bond, big_images,
 )

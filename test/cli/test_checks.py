@@ -75,6 +75,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("--params-file nowhere.yaml", "nowhere.yaml: no such file"),
         ("-p rate", "'rate', expected NAME:=VALUE"),
         ("-r camera", "remapping 'camera', expected FROM:=TO"),
+        ("--camera nowhere", "camera 'nowhere': no such preset"),
         ("--topic colour:=/x", "topic mapping 'colour:=/x': expected ROLE:=/topic"),
         ("--seconds -1", "seconds: got -1, expected more than 0"),
     ],

@@ -27,6 +27,7 @@ from doctor.made_up import (
 )
 from ros import messages
 
+from ssma_ros.cameras import load_preset, preset_names
 from ssma_ros.doctor import checks, geometry_checks, message_checks, timing_checks, topic_checks
 from ssma_ros.doctor.choice import choose, new_input
 from ssma_ros.doctor.finding import Finding
@@ -85,6 +86,22 @@ def test_a_topic_of_another_name_is_suggested() -> None:
     assert findings["depth"].remaps == {"depth/image_rect": "/zed/depth/depth_registered"}
     assert findings["nir"].parameters == {"nir_source": "none"}
     assert "evi is blank in every frame" in findings["nir"].seen
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_camera_with_a_preset_is_known_by_its_topics(name: str) -> None:
+    kinds = {"disparity": DISPARITY_IMAGE, "camera_info": "sensor_msgs/msg/CameraInfo"}
+    preset = load_preset(name)
+    for prefix, more in ((preset.prefix, ""), ("/front", " camera_prefix:=/front")):
+        made = scene(without=("color", "camera_info", "depth", "nir"))
+        there = preset.named(prefix).items()
+        with_topics(made, *((topic, kinds.get(role.rpartition("r_")[2], IMAGE), "") for role, topic in there))
+        made.inputs["color"].topic = preset.named(prefix)["color"]
+        (finding,) = found(made, topic_checks.camera_preset)
+        assert finding.severity == "note"
+        assert name in finding.seen
+        assert finding.shell[0].endswith(more)
+    assert found(scene(), topic_checks.camera_preset) == []
 
 
 def test_a_compressed_or_disparity_topic_is_read_by_a_parameter() -> None:

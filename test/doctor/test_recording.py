@@ -145,6 +145,14 @@ def test_the_whole_command_runs_the_network(healthy: Path, capsys: pytest.Captur
     assert "onnxruntime" in text
 
 
+def test_a_preset_names_the_topics(healthy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "seen.json"
+    run(capsys, str(healthy), "--no-model", "--camera", "zed", "--json", str(file))
+    wanted = {seen["sensor"]: seen["wanted"] for seen in json.loads(file.read_text())["inputs"]}
+    assert wanted["color"] == "/zed/zed_node/rgb/color/rect/image"
+    assert "nir" not in wanted, "a ZED has none"
+
+
 def test_a_network_that_is_not_there_is_an_error(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, text = run(capsys, str(healthy), "--model", "nowhere")
     assert status == 1
