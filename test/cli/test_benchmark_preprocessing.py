@@ -26,6 +26,15 @@ def test_table_and_json(tmp_path, capsys):
     assert "| fill_fast | 64×48 | stereo | 1 |" in table
 
 
+def test_registration_is_measured_where_it_is_asked_for(tmp_path, capsys):
+    target = tmp_path / "results.json"
+    arguments = ["--functions", "register_image", "--inputs", "stereo", "--sizes", "64x48", "--rounds", "2"]
+    assert main(["benchmark", "preprocessing", *arguments, "--threads", "1", "--json", str(target)]) == 0
+    (measured,) = json.loads(target.read_text())["measurements"]
+    assert measured["difference"] == 0.0
+    assert "| register_image | 64×48 | stereo | 1 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

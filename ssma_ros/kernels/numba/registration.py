@@ -53,17 +53,17 @@ def sample_view(image, depth, measured, numbers, exact, hides, buffer, out, hole
     rows, columns = image.shape
     last_x, last_y = np.float32(columns) - _HALF, np.float32(rows) - _HALF
     flat, seen = image.reshape(-1), np.int32(0)
-    line = np.empty((3, depth.shape[1]), np.float32)
+    line = np.empty((4, depth.shape[1]), np.float32)
     steps = np.empty((3, depth.shape[1]), np.int32)
     for y in range(depth.shape[0]):
         _project(depth[y], numbers, y, True, line)
-        u, v, away, row, missing = line[0], line[1], line[2], out[y], hole[y]
+        u, v, row, missing = line[0], line[1], out[y], hole[y]
         for x in range(np.uint64(u.size)):
             inside = (u[x] >= -_HALF) & (u[x] < last_x) & (v[x] >= -_HALF) & (v[x] < last_y)
             missing[x] = np.uint8(0) if inside else np.uint8(1)
             u[x], v[x] = (u[x] if inside else _ZERO), (v[x] if inside else _ZERO)
         if hides:
-            _hide(u, v, away, depth[y], measured[y], numbers, buffer, steps[0], missing)
+            _hide(line, depth[y], measured[y], numbers, buffer, steps[0], missing)
         if exact:
             _read_nearest(flat, rows, columns, u, v, steps, row, missing)
         else:
@@ -97,8 +97,9 @@ def _project(depth, n, y, assume, line):
 
 
 @strict_piece
-def _hide(u, v, away, depth, measured, n, buffer, places, missing):
+def _hide(line, depth, measured, n, buffer, places, missing):
     """Mark what lies behind anything in the four pixels of the z-buffer around."""
+    u, v, away, nearest = line[0], line[1], line[2], line[3]
     width, flat, scale_x, scale_y, least = np.int32(buffer.shape[1]), buffer.reshape(-1), n[16], n[17], n[15]
     for x in range(np.uint64(u.size)):
         # From the border on, so one more than the pixel's own number.
@@ -110,10 +111,12 @@ def _hide(u, v, away, depth, measured, n, buffer, places, missing):
         at = np.uint64(places[x])
         a, b, c, d = flat[at], flat[at + U1], flat[at + step], flat[at + step + U1]
         a, c = (a if a > b else b), (c if c > d else d)
-        nearest = a if a > c else c
-        nearer = nearest - away[x]
+        nearest[x] = a if a > c else c
+    for x in range(np.uint64(u.size)):  # a loop without look-ups, which LLVM vectorises
+        nearer = nearest[x] - away[x]
         filled = (depth[x] > _ZERO) & (not measured[x] > _ZERO)
-        missing[x] |= np.uint8((nearer > least) | (filled & (nearest > _ZERO) & (-nearer > least)))
+        hidden = (nearer > least) | (filled & (nearest[x] > _ZERO) & (-nearer > least))
+        missing[x] = np.uint8(1) if hidden else missing[x]
 
 
 @strict_piece
