@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def taylor_scores(network: nn.Module, channels: Channels, losses: Iterable[Callable[[], Tensor]]) -> Scores:
-    """|Σ gradient · activation| of each map, in the mean over training data (Molchanov et al. 2017; paper section 3.5).
+    """``|Σ gradient · activation|`` of each map, in the mean over training data.
 
+    Molchanov et al. 2017; the paper's section 3.5.
     The sum over a map's pixels is the change of the loss, to first order, when the map is gone. It is had from the
     weights that read the map: Σ gradient · activation = Σ gradient of weight · weight, for the loss depends on the map
     through these products alone.
@@ -64,7 +65,7 @@ def _effect(weight: Tensor, dim: int) -> Scores:
 
 
 def l1_scores(network: nn.Module, channels: Channels) -> Scores:
-    """Σ |weight| of the filter that makes each map (Li et al. 2017), for each of ``channels.maps``."""
+    """``Σ |weight|`` of the filter that makes each map (Li et al. 2017), for each of ``channels.maps``."""
     modules = dict(network.named_modules())
     norms = np.zeros(channels.count + 1)
     for path, layer in channels.layers.items():
