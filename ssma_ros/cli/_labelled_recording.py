@@ -13,6 +13,7 @@ import numpy as np
 from ssma_ros.errors import SsmaError
 from ssma_ros.inputs.encoded import why_blank
 from ssma_ros.inputs.processor import InputEncoder
+from ssma_ros.inputs.registered import LEAST_SEEN
 from ssma_ros.labels import apply_raw_ids
 from ssma_ros.messages.refusal import RefusedInput
 from ssma_ros.recordings.frames import RecordedFrames
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from ssma_ros.contract import Contract
     from ssma_ros.messages.assemble import AssemblyOptions
     from ssma_ros.recordings.frames import RecordedFrame
+
+
+#: Why a stream is blank whose sensors are all there.
+_UNSEEN = f"its camera sees less than {100 * LEAST_SEEN:.0f} % of the driving image: check its pose and its camera_info"
 
 
 class RecordingSamples:
@@ -120,8 +125,8 @@ class RecordingSamples:
             return self._nothing(index, str(refusal))
         sample = encode_sample(self._encoder, found.frame, apply_raw_ids(raw, self._contract.labels, self._path))
         self._encoder.reset()  # samples are taken in any order; nothing carries over
-        reasons = {stream.name: why_blank(stream, found.frame) for stream in self._contract.streams}
-        return sample, {name: reason for name, reason in reasons.items() if reason is not None}
+        absent = (s for s, there in zip(self._contract.streams, sample.present, strict=True) if not there)
+        return sample, {s.name: why_blank(s, found.frame) or _UNSEEN for s in absent}
 
     def _nothing(self, index: int, reason: str) -> tuple[Sample, dict[str, str]]:
         """A sample that is not scored."""

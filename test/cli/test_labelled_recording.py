@@ -94,6 +94,11 @@ def test_options_register_other_cameras_as_the_node_does(tmp_path):
     samples = RecordingSamples(drive, CONTRACT, recording_form(asked, drive))
     assert samples[0].present[evi]
     assert samples[0].images[evi].any()
+    assert samples.blank(0) == {}
+    backwards = Namespace(kind=None, options="{register_nir: true, nir_extrinsics: [0, 0, 0, 0, 1, 0, 0]}")
+    samples = RecordingSamples(drive, CONTRACT, recording_form(backwards, drive))
+    assert list(samples.blank(1)) == ["evi"]
+    assert samples.blank(1)["evi"].startswith("its camera sees less than 25 % of the driving image")
     for options, words in (
         ("{register_nir: 1}", "register_nir is 1, expected true or false"),
         ("{register_nir: true, nir_extrinsics: [1, 2]}", r"nir_extrinsics is \[1.0, 2.0\], expected x, y, z in metres"),

@@ -35,7 +35,8 @@ def another(name: str) -> Any:
     if isinstance(default, bool):
         return not default
     if constraint.choices is not None:
-        return next(choice for choice in constraint.choices if choice != default)
+        found = next(choice for choice in constraint.choices if choice != default)
+        return [found] if isinstance(default, tuple) else found
     if constraint.low is not None and constraint.high is not None:
         return type(default)(constraint.high if constraint.high != default else constraint.low)
     if name.endswith("_extrinsics"):
@@ -49,7 +50,7 @@ def wrong(name: str) -> list[Any]:
     """Values of the right type that it may not have."""
     constraint, default = constraints()[name], defaults()[name]
     if constraint.choices is not None:
-        return ["magic"]
+        return [["magic"] if isinstance(default, tuple) else "magic"]
     if constraint.low is not None and constraint.high is not None:
         return [type(default)(constraint.low - 1), type(default)(constraint.high + 1)]
     if constraint.element is float:
