@@ -38,10 +38,12 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ssma_ros.errors import SsmaError
-    from ssma_ros.files import write_atomically
+    from ssma_ros.files import write_atomically, write_picture
     from ssma_ros.training.trained_comparison import (
+        CURVE,
         TABLE,
         checked_configs,
+        curve,
         curve_lines,
         load_comparison,
         table_lines,
@@ -69,5 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if len(results) > 1:
         lines = curve_lines(comparison, results)
         write_atomically(output / TABLE, ("\n".join(lines) + "\n").encode())
+        write_picture(output / CURVE, curve(comparison, results))
     print("\n".join(lines))
     return 0

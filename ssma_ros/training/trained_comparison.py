@@ -18,6 +18,7 @@ from ssma_ros.errors import SsmaError
 from ssma_ros.files import write_json
 from ssma_ros.inference.loading import WEIGHTS_NAME, locate_model
 from ssma_ros.models import load_model
+from ssma_ros.training.evaluate.chart import COLORS, Chart
 from ssma_ros.training.evaluate.predict import Predictor
 from ssma_ros.training.fit.checkpoint import FILE_NAME as CHECKPOINT
 from ssma_ros.training.fit.config import labels_beside, parse_config
@@ -26,10 +27,15 @@ from ssma_ros.training.fit.launch import check_choice, check_run, open_split, tr
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ssma_ros.training.fit.config import TrainConfig
 
 SCORES = "scores.json"
 TABLE = "table.md"
+#: Of a comparison over numbers of labelled images.
+CURVE = "curve.png"
 #: In a run's folder: digests of the weights it was begun from.
 STARTS = "starts.json"
 #: What begins the name of another run where a path of weights is expected.
@@ -307,6 +313,22 @@ def curve_lines(comparison: TrainedComparison, results: Mapping[int, Sequence[Ma
         cells = [_spread([r["scores"]["miou"] for r in found if r["run"] == run]) for found in results.values()]
         lines.append(f"| {title} | {comparison.steps(run)} | {' | '.join(cells)} |")
     return lines
+
+
+def curve(comparison: TrainedComparison, results: Mapping[int, Sequence[Mapping[str, Any]]]) -> NDArray[np.uint8]:
+    """The same as a chart, H×W×3 uint8 RGB: a line for each row, bars of one standard deviation."""
+    counts = sorted(results, key=lambda count: (count == 0, count))  # all images come last
+    marks = {float(x): f"{count}" if count else "all" for x, count in enumerate(counts)}
+    lines = {title: [[100.0 * r["scores"]["miou"] for r in results[count] if r["run"] == run] for count in counts]
+             for title, run in comparison.table.items()}
+    values = [value for line in lines.values() for scores in line for value in scores]
+    chart = Chart(marks, values, ("labelled images", "mIoU, %"), size=(900, 480), right=240)
+    for index, (title, line) in enumerate(lines.items()):
+        color = COLORS[index % len(COLORS)]
+        deviations = [stdev(scores) if len(scores) > 1 else 0.0 for scores in line]
+        chart.line([(x, mean(scores)) for x, scores in enumerate(line)], color, deviations)
+        chart.write(title, (670, 70 + 22 * index), color)
+    return chart.image
 
 
 def _spread(values: Sequence[float | None]) -> str:

@@ -21,10 +21,12 @@ from ssma_ros.inputs.processor import InputEncoder
 from ssma_ros.labels import load_label_set
 from ssma_ros.models import load_model
 from ssma_ros.training.datasets import open_dataset
+from ssma_ros.training.evaluate.chart import COLORS, Chart
 from ssma_ros.training.fit.initialization import load_encoders
 from ssma_ros.training.fit.trainer import build
 from ssma_ros.training.trained_comparison import (
     TrainedComparison,
+    curve,
     load_comparison,
     merge,
     parse_comparison,
@@ -137,6 +139,7 @@ def test_a_curve_over_numbers_of_images(tmp_path: Path, capsys: pytest.CaptureFi
               ("1_images", "all_images")}
     cells = [f"{100 * s['scores']['miou']:.1f}" for s in stored.values()]
     assert table[2] == f"| red | 1 | {' | '.join(cells)} |"
+    assert cv2.imread(str(output / "curve.png")).shape == (480, 900, 3)
     assert stored["1_images"]["config"]["data"]["samples"] == 1
     assert main([*command, "--samples", "2", "--held-out", "1"]) == 0
     assert (output / "2_images_held_out/seed1/red/scores.json").is_file()
@@ -145,6 +148,27 @@ def test_a_curve_over_numbers_of_images(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(other) == 1
     assert "has 3 samples, expected at least 4 (held_out: 1, samples: 3)" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_the_chart_has_each_rows_points_and_spread() -> None:
+    comparison = parse_comparison({**DOCUMENT, "samples": [0, 10]}, "of the test")
+    runs = {"more": (0.30, 0.50), "fused": (0.60, 0.60)}
+    results = {
+        count: [{"run": run, "seed": seed, "scores": {"miou": miou + (0.2 if count == 0 else 0.0)}}
+                for run, mious in runs.items() for seed, miou in enumerate(mious)]
+        for count in (0, 10)
+    }
+    image = curve(comparison, results)
+    chart = Chart({0.0: "10", 1.0: "all"}, [30.0, 80.0], ("", ""), size=(900, 480), right=240)
+    for color, (low, high) in zip(COLORS, runs.values(), strict=False):
+        for x, more in ((0.0, 0.0), (1.0, 20.0)):  # ten images on the left, all on the right
+            column, row = chart.place(x, 50 * (low + high) + more)
+            assert tuple(image[row, column]) == color
+    # One deviation of 30 and 50 is 14.1: the bar of the first row reaches there and no further.
+    column, row = chart.place(0.0, 40 + 13.5)
+    assert tuple(image[row, column]) == COLORS[0]
+    column, row = chart.place(0.0, 40 + 15.5)
+    assert tuple(image[row, column]) != COLORS[0]
 
 
 def test_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from ssma_ros.training.begin.proposal import Found, fitting_size, with_stages
 from ssma_ros.training.datasets.statistics import Statistics
 from ssma_ros.training.fit.config import StageConfig, TrainConfig, load_config, parse_config
 from ssma_ros.training.fit.trainer import build
+from training.test_datasets import MAKERS
 
 SETS = ["--labels", "synthetic_forest", "--quiet"]
 
@@ -95,6 +96,24 @@ def test_depth_without_a_camera_is_a_picture(forest_folder: Path, tmp_path: Path
     assert stream["encoding"] == "depth_gray"
     assert stream["parameters"]["near"] == pytest.approx(0.585, abs=0.03)  # 1 % and 99 % of 0.5 m to 9 m
     assert stream["parameters"]["far"] == pytest.approx(8.915, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "encodings"), [("cityscapes", ["bgr", "hha"]), ("freiburg_forest", ["bgr", "depth_gray", "evi2"])]
+)
+def test_other_layouts(kind: str, encodings: list[str], tmp_path: Path) -> None:
+    facts = MAKERS[kind](tmp_path / "data")
+    for split in ("leftImg8bit", "gtFine", "disparity", "camera", ""):
+        folder = tmp_path / "data" / split
+        if (folder / "train").is_dir():
+            shutil.copytree(folder / "train", folder / "val")
+    output = tmp_path / "config.yaml"
+    arguments = ["--kind", kind, "--labels", facts["labels"], "--start", "scratch", "--quiet"]
+    assert main(["init", str(tmp_path / "data"), "-o", str(output), *arguments]) == 0
+    config = load_config(output)
+    assert config.data.kind == kind
+    assert [stream["encoding"] for stream in config.contract["streams"]] == encodings
+    build(config, storage=False)
 
 
 def test_one_stream_is_a_unimodal_network(forest_folder: Path, tmp_path: Path) -> None:
