@@ -23,3 +23,7 @@ def expected_one_of(got: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(got, names, n=1)
     return f"expected one of {', '.join(names)}" + (f" ('{close[0]}' may be meant)" if close else "")
+
+
+class NotInstalledError(SsmaError):
+    """Something that this installation can do without is needed here and not installed."""

@@ -12,13 +12,17 @@ import cv2
 import numpy as np
 
 from ssma_ros.encodings import colormap
-from ssma_ros.encodings.depth_completion import fill_fast, fill_multiscale
+from ssma_ros.encodings.depth_completion import fill_fast, fill_multiscale, keep_readings
 from ssma_ros.encodings.hha import HHAEncoder
 from ssma_ros.encodings.vegetation import encode_index
+from ssma_ros.frame import Camera, Intrinsics
 from ssma_ros.kernels.cuda.agreement import difference, few_readings
 from ssma_ros.kernels.cuda.functions import INDICES, CudaPreprocessing
 from ssma_ros.kernels.cuda.measure import measure, time_replays
+from ssma_ros.kernels.cuda.registration import NUMBERS, CudaRegistration
 from ssma_ros.kernels.shared.measure import made_depth
+from ssma_ros.kernels.shared.projection import spread, view
+from ssma_ros.registration import INFINITY, register_depth, register_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +96,7 @@ def timings(settings: Settings, findings: Findings) -> None:
 def cases(device: Device, width: int, height: int) -> Iterator[Case]:
     """Everything that is compared, on made-up images."""
     functions = CudaPreprocessing(device, width, height)
-    depth, _ = made_depth("stereo", width, height)
+    depth, k = made_depth("stereo", width, height)
     source = _put(device, depth)
     for name, fill in (("fast", fill_fast), ("multiscale", fill_multiscale)):
         on_gpu = getattr(functions, f"fill_{name}")
@@ -108,6 +112,7 @@ def cases(device: Device, width: int, height: int) -> Iterator[Case]:
                colormap.jet_depth(depth, 0.5, 40.0))
     yield from _of_colours(device, functions)
     yield from _of_sizes(device, functions)
+    yield from _of_other_cameras(device, functions, depth, k)
 
 
 def _of_geometry(device: Device, functions: CudaPreprocessing, depth: NDArray[np.float32]) -> Iterator[Case]:
@@ -158,6 +163,29 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint
     """H×W of 16 bits as a camera sees: between pixels of noise OpenCV 4 rounds its place in float32."""
     small = rng.uniform(0, 65535, (shape[0] // 16, shape[1] // 16)).astype(np.float32)
     return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint16)
+
+
+def _of_other_cameras(
+    device: Device, functions: CudaPreprocessing, depth: NDArray[np.float32], k: Intrinsics
+) -> Iterator[Case]:
+    """Depth and near infrared of a camera 5 cm to the right."""
+    size, camera = (functions.width, functions.height), Camera(k, translation=(0.05, 0.0, 0.0))
+    onto, numbers, pixels = CudaRegistration(device, *size), device.allocate(NUMBERS), depth.size
+    source, places = _put(device, depth), device.allocate(onto.places_bytes(size))
+    device.upload(numbers, spread(camera, k))
+    yield Case("register depth", "registered_depth", partial(onto.depth, source, size, numbers, places),
+               register_depth(depth, camera, k))
+    filled = keep_readings(fill_multiscale(depth))
+    image, how = np.random.default_rng(3).integers(0, 256, depth.shape, np.uint8), view(k, camera, INFINITY)
+    device.upload(numbers, how.numbers)
+    buffer, hole, seen = device.allocate(4 * how.buffer[0] * how.buffer[1]), device.allocate(pixels), device.allocate(4)
+    addresses = (_put(device, image), _put(device, filled))
+
+    def enqueue(out: int) -> None:
+        onto.view(addresses[0], size, 1, addresses[1], source, numbers, buffer, how.buffer, out, hole, seen)
+
+    expected, _, _ = register_image(image, camera, filled, k, measured=depth, assumed=INFINITY)
+    yield Case("register near infrared", "registered", enqueue, expected)
 
 
 def _put(device: Device, image: NDArray[Any]) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: A step that could have less time than this is not begun.
 _LEAST_S = 5.0
 #: Kinds of ends that are no failure.
-_STATES = {"NoGpuError": "no GPU", "MissingPackageError": "not installed"}
+_STATES = {"NoGpuError": "no GPU", "NotInstalledError": "not installed"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import NotInstalledError
 from ssma_ros.selftest.findings import Findings, Settings
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ PACKAGES: Mapping[str, str] = {
     "onnxruntime": "pip install onnxruntime-gpu, or onnxruntime with a provider's package",
     "rclpy": "source a ROS 2 installation, or pip install 'ssma_ros[ros]'",
 }
-
-
-class MissingPackageError(SsmaError):
-    """A step needs a package that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def run_step(argument: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
     Raises:
         NoGpuError: there is no GPU.
-        MissingPackageError: what the step needs is not installed.
+        NotInstalledError: what the step needs is not installed.
         SsmaError: something else is not as it must be.
     """
     from ssma_ros.inference.runtime.gpu import probe_gpu
@@ -139,7 +135,7 @@ def run_step(argument: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     missing = [name for name in step.needs if not _there(name)]
     if missing:
         ways = "; ".join(f"{name}: {PACKAGES[name]}" for name in missing)
-        raise MissingPackageError(f"{', '.join(missing)} not installed. {ways}")
+        raise NotInstalledError(f"{', '.join(missing)} not installed. {ways}")
     findings = Findings(tell)
     module, _, name = step.function.partition(":")
     work = getattr(importlib.import_module(f"ssma_ros.selftest.{module}"), name)

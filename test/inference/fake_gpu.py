@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import types
 from collections import deque
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 
@@ -202,6 +203,11 @@ class FakeCuda(types.ModuleType):
                 fake.attached += 1
                 return Context()
 
+            def make_context(self) -> Context:
+                context = self.retain_primary_context()
+                context.push()
+                return context
+
         class Stream:
             def __init__(self) -> None:
                 fake._handles += 1
@@ -265,6 +271,10 @@ class FakeCuda(types.ModuleType):
     def init(self) -> None:
         pass
 
+    def mem_get_info(self):
+        assert self.depth > 0, "no context is current in this thread"
+        return (8 << 30) - sum(array.nbytes for array in self.memory.values()), 8 << 30
+
     def pagelocked_empty(self, shape, dtype):
         return np.full(shape, 77, dtype)
 
@@ -287,16 +297,20 @@ class FakeCuda(types.ModuleType):
         return self.memory[int(device)][:size]
 
 
-def pretend_machine(patch, order: Order | None = None, run_kernel=None) -> types.SimpleNamespace:
+def pretend_machine(
+    patch, order: Order | None = None, run_kernel=None, tensorrt=None
+) -> types.SimpleNamespace:
     """A machine with a GPU, pycuda and TensorRT as far as Python can tell: its driver, cuda and trt.
 
-    ``patch`` is a ``pytest.MonkeyPatch`` to put them in place with.
+    ``patch`` is a ``pytest.MonkeyPatch`` to put them in place with; ``tensorrt`` a class to take for TensorRT.
     """
     driver = FakeDriver()
     cuda = FakeCuda(driver, order, run_kernel)
-    trt = FakeTensorRt(cuda, driver)
+    trt = (tensorrt or FakeTensorRt)(cuda, driver)
     package = types.ModuleType("pycuda")
     package.driver = cuda
+    for module in (package, cuda, trt):
+        module.__spec__ = ModuleSpec(module.__name__, None)  # others ask whether there is one
     patch.setitem(sys.modules, "pycuda", package)
     patch.setitem(sys.modules, "pycuda.driver", cuda)
     patch.setitem(sys.modules, "tensorrt", trt)
@@ -334,6 +348,7 @@ class FakeTensorRt(types.ModuleType):
         super().__init__("tensorrt")
         self.__version__ = "10.3.0"
         self.tensors = dict(TENSORS)
+        self.inputs: tuple[str, ...] = ("color", "hha", "evi", "present")
         self.refuse_plan = False
         self.events: list[str] = []
         self.live = {"runtime": 0, "engine": 0, "context": 0}
@@ -384,8 +399,7 @@ class FakeTensorRt(types.ModuleType):
                     views = {}
                     for name, (dtype, shape) in fake.tensors.items():
                         views[name] = cuda.memory[addresses[name]].view(dtype).reshape(shape)
-                    results = engine_function(views["color"], views["hha"], views["present"])
-                    for name, result in zip(("mask", "confidence", "probabilities", "gates"), results, strict=True):
+                    for name, result in fake.compute(views).items():
                         views[name][...] = result
 
                 if driver is not None and driver.capturing:
@@ -414,7 +428,7 @@ class FakeTensorRt(types.ModuleType):
                 return fake.tensors[name][1]
 
             def get_tensor_mode(self, name):
-                return "in" if name in ("color", "hha", "evi", "present") else "out"
+                return "in" if name in fake.inputs else "out"
 
             def create_execution_context(self):
                 return Context(self)
@@ -433,6 +447,7 @@ class FakeTensorRt(types.ModuleType):
                 if fake.refuse_plan:
                     self._logger.log(1, "Version tag does not match")
                     return None
+                fake.open(plan)
                 return Engine()
 
         class Cache:
@@ -493,9 +508,40 @@ class FakeTensorRt(types.ModuleType):
                 if fake.fail_build:
                     self._logger.log(1, "Error Code 4: no implementation found")
                     return None
-                return memoryview(b"plan" * 100)
+                return memoryview(fake.plan())
 
         self.ILogger, self.IProgressMonitor = ILogger, IProgressMonitor
         self.Runtime, self.Builder, self.OnnxParser = Runtime, Builder, Parser
 
+    def plan(self) -> bytes:
+        """What a build makes of the graph parsed last."""
+        return b"plan" * 100
 
+    def open(self, plan: bytes) -> None:
+        """A plan is about to become the engine."""
+
+    def compute(self, views):
+        """Outputs of the engine from its tensors, by name."""
+        results = engine_function(views["color"], views["hha"], views["present"])
+        return dict(zip(("mask", "confidence", "probabilities", "gates"), results, strict=True))
+
+
+class OnnxTensorRt(FakeTensorRt):
+    """A TensorRT whose plans are the graphs themselves, which ONNX Runtime computes on the processor."""
+
+    def plan(self) -> bytes:
+        return bytes(self.graphs[-1])
+
+    def open(self, plan: bytes) -> None:
+        import onnxruntime
+
+        self._session = onnxruntime.InferenceSession(bytes(plan), providers=["CPUExecutionProvider"])
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        types = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+        self.tensors = {t.name: (types[t.type], tuple(t.shape)) for t in (*inputs, *outputs)}
+        self.inputs = tuple(t.name for t in inputs)
+
+    def compute(self, views):
+        names = [name for name in self.tensors if name not in self.inputs]
+        results = self._session.run(names, {name: views[name] for name in self.inputs})
+        return dict(zip(names, results, strict=True))

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from ssma_ros.cli.main import main
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import NotInstalledError, SsmaError
 from ssma_ros.inference.runtime.gpu import probe_gpu
 from ssma_ros.kernels.cuda.driver import NoGpuError
 from ssma_ros.selftest import steps
 from ssma_ros.selftest.findings import Findings, Settings
 from ssma_ros.selftest.page import document, exit_status, page, results_of, summary
 from ssma_ros.selftest.run import Result, run_steps
-from ssma_ros.selftest.steps import STEPS, MissingPackageError, Step, run_step
+from ssma_ros.selftest.steps import STEPS, Step, run_step
 
 SETTINGS = Settings(64, 32, "models", 0.1, 2)
 
@@ -45,7 +45,7 @@ def act(argument, tell):
     if name == "exception":
         raise ValueError("wrong kind of value")
     if name == "missing":
-        raise MissingPackageError("pycuda not installed. pycuda: pip install pycuda")
+        raise NotInstalledError("pycuda not installed. pycuda: pip install pycuda")
     if name == "none":
         raise NoGpuError("GPU: none here")
     findings.check("numbers", name != "different", "5 levels (allowed: 1)")
@@ -149,7 +149,7 @@ def test_missing_packages_are_named_with_the_way_to_get_them(monkeypatch):
     monkeypatch.setattr(gpu, "load_driver", FakeDriver)
     monkeypatch.setattr(steps, "_there", lambda package: package not in ("tensorrt", "pycuda"))
     argument = {"step": "shipped-tensorrt-fp16", "settings": vars(SETTINGS)}
-    with pytest.raises(MissingPackageError, match=r"tensorrt, pycuda not installed\. tensorrt: JetPack .* pip install"):
+    with pytest.raises(NotInstalledError, match=r"tensorrt, pycuda not installed\. tensorrt: JetPack .* pip install"):
         run_step(argument, lambda document: None)
 
 

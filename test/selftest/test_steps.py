@@ -31,14 +31,14 @@ def test_every_kernel_is_compared_and_timed(findings):
     assert [check for check in findings.checks if not check["passed"]] == []
     names = [check["name"] for check in findings.checks]
     assert names == [figure.name for figure in findings.figures]
-    for part in ("fill_fast", "fill_multiscale", "encode_hha", "jet", "thermal", "ndvi", "evi2", "pack", "resize dep"):
+    for part in ("fill_fast", "fill_multi", "encode_hha", "jet", "thermal", "evi2", "pack", "resize dep", "register"):
         assert any(part in name for name in names), part
     assert findings.told[-1] == findings.document(), "told as it was found"
     launched = {kernel for _, kernel in device.launches}
     untouched = {name for of in cuda_host.SIGNATURES.values() for name in of} - launched
     # What only estimates of gravity and robot modes use; the encoder's step runs the former.
     assert untouched <= {"scatter", "refine_gravity", "take_gravity", "settle_gravity", "set_floor", "clear",
-                         "count_heights", "find_percentile", "keep_readings"}
+                         "count_heights", "find_percentile", "keep_readings", "blank"}
 
 
 @pytest.mark.parametrize("kernel", ["bilateral", "encode", "vegetation", "resize_linear_16", "pack"])

@@ -10,7 +10,7 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import NotInstalledError, SsmaError
 from ssma_ros.kernels.cuda.driver import NoGpuError, check, load_driver
 
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
@@ -83,10 +83,10 @@ def import_pycuda(user: str) -> Any:
     """``pycuda.driver``, for the backend ``user``.
 
     Raises:
-        SsmaError: it is not installed.
+        NotInstalledError: it is not installed.
     """
     try:
         import pycuda.driver
     except ImportError:
-        raise SsmaError(f"backend {user}: package pycuda is not installed, try 'pip install pycuda'") from None
+        raise NotInstalledError(f"backend {user}: package pycuda is not installed, try 'pip install pycuda'") from None
     return pycuda.driver

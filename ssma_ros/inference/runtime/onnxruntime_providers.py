@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ssma_ros.errors import SsmaError
+from ssma_ros.errors import NotInstalledError, SsmaError
 from ssma_ros.inference.runtime.gpu import probe_gpu
 
 if TYPE_CHECKING:
@@ -34,14 +34,17 @@ def select_providers(onnxruntime: Any, options: Any, providers: Sequence[str]) -
         providers: in order of preference; the CPU is added last where it is not named.
 
     Raises:
-        SsmaError: a provider is not installed, or its device is missing.
+        NotInstalledError: a provider is not installed.
+        SsmaError: its device is missing.
     """
     available = onnxruntime.get_available_providers()
     plugins = [name for name in providers if name in PLUGINS]
     for name in providers:
         if name not in available and name not in PLUGINS:
-            raise SsmaError(
+            remedy = "; try 'pip install onnxruntime-gpu'" if name == "CUDAExecutionProvider" else ""
+            raise NotInstalledError(
                 f"backend onnxruntime: provider '{name}' is not installed, expected one of {', '.join(available)}"
+                f"{remedy}"
             )
     if not plugins:
         return [*providers, *([CPU] if CPU not in providers else [])]
@@ -60,7 +63,7 @@ def _add_plugin(onnxruntime: Any, options: Any, name: str) -> None:
         try:
             plugin = importlib.import_module(module)
         except ImportError:
-            raise SsmaError(
+            raise NotInstalledError(
                 f"backend onnxruntime: provider '{name}' is not installed, try 'pip install {package}'"
             ) from None
         onnxruntime.register_execution_provider_library(name, plugin.get_library_path())

@@ -23,11 +23,13 @@ class Tolerance:
         largest: difference of any value, in ``unit``.
         equal: least share of values that are the same.
         unit: metres, or levels of 8 or 16 bits.
+        beyond: share of values that may differ by more.
     """
 
     largest: float
     equal: float = 0.0
     unit: str = "levels"
+    beyond: float = 0.0
 
 
 #: By what is compared.
@@ -45,26 +47,34 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "resize_16_bits": Tolerance(1),
     "resize_depth": Tolerance(0, equal=1.0, unit="m"),
     "pack": Tolerance(0, equal=1.0),
+    # GPUs fuse products and sums: a point on the edge of a pixel may fall to its neighbour.
+    "registered": Tolerance(1, beyond=2e-3),
+    "registered_depth": Tolerance(1e-3, unit="m", beyond=2e-3),
+    "registered_hole": Tolerance(0, beyond=2e-3),
 }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two results differ by: the largest difference, the share of equal values, and what was allowed."""
+    """What two results differ by: the largest difference, the share of equal values, that of values beyond what was
+    allowed, and what that was."""
 
     largest: float
     equal: float
+    beyond: float
     tolerance: Tolerance
 
     @property
     def within(self) -> bool:
         """Whether that is allowed. NaN never is."""
-        return self.largest <= self.tolerance.largest and self.equal >= self.tolerance.equal
+        return self.beyond <= self.tolerance.beyond and self.equal >= self.tolerance.equal
 
     def __str__(self) -> str:
         allowed = f"{self.tolerance.largest:g} {self.tolerance.unit}"
         if self.tolerance.equal:
             allowed += f" and {100 * self.tolerance.equal:g} % equal"
+        if self.tolerance.beyond:
+            allowed += f", {100 * self.tolerance.beyond:g} % beyond; {100 * self.beyond:.2g} % are"
         return f"{self.largest:.2g} {self.tolerance.unit}, {100 * self.equal:.2f} % equal (allowed: {allowed})"
 
 
@@ -86,8 +96,12 @@ def difference(
     apart = np.abs(got.astype(np.float64) - expected)
     if compared is not None:
         apart = apart[compared]
-    equal = float((apart == 0).mean()) if apart.size else 1.0
-    return Difference(float(apart.max(initial=0.0)), equal, TOLERANCES[kind])
+    if not apart.size:
+        return Difference(0.0, 1.0, 0.0, TOLERANCES[kind])
+    near = apart <= TOLERANCES[kind].largest  # never of NaN
+    return Difference(
+        float(apart.max()), float((apart == 0).mean()), float(1.0 - near.mean()), TOLERANCES[kind]
+    )
 
 
 def few_readings(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
