@@ -3,21 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from ssma_ros.models.layers import Conv2d, cat, conv_norm
+from ssma_ros.models.layers import Conv2d, ConvNorm, cat, conv_norm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
 #: Added to the gate logits of a blank modality before the softmax; finite, so that float16 holds it too.
 _BLANK_LOGIT = -1e4
+#: Below this a feature is none; a normal number of float16.
+_TINY = 1e-4
+
+
+class Fused(NamedTuple):
+    """What a block makes of the features.
+
+    Attributes:
+        features: N×channels×h×w.
+        gates: N×(M·channels)×h×w.
+        parts: for each modality N×channels×h×w, which sum up to the features before BN; empty where not asked for.
+    """
+
+    features: Tensor
+    gates: Tensor
+    parts: tuple[Tensor, ...]
 
 
 class SSMABlock(nn.Module):
@@ -65,9 +80,26 @@ class SSMABlock(nn.Module):
         Returns:
             Fused N×channels×h×w and the gates N×(M·channels)×h×w, zero for blank modalities.
         """
+        weighted, gates = self._weigh(features, present)
+        return self.merge(weighted), gates
+
+    def apart(self, features: Sequence[Tensor], present: Tensor | None = None) -> Fused:
+        """As :meth:`forward`, with what each modality adds: its convolution is one a modality, as much work as at once.
+
+        Only for a block whose merge has BN.
+        """
+        weighted, gates = self._weigh(features, present)
+        convolution = cast("ConvNorm", self.merge).conv
+        padding = convolution.kernel_size[0] // 2
+        split = zip(weighted.split(self.widths, dim=1), convolution.weight.split(self.widths, dim=1), strict=True)
+        parts = tuple(F.conv2d(part, kernel, padding=padding) for part, kernel in split)
+        return Fused(cast("ConvNorm", self.merge).bn(reduce(torch.add, parts)), gates, parts)
+
+    def _weigh(self, features: Sequence[Tensor], present: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Features times gates, and the gates."""
         x = cat(features)
         gates = self._gates(self.expand(F.relu(self.reduce(x))), present)
-        return self.merge(x * gates), gates
+        return x * gates, gates
 
     def _gates(self, logits: Tensor, present: Tensor | None) -> Tensor:
         if self.gating == "sigmoid":
@@ -85,3 +117,21 @@ class SSMABlock(nn.Module):
     def mean_gates(self, gates: Tensor) -> Tensor:
         """N×M×h×w mean over the channels of each modality."""
         return torch.stack([part.mean(dim=1) for part in gates.split(self.widths, dim=1)], dim=1)
+
+
+def shares_of(parts: Sequence[Tensor]) -> Tensor:
+    """How much of the fused features each modality makes up: the projection of its part on their sum.
+
+    Args:
+        parts: for each modality N×C×h×w.
+
+    Returns:
+        N×M×h×w, 1 in sum over the modalities at each place and 0 for a blank one. A modality that works against the
+        others has a negative share. Where the features are zero, all shares are.
+    """
+    # Scaled to 1 first, so that squares of small and large features fit float16 too.
+    total = reduce(torch.add, parts)
+    largest = total.abs().amax(dim=1, keepdim=True).clamp(min=_TINY)
+    total = total / largest
+    energy = total.square().sum(dim=1).clamp(min=_TINY)
+    return torch.stack([(part / largest * total).sum(dim=1) / energy for part in parts], dim=1)

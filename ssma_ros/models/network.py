@@ -32,11 +32,13 @@ class Output(NamedTuple):
         logits: N×C×H×W.
         auxiliary: auxiliary logits N×C×H×W, the 1/4 head first, then the 1/8 head; empty when not wanted.
         gates: N×M×h×w weight of each modality, 0 where it is blank, or None when not wanted.
+        shares: N×M×h×w share of each modality in what is decoded; None where the gates say it.
     """
 
     logits: Tensor
     auxiliary: tuple[Tensor, ...]
     gates: Tensor | None
+    shares: Tensor | None = None
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -59,6 +61,8 @@ class SegmentationNetwork(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    #: ``_segment`` takes ``shares`` and gives them; else they follow from the gates.
+    weighs_parts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -95,7 +99,9 @@ class SegmentationNetwork(nn.Module, ABC):
     def _segment(self, images: Sequence[Tensor], present: Tensor | None, *, gates: bool) -> Output:
         """Run the network on checked inputs; auxiliary logits only in training."""
 
-    def forward(self, *images: Tensor, present: Tensor | None = None, return_gates: bool = False) -> Any:
+    def forward(
+        self, *images: Tensor, present: Tensor | None = None, return_gates: bool = False, return_shares: bool = False
+    ) -> Any:
         """Segment a batch.
 
         Args:
@@ -103,10 +109,12 @@ class SegmentationNetwork(nn.Module, ABC):
                 contract says; the released variant takes raw BGR 0..255 and normalises by itself.
             present: N×M float, 1 where the sample has the modality and 0 where it is blank; None = all present.
             return_gates: also give N×M×h×w gates: the mean weight of each modality at the latent features.
+            return_shares: also give N×M×h×w shares: how much of the fused features each modality makes up, 1 in sum,
+                see :func:`ssma_ros.models.fusion.shares_of`. Of networks that fuse nothing the gates over their sum.
 
         Returns:
-            In evaluation logits N×C×H×W, or (logits, gates). In training (logits, auxiliary), or
-            (logits, auxiliary, gates), where auxiliary is a tuple of N×C×H×W logits (1/4 head, 1/8 head) or ().
+            In evaluation logits N×C×H×W, or (logits, gates, shares) as far as they are wanted. In training auxiliary
+            comes second, a tuple of N×C×H×W logits (1/4 head, 1/8 head) or ().
 
         Raises:
             ValueError: wrong number of images, or a shape that does not fit.
@@ -116,12 +124,17 @@ class SegmentationNetwork(nn.Module, ABC):
         if self.training and self.options.modality_dropout > 0.0:
             everything = images[0].new_ones(images[0].shape[0], len(self.modalities))
             mask = drop_modalities(everything if mask is None else mask, self.options.modality_dropout)
-        output = self._segment(images, mask, gates=return_gates)
+        if return_shares and self.weighs_parts:
+            output = self._segment(images, mask, gates=return_gates, shares=True)  # type: ignore[call-arg]
+        else:
+            output = self._segment(images, mask, gates=return_gates or return_shares)
         wanted: tuple[Any, ...] = (output.logits,)
         if self.training:
             wanted += (output.auxiliary,)
         if return_gates:
             wanted += (output.gates,)
+        if return_shares:
+            wanted += (_over_their_sum(output.gates) if output.shares is None else output.shares,)
         return wanted if len(wanted) > 1 else wanted[0]
 
     def describe(self) -> dict[str, Any]:
@@ -145,3 +158,8 @@ class SegmentationNetwork(nn.Module, ABC):
                     f"{self.name}: image '{modality}' is {'x'.join(map(str, shape))}, "
                     f"expected {'x'.join(map(str, images[0].shape))} as '{self.modalities[0]}' is"
                 )
+
+
+def _over_their_sum(gates: Tensor | None) -> Tensor:
+    assert gates is not None  # they were wanted
+    return gates / gates.sum(dim=1, keepdim=True).clamp(min=1e-4)

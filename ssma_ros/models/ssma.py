@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from ssma_ros.models.decoder import Decoded, build_head, build_trunk
-from ssma_ros.models.fusion import SSMABlock
+from ssma_ros.models.fusion import Fused, SSMABlock, shares_of
 from ssma_ros.models.modality_encoder import Encoded, Encoder
 from ssma_ros.models.network import Output, SegmentationNetwork
 from ssma_ros.models.presence import gate_off, gate_off_decoded, mean_upsampled
@@ -35,6 +35,7 @@ class SSMA(SegmentationNetwork):
     """
 
     name = "SSMA"
+    weighs_parts = True
 
     def __init__(
         self,
@@ -72,25 +73,38 @@ class SSMA(SegmentationNetwork):
             channels, count, options.eta, kernel=options.latent_kernel, norm=True, gating=options.gating
         )
 
-    def _segment(self, images: Sequence[Tensor], present: Tensor | None, *, gates: bool) -> Output:
+    def _segment(
+        self, images: Sequence[Tensor], present: Tensor | None, *, gates: bool, shares: bool = False
+    ) -> Output:
         streams = [
             gate_off(encoder(image), present, i)
             for i, (encoder, image) in enumerate(zip(self.encoders, images, strict=True))
         ]
         fuse = self._fuse_encoded if self.options.fusion == "encoder" else self._fuse_decoded
-        decoded, weights = fuse(streams, present)
+        decoded, fused = fuse(streams, present, apart=shares)
         logits, auxiliary = self.head(decoded)
-        return Output(logits, auxiliary, self.fusion.mean_gates(weights) if gates else None)
+        return Output(logits, auxiliary, self.fusion.mean_gates(fused.gates) if gates else None,
+                      shares_of(fused.parts) if shares else None)
 
-    def _fuse_encoded(self, streams: Sequence[Encoded], present: Tensor | None) -> tuple[Decoded, Tensor]:
-        latent, weights = self.fusion([s.latent for s in streams], present)
+    def _fuse(self, features: Sequence[Tensor], present: Tensor | None, *, apart: bool) -> Fused:
+        if apart:
+            return self.fusion.apart(features, present)
+        fused, gates = self.fusion(features, present)
+        return Fused(fused, gates, ())
+
+    def _fuse_encoded(
+        self, streams: Sequence[Encoded], present: Tensor | None, *, apart: bool
+    ) -> tuple[Decoded, Fused]:
+        latent = self._fuse([s.latent for s in streams], present, apart=apart)
         skips = tuple(
             fusion([s.skips[i] for s in streams], present)[0] for i, fusion in enumerate(self.skip_fusions)
         )
-        return self.trunks[0](Encoded(latent, skips)), weights
+        return self.trunks[0](Encoded(latent.features, skips)), latent
 
-    def _fuse_decoded(self, streams: Sequence[Encoded], present: Tensor | None) -> tuple[Decoded, Tensor]:
+    def _fuse_decoded(
+        self, streams: Sequence[Encoded], present: Tensor | None, *, apart: bool
+    ) -> tuple[Decoded, Fused]:
         decoded = [trunk(stream) for trunk, stream in zip(self.trunks, streams, strict=True)]
         decoded = [gate_off_decoded(d, present, i) for i, d in enumerate(decoded)]
-        last, weights = self.fusion([d.last for d in decoded], present)
-        return Decoded(last, mean_upsampled(decoded, present)), weights
+        last = self._fuse([d.last for d in decoded], present, apart=apart)
+        return Decoded(last.features, mean_upsampled(decoded, present)), last

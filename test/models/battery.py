@@ -65,6 +65,10 @@ class NetworkBattery:
         assert gates.min() >= 0
         assert gates.max() <= 1 + 1e-6
         assert torch.equal(network(*images), logits)
+        same, shares = network(*images, return_shares=True)
+        assert relative_error(same, logits) < REORDERED
+        assert shares.shape == gates.shape
+        torch.testing.assert_close(shares.sum(dim=1), torch.ones_like(shares[:, 0]), rtol=0, atol=1e-5)
         network.train()
         trained, auxiliary = network(*images)
         assert trained.shape == logits.shape
@@ -140,6 +144,10 @@ class NetworkBattery:
             images = self.images()
             logits, gates = network(*images, present=present, return_gates=True)
             assert gates[0, blank].abs().max() == 0
+            shares = network(*images, present=present, return_shares=True)[1]
+            assert shares[0, blank].abs().max() == 0
+            left = 1.0 if len(self.modalities) > 1 else 0.0
+            torch.testing.assert_close(shares[0].sum(dim=0), torch.full_like(shares[0, 0], left), rtol=0, atol=1e-5)
             images[blank] = images[blank] + 3.0
             other = network(*images, present=present)
             assert torch.equal(other[0], logits[0])
@@ -153,9 +161,11 @@ class NetworkBattery:
 
     @torch.no_grad()
     def test_nothing_present_is_finite(self, network: SegmentationNetwork) -> None:
-        logits, gates = network(*self.images(), present=torch.zeros(2, len(self.modalities)), return_gates=True)
+        nothing = torch.zeros(2, len(self.modalities))
+        logits, gates, shares = network(*self.images(), present=nothing, return_gates=True, return_shares=True)
         assert torch.isfinite(logits).all()
         assert gates.abs().max() == 0
+        assert shares.abs().max() == 0
 
     def test_wrong_inputs_are_named(self, network: SegmentationNetwork) -> None:
         images = self.images()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssma_ros.models.backbones import _BUILDERS, build_backbone
 from ssma_ros.models.build import build_network
-from ssma_ros.models.fusion import SSMABlock
+from ssma_ros.models.fusion import SSMABlock, shares_of
 from ssma_ros.models.options import BACKBONES, Options
 
 
@@ -85,3 +85,23 @@ def test_a_backbone_has_one_name() -> None:
         Options(backbone="erfnett")
     with pytest.raises(ValueError, match=r"network name is 'SSNA', expected one of .*\('SSMA' may be meant\)"):
         build_network({"name": "SSNA", "modalities": ["rgb"]}, 5)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@torch.no_grad()
+def test_shares_are_projections_of_what_each_modality_adds(kernel: int) -> None:
+    block = SSMABlock(8, 3, 4, kernel=kernel, norm=True).eval()
+    features = _features(3)
+    fused, gates, parts = block.apart(features)
+    for got, expected in zip((fused, gates), block(features), strict=True):
+        torch.testing.assert_close(got, expected)
+    weighted = torch.cat(features, 1) * gates
+    alone = [torch.zeros_like(weighted) for _ in features]
+    for i, own in enumerate(alone):
+        own[:, 8 * i : 8 * i + 8] = weighted[:, 8 * i : 8 * i + 8]
+    whole = block.merge.conv(weighted)
+    shares = [(block.merge.conv(own) * whole).sum(1) / whole.square().sum(1) for own in alone]
+    torch.testing.assert_close(shares_of(parts), torch.stack(shares, 1), rtol=1e-4, atol=1e-5)
+    for scale in (1e-2, 1e3):  # what float16 makes of small and of large features
+        half = shares_of([(part * scale).half() for part in parts]).float()
+        torch.testing.assert_close(half, shares_of(parts), rtol=0, atol=0.02)
