@@ -54,7 +54,7 @@ def folder(tmp_path: Path, frames: list[ssma_ros.Frame]) -> Path:
 
 def test_the_scripts_are_short() -> None:
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert len(scripts) == 3
+    assert len(scripts) == 4
     assert {path.name: n for path in scripts if (n := len(path.read_text().splitlines())) >= 60} == {}
 
 
@@ -85,6 +85,24 @@ def test_a_folder_that_cannot_be_used_is_one_line(folder: Path, tmp_path: Path) 
     assert (done.returncode, done.stderr) == (1, f"{folder}/depth/0.png: is no image that OpenCV reads\n")
     done = run("folder_of_images.py", tmp_path, tmp_path / "out")
     assert (done.returncode, done.stderr) == (1, f"{tmp_path}/rgb: holds no .png, expected the colour images\n")
+
+
+def test_a_folder_of_images_to_a_recording(folder: Path, tmp_path: Path, frames: list[ssma_ros.Frame]) -> None:
+    camera = frames[0].intrinsics
+    numbers = (camera.fx, camera.fy, camera.cx, camera.cy)
+    done = run("images_to_recording.py", folder, tmp_path / "drive", "--camera", *numbers)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'drive'}: 2 moments\n"), done.stderr
+    made = list(read_frames(tmp_path / "drive"))
+    assert [sorted(frame.images) for frame in made] == [["color", "depth", "nir"], ["color", "depth"]]
+    for index, (ours, theirs) in enumerate(zip(made, frames, strict=True)):
+        np.testing.assert_array_equal(ours.color, theirs.color)
+        np.testing.assert_allclose(ours.depth, theirs.depth, atol=0.51e-3)  # millimetres are rounded
+        assert (ours.intrinsics, ours.stamp_ns) == (camera, 10**18 + index * 500_000_000)
+    (folder / "depth" / "0.png").write_bytes(b"no picture")
+    done = run("images_to_recording.py", folder, tmp_path / "broken", "--camera", *numbers)
+    assert done.returncode == 1
+    assert f"{folder}/depth/0.png: is no image of mono8, bgr8, 16UC1, 32FC1 that OpenCV reads\n" in done.stderr
+    assert not (tmp_path / "broken").exists()
 
 
 def test_a_recording_to_a_video(tmp_path: Path) -> None:
