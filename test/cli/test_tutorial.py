@@ -29,9 +29,9 @@ _BLOCK = re.compile(r"(<!-- run -->\n)?```bash\n(.*?)```", re.DOTALL)
 _SIZE = (160, 96)
 
 
-def blocks() -> list[tuple[bool, str]]:
+def blocks(page: Path = PAGE) -> list[tuple[bool, str]]:
     """Every bash block of the page: whether it is marked to be run, and its commands."""
-    return [(bool(mark), commands) for mark, commands in _BLOCK.findall(PAGE.read_text(encoding="utf-8"))]
+    return [(bool(mark), commands) for mark, commands in _BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 
 def calls() -> list[list[str]]:
@@ -76,8 +76,14 @@ def field(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_page(folder: Path) -> str:
-    """Run the marked blocks as one script; what it printed."""
+def run_page(folder: Path, page: Path = PAGE, first: str = "") -> str:
+    """Run the marked blocks as one script; what it printed.
+
+    Args:
+        folder: to run them in.
+        page: to take them from.
+        first: instead of its blocks that are not marked, before what is trained.
+    """
     (folder / "bin").mkdir()
     program = folder / "bin" / "ssma"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ssma_ros.cli.main "$@"\n')
@@ -87,7 +93,9 @@ def run_page(folder: Path) -> str:
         "RECORDING": str(PROJECT / "demo" / "forest_drive"),
         "PYTHONPATH": f"{PROJECT}:{os.environ.get('PYTHONPATH', '')}",
     }
-    script = "set -euo pipefail\n" + "".join(commands for marked, commands in blocks() if marked)
+    steps = [commands for marked, commands in blocks(page) if marked]
+    training = next(i for i, step in enumerate(steps) if step.startswith("ssma train") or "\nssma train" in step)
+    script = "set -euo pipefail\n" + "".join([*steps[:training], first, *steps[training:]])
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
@@ -112,6 +120,23 @@ def test_the_walk(field: Path) -> None:
     assert "passed:    at least 99.990 % expected" in printed
     assert "55 frames segmented, 55 with every sensor" in printed
     assert (field / "played" / "metadata.yaml").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_afternoon(tmp_path: Path) -> None:
+    """From the demo drive to a network of its own, smaller and shorter than the page says."""
+    page = PROJECT / "docs" / "afternoon.md"
+    (given,) = [commands for marked, commands in blocks(page) if not marked and commands.startswith("ssma init")]
+    small = given.strip().replace("--hours 0.5", "--hours 0.02 --size 192x96 --start scratch") + "\n"
+    assert small != given
+    printed = run_page(tmp_path, page, small)
+    assert "0 errors" in printed
+    assert "55 frames segmented, 55 with every sensor" in printed
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert {result["case"] for result in report["results"]} >= {"all sensors", "no depth", "no nir"}
+    contract = json.loads((tmp_path / "meadow_network" / "model.contract.json").read_text())
+    assert [c["name"] for c in contract["labels"]["classes"]] == ["trail", "grass", "vegetation", "sky", "obstacle"]
 
 
 def test_every_command_of_the_page_is_one() -> None:
