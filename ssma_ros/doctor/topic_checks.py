@@ -82,7 +82,8 @@ def _without(scene: Scene, seen: InputSeen, nobody: str) -> Finding:
     # Its source cannot be none where it drives.
     parameters = {f"{seen.sensor}_source": "none"} if seen.sensor != DRIVER else {}
     return Finding("warning", seen.sensor, f"{nobody}: {', '.join(used) or name} is blank in every frame",
-                   "start its driver or remap it; where the robot has none, say so", parameters)
+                   f"{'start its driver or remap it' if scene.live else 'record it'}; where the robot has none, say so",
+                   parameters)
 
 
 def _reading(scene: Scene, seen: InputSeen) -> tuple[dict[str, Any], dict[str, str]]:
