@@ -40,6 +40,8 @@ def label_set_of(folder: Path, named: str | None) -> LabelSet:
         SsmaError: neither is there, or it is no label set.
     """
     path = folder / LABELS_NAME
+    if named is None and not folder.is_dir():
+        raise SsmaError(f"data set {folder}: no such folder, expected one with {LABELS_NAME}")
     if named is None and not path.is_file():
         known = ", ".join(available_label_sets())
         raise SsmaError(f"data set {folder}: has no {LABELS_NAME}, expected the classes of its labels: give --labels "

@@ -114,6 +114,11 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("folder --labels nowhere -o new.safetensors", "label set 'nowhere': no such set"),
         ("folder --labels cityscapes11 -o new.pt", "expected a name that ends in .safetensors"),
     ],
+    "init": [
+        ("nowhere -o new.yaml", "data set nowhere: no such folder"),
+        ("folder -o new.yaml --labels synthetic_forest", "no folder train/label"),
+        ("data -o nowhere/x.yaml --labels synthetic_forest", "folder nowhere does not exist"),
+    ],
     "inspect": [
         ("nowhere", "model 'nowhere': no such file"), ("nowhere.onnx", "nowhere.onnx: no such file"),
         ("folder", "no such file"),
@@ -165,6 +170,15 @@ CASES: dict[str, list[tuple[str, str]]] = {
         (f"{DRIVE} -o new --model nowhere", "model 'nowhere': no such file"),
         (f"{DRIVE} -o new --params-file nowhere.yaml", "nowhere.yaml: no such file"),
     ],
+    "prune": [
+        ("forest_rgb_hha_evi -o new --stages nowhere.yaml", "nowhere.yaml: no such file"),
+    ],
+    "selftest": [
+        ("--gpu --json nowhere/x.json", "folder nowhere does not exist"),
+        ("--gpu --markdown folder", "folder: is a folder, expected the name of a file"),
+        ("--page-of nowhere.json", "nowhere.json: cannot be read"),
+        ("--gpu --steps teapot", "steps: got 'teapot'"),
+    ],
     "statistics": [
         ("nowhere --labels synthetic_forest", "data set nowhere: no such folder"),
         ("folder --labels nowhere", "label set 'nowhere': no such set"),
@@ -211,8 +225,8 @@ WORK = (
     "ssma_ros.inference.build.export.export_onnx", "ssma_ros.training.fit.trainer.build_network",
 )
 NEEDS = {
-    "torch": ("assemble", "bundle", "compare", "evaluate", "export", "import-checkpoint", "inspect", "statistics",
-              "tabulate", "train"),
+    "torch": ("assemble", "bundle", "compare", "evaluate", "export", "import-checkpoint", "init", "inspect", "prune",
+              "statistics", "tabulate", "train"),
     "onnx": ("bundle", "export"), "rclpy": ("demo",),
 }
 
