@@ -71,7 +71,7 @@ DRIVERS = {
         ("plumb_bob", (-0.031, 0.035, 0.0, 0.0, -0.012, 0.0, 0.0, 0.0)),
         ("-p", "register_nir:=true", "-p", "rectify:=true", "-p", "rectified_sensors:=[depth]"),
     ),
-    "azure_kinect": Driver(
+    "kinect_azure": Driver(
         "bgra8", "16UC1", "rgb_camera_link", "mono16", "depth_camera_link",
         ("rational_polynomial", (0.3, -0.2, 0.0, 0.0, 0.1, 0.2, -0.1, 0.05)),
         ("-p", "nir_source:=none", "-p", "rectify:=true"),
@@ -186,8 +186,8 @@ def test_the_driver_publishes_encodings_that_the_sensors_take(name: str) -> None
 def test_a_driver_of_another_name_is_reached_by_its_prefix() -> None:
     topics, _ = settings_of("zed", "/front/zed_front")
     assert topics["depth"] == "/front/zed_front/depth/depth_registered"
-    assert settings_of("azure_kinect", "/k4a")[0]["color"] == "/k4a/rgb/image_raw"
-    assert settings_of("azure_kinect")[0]["color"] == "/rgb/image_raw"
+    assert settings_of("kinect_azure", "/k4a")[0]["color"] == "/k4a/rgb/image_raw"
+    assert settings_of("kinect_azure")[0]["color"] == "/rgb/image_raw"
     assert settings_of("") == ({}, {})
 
 
@@ -214,8 +214,8 @@ def test_a_topic_of_the_preset_that_was_not_recorded_is_named(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--camera", "realsense_d453"], "camera 'realsense_d453': no such preset, expected one of azure_kinect,"),
-        (["--camera-prefix", "/front"], "camera prefix /front: no camera is named, expected one of azure_kinect,"),
+        (["--camera", "realsense_d453"], "camera 'realsense_d453': no such preset, expected one of kinect_azure,"),
+        (["--camera-prefix", "/front"], "camera prefix /front: no camera is named, expected one of kinect_azure,"),
     ],
 )
 def test_a_camera_that_is_not_known_is_told(
