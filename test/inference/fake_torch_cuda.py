@@ -76,7 +76,7 @@ class _Recorder(TorchDispatchMode):
 def pretend_cuda(patch, fake_cuda):
     """Let torch have a CUDA device, beside pycuda's stand-in; what is to be entered while it has."""
     current = [OWN]
-    graphs: list[FakeGraph] = []
+    graphs: weakref.WeakSet[FakeGraph] = weakref.WeakSet()
 
     @contextlib.contextmanager
     def stream(wanted):
@@ -91,7 +91,7 @@ def pretend_cuda(patch, fake_cuda):
 
     @contextlib.contextmanager
     def record(graph):
-        graphs.append(graph)
+        graphs.add(graph)
         with _Recorder(graph):
             yield
 

@@ -57,6 +57,10 @@ def test_every_step_runs_to_its_end_behind_stand_ins(stand_ins, tmp_path, capsys
         step.name for step in STEPS
         if step.name != "node" and ("network" not in step.options or "mobilenet" in step.name)
     ]
+    from ssma_ros.inference.benchmark import prepare_model
+
+    # Made beforehand: torch cannot export behind the stand-ins.
+    prepare_model("ssma-mobilenet-rgb-hha-evi", 64, 32, tmp_path / "models", ())
     arguments = ["--json", str(tmp_path / "found.json"), "--models", str(tmp_path / "models"), "--size", "64x32"]
     arguments += ["--markdown", str(tmp_path / "page.md"), "--seconds", "0.05", "--rounds", "1", "--minutes", "60"]
     status = main(["selftest", "--gpu", *arguments, "--steps", *steps])
@@ -68,7 +72,7 @@ def test_every_step_runs_to_its_end_behind_stand_ins(stand_ins, tmp_path, capsys
         assert result.state in wanted, (result.step, result.words, told)
         if result.state == "passed" and result.step != "machine":
             assert result.found["figures"], result.step
-    assert status in (0, 1)
+    assert status == (1 if any(result.state == "failed" for result in results) else 0)
     page = (tmp_path / "page.md").read_text()
     assert "| encode_hha | 0.3 | 1.000 | 1.000 |" in page, "of the stand-in's events"
     assert f"| {SHIPPED}, tensorrt fp16: network | 0.5 | 1.000 | 1.000 |" in page
