@@ -42,10 +42,15 @@ def test_the_archive_is_ready_to_use(bundle, tmp_path):
     (downloads / "sources" / "pycuda-1.tar.gz").write_text("source")
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     bundle.arrange(downloads, tmp_path / "ssma_offline", version)
-    bundle.compress(tmp_path / "ssma_offline", archive)
-    there = tmp_path / "there"
-    with tarfile.open(archive) as packed:
-        packed.extractall(there)
+    there, found = tmp_path / "there", []
+    for of_tensorrt in (False, True):
+        bundle.compress(tmp_path / "ssma_offline", archive, of_tensorrt)
+        with tarfile.open(archive) as packed:
+            found.append(set(packed.getnames()))
+            packed.extractall(there)
+    assert "ssma_offline/install.sh" in found[0]
+    assert "ssma_offline/site/tensorrt/__init__.py" in found[1]
+    assert not found[0] & found[1]
     names = {str(p.relative_to(there / "ssma_offline")) for p in there.rglob("*") if not p.is_dir()}
     assert {"include/curand.h", "sources/pycuda-1.tar.gz", "site/tensorrt/__init__.py", "install.sh"} <= names
     assert not any("libcurand" in name for name in names)

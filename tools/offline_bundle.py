@@ -2,9 +2,10 @@
 """Pack what a GPU machine without a network lacks: ``python tools/offline_bundle.py ssma_offline.tar.xz``.
 
 The machine has Python, PyTorch for its GPU and the CUDA toolkit; the archive brings pycuda (as source, which is built
-there), rosbags, ONNX Runtime's TensorRT-RTX provider and TensorRT's bindings, under 64 MiB. There:
+there) and rosbags. A second one, ``ssma_offline-tensorrt.tar.xz``, brings ONNX Runtime's TensorRT-RTX provider and
+TensorRT's bindings. Each is under 64 MiB, and both unpack into one folder. There:
 
-    tar xf ssma_offline.tar.xz && . ssma_offline/install.sh && ssma selftest --gpu
+    for part in ssma_offline*.tar.xz; do tar xf $part; done; . ssma_offline/install.sh; ssma selftest --gpu
 
 The bindings over TensorRT-RTX's libraries are an unofficial pairing; where NVIDIA's TensorRT is installed, leave the
 script's LD_LIBRARY_PATH out.
@@ -41,6 +42,8 @@ LIMIT_MIB = 64.0
 #: Machine code compresses better once its jumps are absolute, and the libraries repeat themselves over 100 MB.
 _FILTERS = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 256 << 20}]
 _NAME = "ssma_offline"
+#: What goes into the second archive has one of these in its path.
+_OF_TENSORRT = ("tensorrt", "libnv")
 
 INSTALL = """# Source this from a shell: . ssma_offline/install.sh
 here=$(cd "$(dirname "${BASH_SOURCE:-$0}")" && pwd)
@@ -66,10 +69,13 @@ def main() -> int:
         downloads = args.downloads or Path(name) / "downloads"
         download(downloads, args.python)
         arrange(downloads, folder, args.python)
-        compress(folder, args.archive)
-    size = args.archive.stat().st_size / 2**20
-    print(f"{args.archive}: {size:.1f} MiB (limit: {LIMIT_MIB:g} MiB)")
-    return int(size > LIMIT_MIB)
+        second = args.archive.with_name(args.archive.name.replace(".tar.xz", "-tensorrt.tar.xz"))
+        sizes = {}
+        for archive, of_tensorrt in ((args.archive, False), (second, True)):
+            compress(folder, archive, of_tensorrt)
+            sizes[archive] = archive.stat().st_size / 2**20
+            print(f"{archive}: {sizes[archive]:.1f} MiB (limit: {LIMIT_MIB:g} MiB)")
+    return int(max(sizes.values()) > LIMIT_MIB)
 
 
 def download(folder: Path, python: str) -> None:
@@ -109,9 +115,13 @@ def arrange(downloads: Path, folder: Path, python: str) -> None:
     (folder / "install.sh").write_text(INSTALL % {"major": major, "minor": minor})
 
 
-def compress(folder: Path, archive: Path) -> None:
-    """One archive; libraries first, side by side."""
-    files = sorted((p for p in folder.rglob("*") if not p.is_dir()), key=lambda p: (".so" not in p.name, p.suffix, p))
+def compress(folder: Path, archive: Path, of_tensorrt: bool) -> None:
+    """One archive, of what belongs to TensorRT or of the rest; libraries first, side by side."""
+    files = [
+        p for p in folder.rglob("*")
+        if not p.is_dir() and of_tensorrt == any(word in str(p.relative_to(folder)) for word in _OF_TENSORRT)
+    ]
+    files.sort(key=lambda p: (".so" not in p.name, p.suffix, p))
     with lzma.open(archive, "wb", filters=_FILTERS) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
         for file in files:
             tar.add(file, Path(_NAME) / file.relative_to(folder))
