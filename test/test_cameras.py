@@ -25,6 +25,8 @@ from ssma_ros.messages.assemble import DEFAULT_TOPICS
 from ssma_ros.messages.layouts import LAYOUTS
 from ssma_ros.recordings import records
 from ssma_ros.recordings.reader import RecordingReader
+from ssma_ros.recordings.topics import find_input_topics
+from ssma_ros.recordings.transforms import recorded_extrinsics
 from ssma_ros.recordings.typestore import CAMERA_INFO, IMAGE
 from ssma_ros.recordings.writer import RecordingWriter
 from ssma_ros.ros.parameters import FusionParameters, unknown_names
@@ -189,6 +191,17 @@ def test_a_driver_of_another_name_is_reached_by_its_prefix() -> None:
     assert settings_of("kinect_azure", "/k4a")[0]["color"] == "/k4a/rgb/image_raw"
     assert settings_of("kinect_azure")[0]["color"] == "/rgb/image_raw"
     assert settings_of("") == ({}, {})
+
+
+def test_the_place_of_a_camera_is_read_off_the_recordings_tf(tmp_path: Path) -> None:
+    """For the demo, whose player publishes no tf."""
+    topics, _ = settings_of("realsense_d435")
+    drive = write_drive(tmp_path / "drive", REALSENSE, dict(topics))
+    with RecordingReader(drive) as reader:
+        asked = {role: topic for role, topic in topics.items() if role != "depth_camera_info"}
+        found = recorded_extrinsics(reader, find_input_topics(reader.topics, "drive", asked), ["nir", "thermal"])
+    assert list(found) == ["nir"]
+    np.testing.assert_allclose(found["nir"], (-0.05, 0, 0, 0, math.sin(0.005), 0, math.cos(0.005)), atol=1e-9)
 
 
 def test_what_is_given_wins_over_the_preset(tmp_path: Path, stub_network: None) -> None:

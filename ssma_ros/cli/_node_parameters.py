@@ -26,14 +26,10 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *named: str) -> Non
         parser: gets them; none has a default of its own, see :func:`parameters_of`.
         named: parameters of the node with a command line option of their own.
     """
-    from ssma_ros.cameras import preset_names
     from ssma_ros.options import add_options
     from ssma_ros.ros.parameters import FusionParameters
 
-    parser.add_argument("--camera", default="", metavar="NAME",
-                        help=f"topics and parameters as this camera's driver has them: {', '.join(preset_names())}")
-    parser.add_argument("--camera-prefix", default="", metavar="/NAME",
-                        help="namespace and name of that driver, where they are not those of its own launch file")
+    add_camera_arguments(parser)
     parser.add_argument("--params-file", metavar="FILE", help="YAML file with the node's parameters")
     parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME:=VALUE",
                         help="set a parameter of the node, see docs/components.md")
@@ -42,6 +38,16 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *named: str) -> Non
                         help="use this topic for color, camera_info, depth, disparity or nir; ROLE:=none goes without")
     parser.add_argument("--any-frame-id", action="store_true",
                         help="take images whose frame_id differs from colour's")
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name a camera's preset."""
+    from ssma_ros.cameras import preset_names
+
+    parser.add_argument("--camera", default="", metavar="NAME",
+                        help=f"topics and parameters as this camera's driver has them: {', '.join(preset_names())}")
+    parser.add_argument("--camera-prefix", default="", metavar="/NAME",
+                        help="namespace and name of that driver, where they are not those of its own launch file")
 
 
 def parameters_of(args: argparse.Namespace, *named: str) -> FusionParameters:

@@ -22,12 +22,14 @@ _STAGES = ("waiting", "preprocessing", "inference", "publishing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    from ssma_ros.cli._node_parameters import add_camera_arguments
     from ssma_ros.inference.loading import ModelOptions
 
     parser.add_argument("recording", nargs="?", help="rosbag2 folder or file (default: the one that ships)")
     parser.add_argument("-o", "--output", default="demo_output", help="folder for the results (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1.0, help="speed of playing (default: %(default)s)")
     add_options(parser, ModelOptions, "model", "backend", "precision", "threads")
+    add_camera_arguments(parser)
     parser.add_argument("--topic", action="append", default=[], metavar="ROLE:=/TOPIC[@TYPE]",
                         help="use this topic of the recording for color, camera_info, depth, disparity, nir or label")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the output recording")
@@ -36,17 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     _require_ros()
+    from ssma_ros.cameras import settings_of
+    from ssma_ros.cli._node_parameters import topics_of
     from ssma_ros.demo.plan import NodeOptions
     from ssma_ros.demo.run import RECORDING, SHEET, SUMMARY, VIDEO, DemoOptions, run_demo
     from ssma_ros.demo.summary import closing_table
+    from ssma_ros.ros.parameters import FusionParameters
 
     output = Path(args.output)
+    _, of_camera = settings_of(args.camera, args.camera_prefix)
+    topics = topics_of(args, FusionParameters.from_values(of_camera))
     options = DemoOptions(
         recording=_recording(args.recording),
         output=output,
-        node=NodeOptions(args.model, args.backend, args.precision, args.threads),
+        node=NodeOptions(args.model, args.backend, args.precision, args.threads, parameters=of_camera),
         rate=args.rate,
-        topics=args.topic,
+        topics=[f"{role}:={topic}" for role, topic in topics.items()],
         storage=args.storage,
     )
     # A terminated demo cleans up as an interrupted one does.

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ssma_ros.demo.results import OutputTopics
 from ssma_ros.encodings.table import ENCODINGS
@@ -15,6 +16,7 @@ from ssma_ros.recordings.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from ssma_ros.sensors import DRIVER, SENSORS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from ssma_ros.contract import Contract
     from ssma_ros.recordings.topics import InputTopics
@@ -33,6 +35,7 @@ class NodeOptions:
     Attributes:
         model, backend, precision, threads: the node's parameters of the same names.
         program: arguments of the Python interpreter that start the node.
+        parameters: further ones of the node, such as a camera's.
     """
 
     model: str
@@ -40,6 +43,7 @@ class NodeOptions:
     precision: str = "auto"
     threads: int = 0
     program: tuple[str, ...] = ("-m", "ssma_ros.ros.fusion_node")
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def output_topics(contract: Contract) -> OutputTopics:
@@ -79,13 +83,15 @@ def published_topics(contract: Contract, topics: InputTopics) -> dict[str, str]:
     ]
     if not images:
         raise SsmaError(f"model: needs {', '.join(sorted(wanted))}, the recording has none of them")
-    roles = [*images, *(["camera_info"] if topics.camera_info else [])]
+    infos = ["camera_info", *(f"{sensor}_camera_info" for sensor in SENSORS if sensor in wanted and sensor != DRIVER)]
+    roles = [*images, *(role for role in infos if getattr(topics, role))]
     return {role: NODE_INPUTS[role] for role in roles}
 
 
 def node_command(options: NodeOptions, topics: InputTopics, publish: dict[str, str]) -> list[str]:
     """Start the real node so that it activates itself and listens to what the player publishes."""
     parameters = {
+        **{name: json.dumps(value) for name, value in options.parameters.items()},
         "model": options.model,
         "backend": options.backend,
         "precision": options.precision,

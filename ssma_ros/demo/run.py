@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,8 @@ from ssma_ros.folders import WholeFolder
 from ssma_ros.inference import find_model
 from ssma_ros.recordings.reader import RecordingReader
 from ssma_ros.recordings.topics import InputTopics, find_input_topics, parse_mapping
+from ssma_ros.recordings.transforms import recorded_extrinsics
+from ssma_ros.sensors import FROM_TF, registered
 from ssma_ros.share import share_path
 
 if TYPE_CHECKING:
@@ -88,12 +90,21 @@ def run_demo(options: DemoOptions, observer: Observer) -> dict[str, Any]:
     contract = load_contract(contract_path_for(find_model(options.node.model, backend=options.node.backend)))
     with RecordingReader(options.recording) as reader:
         topics = find_input_topics(reader.topics, str(options.recording), parse_mapping(options.topics))
+        options = replace(options, node=_with_places(options.node, reader, topics))
     machine = describe_machine()
     whole = WholeFolder(options.output, what="demo output", replace_if=SUMMARY, source=options.recording)
     with whole as folder, tempfile.TemporaryDirectory(prefix="ssma-demo-") as scratch:
         live = _live(options, contract, topics, folder, Path(scratch), observer)
         observer.stage("Drawing")
         return _write_results(options, contract, topics, folder, live, machine)
+
+
+def _with_places(node: plans.NodeOptions, reader: RecordingReader, topics: InputTopics) -> plans.NodeOptions:
+    """The same with the places of the cameras that are registered: the player publishes no tf."""
+    looked_up = [sensor for sensor, given in registered(node.parameters).items() if given == FROM_TF]
+    found = recorded_extrinsics(reader, topics, looked_up) if looked_up else {}
+    places = {f"{sensor}_extrinsics": list(place) for sensor, place in found.items()}
+    return replace(node, parameters={**node.parameters, **places})
 
 
 def _live(

@@ -6,13 +6,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+
 from ssma_ros.errors import SsmaError
 from ssma_ros.messages.transforms import TransformTree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ssma_ros.recordings.reader import RecordingReader, Topic
+    from ssma_ros.recordings.topics import InputTopics
 
 TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 _STATIC = "tf_static"
@@ -53,3 +57,36 @@ class RecordedTransforms(TransformTree):
         """Take a recorded TFMessage in; what cannot be read or is no rotation says nothing."""
         with suppress(SsmaError):
             self.put_message(self._reader.deserialize(recorded))
+
+
+def recorded_extrinsics(
+    reader: RecordingReader, topics: InputTopics, sensors: Iterable[str]
+) -> dict[str, tuple[float, ...]]:
+    """Where cameras stand beside the driving one, by the recording's static tf, as ``<sensor>_extrinsics`` has it.
+
+    Args:
+        reader: of the recording.
+        topics: of its frames.
+        sensors: to look up; one without a topic, or that tf does not know, is left out.
+    """
+    transforms = RecordedTransforms(reader, tf_topics(reader.topics))
+    given = topics.by_sensor()
+    found = {}
+    for sensor in sensors:
+        if sensor not in given or sensor == next(iter(given)):
+            continue
+        target, source = (_frame_of(reader, topics.roles[role]) for role in (given[next(iter(given))], given[sensor]))
+        with suppress(LookupError):
+            rotation, place = transforms.lookup(target, source)
+            turn = cv2.Rodrigues(rotation)[0].ravel()
+            angle = float(np.linalg.norm(turn))
+            axis = turn / angle if angle else turn
+            quaternion = (*(axis * np.sin(angle / 2)), np.cos(angle / 2))
+            found[sensor] = tuple(float(value) for value in (*place, *quaternion))
+    return found
+
+
+def _frame_of(reader: RecordingReader, topic: Topic) -> str:
+    for recorded in reader.messages([topic.name]):
+        return str(reader.deserialize(recorded).header.frame_id)
+    return ""

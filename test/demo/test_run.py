@@ -12,7 +12,9 @@ import pytest
 from recordings.small_recording import HEIGHT, WIDTH, stamp, write_small_recording
 from ros.stub_network import stub_contract
 from small_disks import FULL, tiny_file_system
+from test_cameras import REALSENSE, write_drive
 
+from ssma_ros.cameras import settings_of
 from ssma_ros.contract import save_contract
 from ssma_ros.demo.plan import NodeOptions
 from ssma_ros.demo.run import RECORDING, SHEET, SUMMARY, VIDEO, DemoOptions, run_demo
@@ -105,6 +107,19 @@ def test_demo_without_near_infrared_is_degraded_and_replaces_an_earlier_demo(tmp
     assert summary["frames"]["degraded"] == summary["frames"]["segmented"] > 0
     assert summary["accuracy"] is None
     assert (out / VIDEO).is_file()
+
+
+@pytest.mark.slow
+def test_a_camera_with_its_preset_and_near_infrared_of_its_own(tmp_path, node):
+    """The place of the near-infrared camera comes from the recording's tf, which the player does not publish."""
+    topics, parameters = settings_of("realsense_d435")
+    drive = write_drive(tmp_path / "drive", REALSENSE, dict(topics))
+    asked = [f"{role}:={topic}" for role, topic in topics.items() if role != "depth_camera_info"]
+    options = DemoOptions(drive, tmp_path / "out", replace(node, parameters=parameters), topics=asked)
+    summary = run_demo(options, Listener())
+    assert summary["frames"]["published"] == summary["frames"]["segmented"] == 2
+    assert summary["frames"]["degraded"] == 0, "every sensor is there, registered"
+    assert cv2.imread(str(tmp_path / "out" / SHEET)) is not None
 
 
 def test_demo_says_why_the_node_cannot_start_and_leaves_nothing(tmp_path, node):
