@@ -151,7 +151,8 @@ def generate_launch_description() -> LaunchDescription:
             )
             for name, _, default, text in TOPICS
         ),
-        # Fast DDS 2 reads the first, Fast DDS 3 the second.
+        # The profile is of no use to another middleware. Fast DDS 2 reads the first variable, Fast DDS 3 the second.
+        SetEnvironmentVariable("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp", condition=with_profile),
         SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile, condition=with_profile),
         SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile, condition=with_profile),
         OpaqueFunction(function=nodes),

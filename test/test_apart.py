@@ -59,7 +59,7 @@ def crash_while_leaving(argument, tell):
 
 @pytest.fixture
 def call(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *filter(None, sys.path)]))
     return lambda function, limit_s=60.0: run_apart(f"test_apart:{function.__name__}", {"a": 1, "b": 2}, limit_s)
 
 

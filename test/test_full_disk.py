@@ -7,6 +7,7 @@ Two kinds of full disk: a tiny file system (where the tests may mount one), and 
 from __future__ import annotations
 
 import dataclasses
+import os
 import resource
 import subprocess
 import sys
@@ -230,9 +231,10 @@ print(*(str(w.message) for w in said), sep="\\n")
 
 def test_a_cache_of_compiled_kernels(small_disk: SmallDisk) -> None:
     """The kernel is used all the same, and the user is told why every start takes long."""
+    paths = os.pathsep.join([str(PROJECT), *filter(None, sys.path)])  # under ROS the packages come by PYTHONPATH
     with small_disk(2048) as disk:
         done = subprocess.run(
-            [sys.executable, "-c", KERNEL], env={"NUMBA_CACHE_DIR": str(disk), "PYTHONPATH": str(PROJECT)},
+            [sys.executable, "-c", KERNEL], env={"NUMBA_CACHE_DIR": str(disk), "PYTHONPATH": paths},
             capture_output=True, text=True, check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -63,7 +63,9 @@ class Bench:
         self.sink, self.said = Sink(OutputCatalog(contract)), Said()
         self.info = SimpleNamespace(last=messages.camera_info(WIDTH, HEIGHT))
         names = dict.fromkeys(SENSORS, SimpleNamespace())
-        inputs = SimpleNamespace(inputs={**names, "camera_info": self.info}, topics=lambda: dict(DEFAULT_TOPICS))
+        inputs = SimpleNamespace(
+            inputs={**names, "camera_info": self.info}, topics=lambda: dict(DEFAULT_TOPICS), infos=dict
+        )
         sink: Any = self.sink
         said: Any = self.said
         subscriptions: Any = inputs

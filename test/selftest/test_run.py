@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def run(names, minutes=10.0, limit_s=60.0):
 
 @pytest.fixture
 def pretended(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
 
 
 def test_a_crash_a_hang_and_an_exception_cost_only_their_step(pretended):

@@ -132,8 +132,8 @@ def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = 
         made_before: paths of weights that will be there once the run begins.
 
     Raises:
-        SsmaError: a device, package or file of weights is not there, the network cannot be built or begin as it is
-            told to, or ``output`` may not be written to.
+        SsmaError: a device, package, file of weights or the data set is not there, the network cannot be built or begin
+            as it is told to, or ``output`` may not be written to.
     """
     check_writable(output, "run")
     if config.data.cache:
@@ -144,6 +144,7 @@ def check_run(config: TrainConfig, output: Path, made_before: Collection[str] = 
     for path in (config.initialize, *config.encoders.values()):
         if path and path not in made_before and not locate_model(path.partition("#")[0]).exists():
             raise SsmaError(f"weights {path}: no such file or folder, expected those that the run starts from")
+    _dataset(config, config.build_contract(), config.data.train)
     build(config, storage=False)
 
 
