@@ -68,9 +68,11 @@ def test_a_run_starts_from_them_and_its_contract_says_what_they_want(
 
 
 def test_wrong_starts_are_told_before_the_data_is_read(
-    config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: dict[str, Any], forest_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nowhere = tmp_path / "no_data"
+    monkeypatch.setattr("ssma_ros.training.fit.launch.open_samples", lambda *_, **__: pytest.fail("data is read"))
+    data = str(forest_folder)
     config["contract"]["streams"][0].update(mean=[86, 103, 101], scale=[0.02, 0.02, 0.02])
     for change, said in (
         ({}, "stream 'rgb' (bgr) has mean: [86, 103, 101]"),
@@ -78,10 +80,10 @@ def test_wrong_starts_are_told_before_the_data_is_read(
         ({"pretrained": "imagenet", "initialize": "forest_rgb_hha_evi"}, "got pretrained and initialize"),
     ):
         path = write({**config, **change}, tmp_path)
-        assert main(["train", path, "--data", str(nowhere), "-o", str(tmp_path / "run"), "--quiet"]) == 1
+        assert main(["train", path, "--data", data, "-o", str(tmp_path / "run"), "--quiet"]) == 1
         assert said in capsys.readouterr().err
     config["contract"]["network"]["backbone"] = "timm/efficientnet_light0"
-    assert main(["train", write(config, tmp_path), "--data", str(nowhere), "-o", str(tmp_path / "run"), "--quiet"]) == 1
+    assert main(["train", write(config, tmp_path), "--data", data, "-o", str(tmp_path / "run"), "--quiet"]) == 1
     assert "timm/efficientnet_light0: timm" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
