@@ -28,6 +28,8 @@ OPTIONAL = {
 }
 #: Files whose tests start processes that talk over a ROS graph, or measure time; beside others they would be unsteady.
 LIVE = ("demo/test_live.py", "doctor/test_live.py", "demo/test_run.py", "cli/test_benchmark_node.py")
+#: Declarations hold as long as these live.
+_LIBRARIES: list[Any] = []
 #: Fixtures of tests with a node of their own.
 LIVE_FIXTURES = {"domain", "module_domain"}
 
@@ -110,8 +112,8 @@ def shared_data() -> Path:
 def timm() -> Any:
     """The module timm; tests skip where it is not installed.
 
-    It imports torchvision, whose wheel of the package index imports beside the CPU build of torch once two operators
-    of its compiled part are declared. Nothing here calls them.
+    It imports torchvision, which does not load its compiled part beside a build of torch that it was not made for, and
+    then wants two operators of that part declared. Nothing here calls them.
     """
     try:
         import torchvision  # noqa: F401
@@ -121,5 +123,6 @@ def timm() -> Any:
         import torch
 
         for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor boxes, Tensor scores, float iou) -> Tensor")
+            _LIBRARIES.append(torch.library.Library("torchvision", "FRAGMENT"))
+            _LIBRARIES[-1].define(f"{name}(Tensor boxes, Tensor scores, float iou) -> Tensor")
     return pytest.importorskip("timm", reason="needs timm: pip install 'ssma_ros[timm]'")

@@ -37,7 +37,7 @@ _FISHEYE = ("equidistant", "fisheye")
 _SAME_PIXELS = 0.5
 #: How topics of rectified images are called: image_rect, rect/image, rectified.
 _SAYS_RECTIFIED = re.compile(r"(?:^|[/_])rect")
-#: Cameras whose maps are kept: more than a robot has, so that none is made twice.
+#: Maps that are kept, a pair for a camera and for light or measurements: more than a robot has, so none is made twice.
 _KEPT = 8
 
 
@@ -45,7 +45,7 @@ class Rectifier:
     """Rectifies the images of any number of cameras; the maps of a camera are made once and anew when it changes."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[tuple[Any, ...], tuple[NDArray[Any], ...]] = OrderedDict()
+        self._maps: OrderedDict[tuple[Any, ...], tuple[NDArray[Any], NDArray[Any]]] = OrderedDict()
         self._arrays = RecycledArrays()
 
     def __call__(self, image: NDArray[Any], sensor: Sensor, info: Any | None, info_topic: str) -> NDArray[Any]:
@@ -70,21 +70,20 @@ class Rectifier:
             raise RefusedInput(info_topic, "size", got, f"{size[0]}x{size[1]} as the {sensor.title} image is")
         if not _changes_pixels(info):
             return image
-        coarse, fine, columns, rows = self._maps_of(info, info_topic)
+        blends = sensor.pixels != "measurement"
         out = self._arrays.take(image.shape, image.dtype)
-        if sensor.pixels == "measurement":
-            return np.asarray(cv2.remap(image, columns, rows, cv2.INTER_NEAREST, dst=out))
-        return np.asarray(cv2.remap(image, coarse, fine, cv2.INTER_LINEAR, dst=out))
+        how = cv2.INTER_LINEAR if blends else cv2.INTER_NEAREST
+        return np.asarray(cv2.remap(image, *self._maps_of(info, info_topic, blends), how, dst=out))
 
-    def _maps_of(self, info: Any, topic: str) -> tuple[NDArray[Any], ...]:
-        """Where each pixel is looked up: in fixed point, for blending, and as floats, for the nearest pixel."""
-        key = _calibration(info)
+    def _maps_of(self, info: Any, topic: str, blends: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Where each pixel is looked up: in fixed point, for blending, or as floats, for the nearest pixel."""
+        key = (blends, *_calibration(info))
         if key in self._maps:
             self._maps.move_to_end(key)
         else:
-            columns, rows = (np.ascontiguousarray(plane) for plane in np.moveaxis(lookup_map(info, topic), -1, 0))
-            coarse, fine = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
-            self._maps[key] = (np.asarray(coarse), np.asarray(fine), columns, rows)
+            maps = [np.ascontiguousarray(plane) for plane in np.moveaxis(lookup_map(info, topic), -1, 0)]
+            first, second = cv2.convertMaps(maps[0], maps[1], cv2.CV_16SC2) if blends else maps
+            self._maps[key] = np.asarray(first), np.asarray(second)
             if len(self._maps) > _KEPT:
                 self._maps.popitem(last=False)
         return self._maps[key]

@@ -267,7 +267,9 @@ def _absent(topics: InputTopics) -> dict[str, str]:
     reasons = {}
     unused = ", ".join(f"{t.name} ({t.encoding or t.type})" for t in topics.unused)
     for sensor in SENSORS.values():
-        if sensor.name not in topics.by_sensor():
+        if sensor.name in topics.left_out and sensor.name not in topics.by_sensor():
+            reasons[sensor.name] = f"{sensor.title} is left out, as the parameters or --topic say"
+        elif sensor.name not in topics.by_sensor():
             hint = f"; not read: {unused}, name one with --topic {sensor.name}:=/its/name" if unused else ""
             reasons[sensor.name] = f"the recording has no {sensor.title.replace(' ', '-')} topic{hint}"
     return reasons

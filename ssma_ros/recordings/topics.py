@@ -59,10 +59,12 @@ class InputTopics:
             absent. ``depth`` and ``disparity`` are alternatives, never both there. Each role can be read as an
             attribute, None where it is absent.
         unused: images that were found to be nothing of these.
+        left_out: roles that were switched off.
     """
 
     roles: Mapping[str, Topic] = field(default_factory=dict)
     unused: tuple[Topic, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
     def __getattr__(self, role: str) -> Topic | None:
         if role not in ROLES:
@@ -172,7 +174,8 @@ def find_input_topics(topics: Sequence[Topic], where: str, mapping: Mapping[str,
         chosen[role] = _find(role, [t for t in usable if t not in taken and t.type in ROLES[role]], where)
     found = {role: topic for role, topic in chosen.items() if topic is not None}
     if _DRIVER not in found and mapping.get(_DRIVER) != NONE:
-        raise SsmaError(f"recording {where}: no colour image topic among {_listing(topics)}; name one with "
+        given = "".join(f"; {topic.name} is taken for {role}" for role, topic in found.items() if role in mapping)
+        raise SsmaError(f"recording {where}: no colour image topic among {_listing(topics)}{given}; name one with "
                         f"--topic {_DRIVER}:=/its/name, or go without by --topic {_DRIVER}:={NONE}")
     roles = InputTopics(found).by_sensor()
     if not roles:
@@ -184,7 +187,7 @@ def find_input_topics(topics: Sequence[Topic], where: str, mapping: Mapping[str,
         found["camera_info"] = info
     used = {_base_name(topic) for topic in found.values()}
     unused = tuple(t for t in usable if t.type in _IMAGES and _base_name(t) not in used)
-    return InputTopics(found, unused)
+    return InputTopics(found, unused, frozenset(role for role, wanted in mapping.items() if wanted == NONE))
 
 
 def _mapped(topics: Sequence[Topic], role: str, wanted: str, where: str) -> Topic | None:

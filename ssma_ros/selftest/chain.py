@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssma_ros.inference.benchmark import load_case
+from ssma_ros.kernels.cuda.device import current
 from ssma_ros.segmenter import Segmenter
 from ssma_ros.selftest.frames import camera_frames
 from ssma_ros.selftest.networks import case_of
@@ -72,11 +73,8 @@ def _drive(case: Case, where: str, frames: list[Frame], settings: Settings, find
     return masks
 
 
-def _taken_mb(cuda: object, context: object) -> float:
+def _taken_mb(cuda: object, context: Any) -> float:
     """Memory of the GPU that is not free, in MB."""
-    context.push()  # type: ignore[attr-defined]
-    try:
+    with current(context):
         free, total = cuda.mem_get_info()  # type: ignore[attr-defined]
-    finally:
-        context.pop()  # type: ignore[attr-defined]
     return round((total - free) / 1e6, 1)

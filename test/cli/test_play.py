@@ -67,6 +67,21 @@ def test_play_says_what_it_did(tmp_path, stub_network, capsys):
         assert "/front/confidence/grass" in {t.name for t in reader.topics}
 
 
+@pytest.mark.parametrize("how", [["-p", "depth_source:=none"], ["--topic", "depth:=none"]])
+def test_a_sensor_that_was_left_out_is_not_looked_for(tmp_path, stub_network, capsys, how):
+    drive = write_small_recording(tmp_path / "drive")
+    assert main(["play", str(drive), "-o", str(tmp_path / "out"), *how]) == 0
+    said = capsys.readouterr().out
+    assert "hha was blank in 3 of 3 frames: depth is left out, as the parameters or --topic say" in said
+    assert "the recording has no" not in said
+
+
+def test_a_colour_topic_that_was_given_to_another_sensor_is_told(tmp_path, stub_network, capsys):
+    drive = write_small_recording(tmp_path / "drive")
+    assert main(["play", str(drive), "-o", str(tmp_path / "out"), "--topic", "depth:=/camera/image_rect"]) == 1
+    assert "; /camera/image_rect is taken for depth; name one with --topic color:=" in capsys.readouterr().err
+
+
 def test_outputs_follow_the_parameters_that_make_them(tmp_path, stub_network):
     drive = write_small_recording(tmp_path / "drive")
     asked = ["-p", "class_confidence_topics:=[grass]", "-p", "class_confidence_encoding:=32FC1"]
@@ -290,7 +305,7 @@ def test_what_play_cannot_take_from_a_recording_is_said(tmp_path, stub_network, 
     said = capsys.readouterr()
     assert "gravity_frame 'odom' is not used, gravity is estimated from depth: the recording has no tf" in said.out
     assert "depth /depth/image_rect: 3 read, 3 used" in said.out  # of colour's frame_id, so registered already
-    assert "evi was blank in 3 of 3 frames: the recording has no near-infrared topic" in said.out
+    assert "evi was blank in 3 of 3 frames: near infrared is left out, as the parameters or --topic say" in said.out
 
 
 def test_play_registers_by_tf_and_copies_it(tmp_path, stub_network, capsys):

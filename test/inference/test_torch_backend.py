@@ -4,29 +4,24 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from inference.toy_network import example_frames, toy_contract
+from inference.toy_network import example_frames, robot_weights, toy_contract
 
 from ssma_ros.errors import SsmaError
 from ssma_ros.inference import OUTPUTS, load_backend
 from ssma_ros.inference.runtime.torch_backend import TorchBackend, _GpuStopwatch
-from ssma_ros.models import SSMA, load_model, save_model
+from ssma_ros.models import load_model
 from ssma_ros.models.segmentation_graph import SegmentationGraph
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A folder with an untrained robot network for the toy contract's streams."""
-    torch.manual_seed(0)
-    network = SSMA(("color", "hha"), 5, preset="forest-mobilenet").eval()
-    folder = tmp_path_factory.mktemp("weights")
-    save_model(network, replace(toy_contract(), network=network.describe()), folder)
-    return folder / "weights.safetensors"
+    return robot_weights(tmp_path_factory.mktemp("weights"))
 
 
 def split(frame):

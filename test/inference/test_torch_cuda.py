@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 import torch
 from inference.fake_gpu import Order, pretend_machine
 from inference.fake_torch_cuda import pretend_cuda
-from inference.toy_network import toy_contract
+from inference.toy_network import robot_weights
 from preprocessing import cuda_host
 from test_feeding import OPTIONS, check_same, drive
 
@@ -27,17 +26,12 @@ from ssma_ros.inference import OUTPUTS
 from ssma_ros.inference.runtime.protocol import ResidentBackend
 from ssma_ros.inference.runtime.torch_backend import TorchBackend
 from ssma_ros.inference.runtime.torch_cuda import TorchCudaBackend, open_torch
-from ssma_ros.models import SSMA, save_model
 from ssma_ros.segmenter import Segmenter
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    network = SSMA(("color", "hha"), 5, preset="forest-mobilenet").eval()
-    folder = tmp_path_factory.mktemp("weights")
-    save_model(network, replace(toy_contract(), network=network.describe()), folder)
-    return folder / "weights.safetensors"
+    return robot_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture

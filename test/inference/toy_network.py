@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ssma_ros.contract import Contract, Stream
 from ssma_ros.labels import load_label_set
+from ssma_ros.models import SSMA, save_model
 
 
 class ToyFusion(nn.Module):
@@ -91,3 +95,11 @@ def example_frames(count: int, seed: int = 1) -> list[dict[str, np.ndarray]]:
         }
         for _ in range(count)
     ]
+
+
+def robot_weights(folder: Path) -> Path:
+    """Weights of an untrained robot network for the toy contract's streams, with their contract; their file."""
+    torch.manual_seed(0)
+    network = SSMA(("color", "hha"), 5, preset="forest-mobilenet").eval()
+    save_model(network, replace(toy_contract(), network=network.describe()), folder)
+    return folder / "weights.safetensors"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ssma_ros.inference.runtime.gpu import import_pycuda
 from ssma_ros.inference.runtime.torch_backend import TorchBackend
+from ssma_ros.kernels.cuda.device import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -83,11 +84,8 @@ class _Residence:
 
     def do(self, work: Callable[[], _T]) -> _T:
         """Do ``work`` with the context current in this thread, and leave the thread as it was."""
-        self._context.push()
-        try:
+        with current(self._context):
             return work()
-        finally:
-            self._context.pop()
 
     def close(self) -> None:
         """Wait for the stream, then release it and the context."""

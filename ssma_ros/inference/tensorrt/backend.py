@@ -17,6 +17,7 @@ from ssma_ros.inference.runtime.onnx_file import TensorFacts
 from ssma_ros.inference.runtime.protocol import PRESENT, RawOutputs
 from ssma_ros.inference.tensorrt.builder import ensure_engine, import_tensorrt, make_logger
 from ssma_ros.inference.tensorrt.slot import Slot
+from ssma_ros.kernels.cuda.device import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -155,22 +156,18 @@ class TensorRtBackend(BackendBase):
 
     def in_context(self, work: Callable[[], _T]) -> _T:
         """Do ``work`` with the device's context current in this thread, and leave the thread as it was."""
-        self._context.push()
-        try:
+        with current(self._context):
             return work()
-        finally:
-            self._context.pop()
 
     def close(self) -> None:
         """Release buffers, graphs, engine and the device's context. Idempotent."""
         if self._context is None:
             return
         context, self._context = self._context, None
-        context.push()
         try:
-            self._release()
+            with current(context):
+                self._release()
         finally:
-            context.pop()
             context.detach()
 
     def _release(self) -> None:

@@ -243,6 +243,16 @@ class PycudaDevice:
 
 
 @contextmanager
+def current(context: Any) -> Iterator[None]:
+    """A pycuda context current in this thread; the thread is left as it was."""
+    context.push()
+    try:
+        yield
+    finally:
+        context.pop()
+
+
+@contextmanager
 def own_device(index: int = 0) -> Iterator[PycudaDevice]:
     """A device in a context of its own, for programs that run no network on it; both are gone afterwards.
 

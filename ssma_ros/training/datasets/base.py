@@ -126,13 +126,19 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True)
-class _CameraFile:
+class PinholeFile:
+    """What every camera file says of the camera itself."""
+
     fx: float = option(text="Pixels.", above=0)
     fy: float = option(text="Pixels.", above=0)
     cx: float = option(text="Pixels; the first pixel's centre is 0.")
     cy: float = option(text="Pixels.")
     width: int = option(text="Pixels.", low=1)
     height: int = option(text="Pixels.", low=1)
+
+
+@dataclass(frozen=True)
+class _CameraFile(PinholeFile):
     gravity: tuple[float, float, float] | None = option(None, "Down, in the camera's optical frame.")
     baseline: float | None = option(None, "Metres between a stereo pair's cameras; depth needs it no more.", above=0)
 

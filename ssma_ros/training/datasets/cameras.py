@@ -16,7 +16,7 @@ from ssma_ros.documents import load_json, read
 from ssma_ros.errors import SsmaError
 from ssma_ros.frame import Camera, Intrinsics
 from ssma_ros.options import option
-from ssma_ros.training.datasets.base import read_intrinsics
+from ssma_ros.training.datasets.base import PinholeFile, read_intrinsics
 from ssma_ros.training.datasets.conditions import scene_of
 
 if TYPE_CHECKING:
@@ -30,19 +30,13 @@ _Row = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class _OtherCamera:
-    fx: float = option(text="Pixels.", above=0)
-    fy: float = option(text="Pixels.", above=0)
-    cx: float = option(text="Pixels; the first pixel's centre is 0.")
-    cy: float = option(text="Pixels.")
-    width: int = option(text="Pixels.", low=1)
-    height: int = option(text="Pixels.", low=1)
+class _OtherCamera(PinholeFile):
     rotation: tuple[_Row, _Row, _Row] = option(text="3×3, takes directions of its frame to the driving camera's.")
     translation: _Row = option(text="Metres, its place in the driving camera's frame.")
 
 
 class CameraFiles:
-    """The camera files of a split; each is read once.
+    """The camera files of a split; the driving camera's are read once each.
 
     Args:
         root: of the data set.
@@ -52,7 +46,6 @@ class CameraFiles:
     def __init__(self, root: Path, split: str) -> None:
         self._root, self._folder = root, root / split
         self._driving: dict[Path, tuple[Intrinsics, NDArray[np.float64] | None]] = {}
-        self._others: dict[Path, Camera] = {}
 
     def driving(self, name: str) -> Path:
         """That of the driving camera for a sample; where there is none, the one that is missing."""
@@ -78,22 +71,21 @@ class CameraFiles:
             self._driving[path] = read_intrinsics(path)
         return self._driving[path]
 
-    def read_other(self, path: Path) -> Camera:
-        """A sensor's own camera.
 
-        Raises:
-            SsmaError: no such file, or it is no such camera file.
-        """
-        if path not in self._others:
-            what = f"camera file {path}"
-            document = load_json(path, "camera file", "one with fx, fy, cx, cy, width, height, rotation, translation")
-            found = read(_OtherCamera, document, what)
-            facts = {key: value for key, value in vars(found).items() if key not in ("rotation", "translation")}
-            try:
-                self._others[path] = Camera(Intrinsics(**facts), np.array(found.rotation), found.translation)
-            except ValueError as error:
-                raise SsmaError(f"{what}: {error}") from None
-        return self._others[path]
+def read_other(path: Path) -> Camera:
+    """A sensor's own camera.
+
+    Raises:
+        SsmaError: no such file, or it is no such camera file.
+    """
+    what = f"camera file {path}"
+    document = load_json(path, "camera file", "one with fx, fy, cx, cy, width, height, rotation, translation")
+    found = read(_OtherCamera, document, what)
+    facts = {key: value for key, value in vars(found).items() if key not in ("rotation", "translation")}
+    try:
+        return Camera(Intrinsics(**facts), np.array(found.rotation), found.translation)
+    except ValueError as error:
+        raise SsmaError(f"{what}: {error}") from None
 
 
 def driving_document(intrinsics: Intrinsics, gravity: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -103,6 +95,6 @@ def driving_document(intrinsics: Intrinsics, gravity: NDArray[np.float64] | None
 
 
 def other_document(camera: Camera) -> dict[str, Any]:
-    """What :meth:`CameraFiles.read_other` reads."""
+    """What :func:`read_other` reads."""
     return {**asdict(camera.intrinsics), "rotation": np.asarray(camera.rotation).tolist(),
             "translation": np.asarray(camera.translation).tolist()}

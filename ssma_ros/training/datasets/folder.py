@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Camera, Intrinsics
+    from ssma_ros.frame import Intrinsics
     from ssma_ros.labels import LabelSet
     from ssma_ros.sensors import Reading
 
@@ -147,9 +147,6 @@ class FolderDataset(PathDataset):
     def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
         own = None if sample.camera is None else self._camera_files.read_driving(sample.camera)[1]
         return self._down if own is None else own
-
-    def _other_camera(self, path: Path) -> Camera:
-        return self._camera_files.read_other(path)
 
 
 class PictureFolder(FolderDataset):

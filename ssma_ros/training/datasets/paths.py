@@ -14,6 +14,7 @@ from ssma_ros.frame import Frame
 from ssma_ros.kernels.shared.resampling import nearest
 from ssma_ros.sensors import SENSORS
 from ssma_ros.training.datasets.base import FrameDataset, check_size
+from ssma_ros.training.datasets.cameras import read_other
 from ssma_ros.training.datasets.images import read_pixels, read_sensor
 from ssma_ros.training.datasets.label_images import read_label
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssma_ros.frame import Camera, Intrinsics
+    from ssma_ros.frame import Intrinsics
     from ssma_ros.labels import LabelSet
     from ssma_ros.sensors import Reading
 
@@ -116,7 +117,7 @@ class PathDataset(FrameDataset):
                 read_sensor(path, name, frame, self.readings)
                 image = frame.images[name]
             if name in sample.others:
-                frame.cameras[name] = self._other_camera(sample.others[name])
+                frame.cameras[name] = read_other(sample.others[name])
                 own = frame.cameras[name].intrinsics
                 check_size(image, (own.width, own.height), path, "image")
                 frame.images[name] = image
@@ -127,10 +128,6 @@ class PathDataset(FrameDataset):
         frame.intrinsics = self._intrinsics(sample, *size)
         frame.gravity = self._gravity(sample)
         return frame
-
-    def _other_camera(self, path: Path) -> Camera:
-        """Of a sensor whose image is not in the driving camera's pixels; only where a layout has such."""
-        raise NotImplementedError
 
     def _gravity(self, sample: SamplePaths) -> NDArray[np.float64] | None:
         """"Down" in the optical frame, or None where the layout has none."""
