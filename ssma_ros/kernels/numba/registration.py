@@ -55,6 +55,7 @@ def sample_view(image, depth, measured, numbers, exact, hides, buffer, out, hole
     flat, seen = image.reshape(-1), np.int32(0)
     line = np.empty((4, depth.shape[1]), np.float32)
     steps = np.empty((3, depth.shape[1]), np.int32)
+    corners = np.empty((4, depth.shape[1]), image.dtype)
     for y in range(depth.shape[0]):
         _project(depth[y], numbers, y, True, line)
         u, v, row, missing = line[0], line[1], out[y], hole[y]
@@ -67,7 +68,7 @@ def sample_view(image, depth, measured, numbers, exact, hides, buffer, out, hole
         if exact:
             _read_nearest(flat, rows, columns, u, v, steps, row, missing)
         else:
-            _read_bilinear(flat, rows, columns, u, v, steps, row, missing)
+            _read_bilinear(flat, rows, columns, u, v, steps, corners, row, missing)
         for x in range(np.uint64(u.size)):
             seen += np.int32(missing[x] ^ np.uint8(1))
     return seen
@@ -132,7 +133,7 @@ def _read_nearest(flat, rows, columns, u, v, steps, out, missing):
 
 
 @strict_piece
-def _read_bilinear(flat, rows, columns, u, v, steps, out, missing):
+def _read_bilinear(flat, rows, columns, u, v, steps, corners, out, missing):
     """Values between four pixels; (u, v) become the shares."""
     place, right, lower = steps[0], steps[1], steps[2]
     last_x, last_y = np.int32(columns - 1), np.int32(rows - 1)
@@ -144,12 +145,14 @@ def _read_bilinear(flat, rows, columns, u, v, steps, out, missing):
         lower[x] = np.int32(columns) if j < last_y else np.int32(0)
         place[x] = j * np.int32(columns) + i
         u[x], v[x] = at_u - np.float32(i), at_v - np.float32(j)
+    a, b, c, d = corners[0], corners[1], corners[2], corners[3]
     for x in range(np.uint64(u.size)):
         at, step = np.uint64(place[x]), np.uint64(right[x])
         under = at + np.uint64(lower[x])
-        a, b, c, d = flat[at], flat[at + step], flat[under], flat[under + step]
-        top = np.float32(a) + (np.float32(b) - np.float32(a)) * u[x]
-        bottom = np.float32(c) + (np.float32(d) - np.float32(c)) * u[x]
+        a[x], b[x], c[x], d[x] = flat[at], flat[at + step], flat[under], flat[under + step]
+    for x in range(np.uint64(u.size)):  # a loop without look-ups, which LLVM vectorises
+        top = np.float32(a[x]) + (np.float32(b[x]) - np.float32(a[x])) * u[x]
+        bottom = np.float32(c[x]) + (np.float32(d[x]) - np.float32(c[x])) * u[x]
         value = np.int32(np.rint(top + (bottom - top) * v[x]))
         out[x] = 0 if missing[x] else value
 
